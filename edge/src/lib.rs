@@ -1,1 +1,14 @@
-//! skeleton
+//! The camera appliance: capture, encode, ring, live view, recordings, upload.
+//!
+//! ```text
+//! camera -> source -> encode -> RING -> live   -> viewer
+//!                                |
+//!                                +----> record -> store -> upload ==SFTP==> remote host
+//! ```
+
+pub mod config;
+pub mod frames;
+
+pub mod source;
+pub mod status;
+pub mod supervise;

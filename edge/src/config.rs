@@ -1,0 +1,492 @@
+//! The configuration file: TOML, every key optional, unknown keys refused.
+//!
+//! [`Config::parse`] checks everything that can be checked without a device; a value that is impossible gives an error
+//! that names the key, the value and what is allowed. docs/ref/config.md describes every key and is tested against
+//! [`Config::default`].
+
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// Why a configuration was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file could not be read.
+    #[error("{path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Not TOML, an unknown key or a value of the wrong type; the message shows the line.
+    #[error("{0}")]
+    Syntax(Box<toml::de::Error>),
+    /// A value that cannot be.
+    #[error("{key} = {value}: {allowed}")]
+    Value {
+        /// Dotted path of the key, cameras by name: `camera.front.width`.
+        key: String,
+        /// What stands there.
+        value: String,
+        /// What may stand there.
+        allowed: &'static str,
+    },
+}
+
+/// Everything that can be configured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// One table for each camera.
+    pub camera: Vec<Camera>,
+    /// Encoding of the picture.
+    pub video: Video,
+    /// Capture and encoding of the sound.
+    pub audio: Audio,
+    /// The last seconds of each camera.
+    pub ring: Ring,
+    /// The web server.
+    pub live: Live,
+    /// Recordings.
+    pub record: Record,
+    /// The remote host; recordings stay on the edge without it.
+    pub upload: Option<Upload>,
+}
+
+/// One source of pictures.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Camera {
+    /// Stands in URLs and metrics: 1 to 32 of a-z, 0-9, `-` and `_`.
+    pub name: String,
+    /// `auto`, `pattern`, `v4l2:/dev/video0` or `file:PATH`.
+    pub source: String,
+    /// Luma samples a line of what is encoded.
+    pub width: u16,
+    /// Luma lines of what is encoded.
+    pub height: u16,
+    /// Pictures a second that the camera is asked for.
+    pub fps: u16,
+    /// Clockwise turn in degrees: 0, 90, 180 or 270.
+    pub rotate: u16,
+}
+
+/// `[video]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Video {
+    /// Bits a second that are held over about a minute.
+    pub bitrate: u32,
+    /// No single second is larger than this many times `bitrate`.
+    pub peak: f32,
+    /// H.264 profile.
+    pub profile: Profile,
+    /// Seconds from one IDR picture to the next: always 1.
+    pub gop: u32,
+}
+
+/// H.264 profile (ISO/IEC 14496-10 Annex A).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Profile {
+    /// Plays everywhere; CAVLC.
+    ConstrainedBaseline,
+    /// CABAC: about 4 % fewer bits for the same picture.
+    Main,
+}
+
+/// `[audio]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Audio {
+    /// `auto` (the first microphone, else no sound), `none`, or an ALSA device such as `hw:1,0`.
+    pub device: String,
+    /// Bits a second of AAC-LC.
+    pub bitrate: u32,
+    /// Samples a second of what is encoded: 8000, 16000, 24000, 32000 or 48000.
+    pub rate: u32,
+}
+
+/// `[ring]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ring {
+    /// A folder on a RAM disk.
+    pub dir: PathBuf,
+    /// Seconds of footage kept for each camera.
+    pub seconds: u32,
+    /// Bytes kept for each camera.
+    pub bytes: u64,
+}
+
+/// `[live]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Live {
+    /// Address and port of the web server; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Serve HTTPS (and HTTP/2) with this certificate and key.
+    pub tls: Option<Tls>,
+    /// The local control socket.
+    pub control: PathBuf,
+    /// Connections at once, in all.
+    pub max_connections: usize,
+    /// Connections at once from one address.
+    pub max_per_address: usize,
+}
+
+/// `[live.tls]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// PEM file with the certificate chain.
+    pub cert: PathBuf,
+    /// PEM file with the private key.
+    pub key: PathBuf,
+}
+
+/// `[record]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Record {
+    /// Whether recordings are made at all.
+    pub enabled: bool,
+    /// Where they are kept.
+    pub dir: PathBuf,
+    /// Minutes in one file, cut on the wall clock: 1 to 60, a divisor of 60.
+    pub minutes: u32,
+    /// Bytes that all recordings may take.
+    pub bytes: u64,
+    /// Days after which a recording leaves, without an upload host.
+    pub days: u32,
+    /// Seconds between two syncs of the growing recording.
+    pub sync_seconds: u32,
+}
+
+/// `[upload]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Upload {
+    /// Name or address of the remote host.
+    pub host: String,
+    /// Port of its SSH server.
+    #[serde(default = "ssh_port")]
+    pub port: u16,
+    /// The account there.
+    pub user: String,
+    /// The device's private key; made at the first start.
+    #[serde(default = "default_key")]
+    pub key: PathBuf,
+    /// The remote host's public key as in its `.pub` file: `ssh-ed25519 AAAA...`.
+    pub host_key: String,
+    /// The inbox folder there, relative to where the account lands.
+    #[serde(default = "default_inbox")]
+    pub dir: String,
+    /// When to upload.
+    #[serde(default)]
+    pub mode: UploadMode,
+}
+
+/// When recordings travel to the remote host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UploadMode {
+    /// Once they are sealed.
+    #[default]
+    Sealed,
+}
+
+fn ssh_port() -> u16 {
+    22
+}
+
+fn default_inbox() -> String {
+    "inbox".to_owned()
+}
+
+fn default_key() -> PathBuf {
+    state_dir().join("id_ed25519")
+}
+
+/// Where what must survive a reboot is kept: `/var/lib/porthole` for root and for services, else below the home.
+pub fn state_dir() -> PathBuf {
+    if let Some(dir) = std::env::var_os("STATE_DIRECTORY") {
+        return PathBuf::from(dir);
+    }
+    match std::env::var_os("HOME") {
+        Some(home) if !nix::unistd::geteuid().is_root() => Path::new(&home).join(".local/share/porthole"),
+        _ => PathBuf::from("/var/lib/porthole"),
+    }
+}
+
+/// Where what need not survive a reboot is kept: `/run/porthole`, or the user's own runtime folder.
+pub fn runtime_dir() -> PathBuf {
+    if let Some(dir) = std::env::var_os("RUNTIME_DIRECTORY") {
+        return PathBuf::from(dir);
+    }
+    match std::env::var_os("XDG_RUNTIME_DIR") {
+        Some(dir) if !nix::unistd::geteuid().is_root() => Path::new(&dir).join("porthole"),
+        _ => PathBuf::from("/run/porthole"),
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            camera: vec![Camera::default()],
+            video: Video::default(),
+            audio: Audio::default(),
+            ring: Ring::default(),
+            live: Live::default(),
+            record: Record::default(),
+            upload: None,
+        }
+    }
+}
+
+impl Default for Camera {
+    fn default() -> Self {
+        Self {
+            name: "front".to_owned(),
+            source: "auto".to_owned(),
+            width: 320,
+            height: 240,
+            fps: 30,
+            rotate: 0,
+        }
+    }
+}
+
+impl Default for Video {
+    fn default() -> Self {
+        Self { bitrate: 400_000, peak: 3.0, profile: Profile::ConstrainedBaseline, gop: 1 }
+    }
+}
+
+impl Default for Audio {
+    fn default() -> Self {
+        Self { device: "auto".to_owned(), bitrate: 128_000, rate: 48_000 }
+    }
+}
+
+impl Default for Ring {
+    fn default() -> Self {
+        Self { dir: runtime_dir().join("ring"), seconds: 120, bytes: 32 << 20 }
+    }
+}
+
+impl Default for Live {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([0, 0, 0, 0], 8080)),
+            tls: None,
+            control: runtime_dir().join("control.sock"),
+            max_connections: 128,
+            max_per_address: 16,
+        }
+    }
+}
+
+impl Default for Record {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            dir: state_dir().join("recordings"),
+            minutes: 15,
+            bytes: 4 << 30,
+            days: 7,
+            sync_seconds: 1,
+        }
+    }
+}
+
+impl Config {
+    /// Reads and checks a file.
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let text =
+            std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        Self::parse(&text)
+    }
+
+    /// Reads and checks the text of a configuration file.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let config: Self = toml::from_str(text).map_err(|error| Error::Syntax(Box::new(error)))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Finds the first value that cannot be.
+    pub fn check(&self) -> Result<(), Error> {
+        self.check_cameras()?;
+        let Video { bitrate, peak, gop, .. } = self.video;
+        require(
+            (50_000..=20_000_000).contains(&bitrate),
+            "video.bitrate",
+            bitrate,
+            "50000 to 20000000 bits a second",
+        )?;
+        require((1.0..=10.0).contains(&peak), "video.peak", peak, "1.0 to 10.0 times the bitrate")?;
+        require(gop == 1, "video.gop", gop, "always 1 second")?;
+        let Audio { bitrate, rate, .. } = self.audio;
+        require(
+            (16_000..=320_000).contains(&bitrate),
+            "audio.bitrate",
+            bitrate,
+            "16000 to 320000 bits a second",
+        )?;
+        require(
+            [8_000, 16_000, 24_000, 32_000, 48_000].contains(&rate),
+            "audio.rate",
+            rate,
+            "8000, 16000, 24000, 32000 or 48000: a frame of these is a whole number of 90 kHz ticks",
+        )?;
+        let Ring { seconds, bytes, .. } = self.ring;
+        require((10..=900).contains(&seconds), "ring.seconds", seconds, "10 to 900")?;
+        require(
+            (1 << 20..=1 << 30).contains(&bytes),
+            "ring.bytes",
+            bytes,
+            "1048576 (1 MiB) to 1073741824 (1 GiB)",
+        )?;
+        self.check_live_and_record()
+    }
+
+    fn check_cameras(&self) -> Result<(), Error> {
+        require(
+            (1..=8).contains(&self.camera.len()),
+            "camera",
+            format!("{} tables", self.camera.len()),
+            "1 to 8 cameras",
+        )?;
+        for (n, camera) in self.camera.iter().enumerate() {
+            let key = |field: &str| format!("camera.{}.{field}", camera.name);
+            let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+            require(
+                (1..=32).contains(&camera.name.len()) && camera.name.chars().all(good),
+                "camera.name",
+                format!("{:?}", camera.name),
+                "1 to 32 of a-z, 0-9, - and _",
+            )?;
+            let twice = self.camera[..n].iter().any(|other| other.name == camera.name);
+            require(!twice, "camera.name", format!("{:?}", camera.name), "a name that no other camera has")?;
+            crate::source::Spec::parse(&camera.source).map_err(|allowed| Error::Value {
+                key: key("source"),
+                value: format!("{:?}", camera.source),
+                allowed,
+            })?;
+            for (field, side, most) in [("width", camera.width, 1920), ("height", camera.height, 1088)] {
+                require(
+                    (32..=most).contains(&side) && side.is_multiple_of(2),
+                    &key(field),
+                    side,
+                    "an even number, width 32 to 1920, height 32 to 1088",
+                )?;
+            }
+            require((1..=60).contains(&camera.fps), &key("fps"), camera.fps, "1 to 60 pictures a second")?;
+            require(
+                [0, 90, 180, 270].contains(&camera.rotate),
+                &key("rotate"),
+                camera.rotate,
+                "0, 90, 180 or 270 degrees clockwise",
+            )?;
+        }
+        Ok(())
+    }
+
+    fn check_live_and_record(&self) -> Result<(), Error> {
+        let Live { max_connections, max_per_address, .. } = self.live;
+        require(
+            (4..=10_000).contains(&max_connections),
+            "live.max_connections",
+            max_connections,
+            "4 to 10000 connections",
+        )?;
+        require(
+            (1..=max_connections).contains(&max_per_address),
+            "live.max_per_address",
+            max_per_address,
+            "1 to live.max_connections",
+        )?;
+        let Record { minutes, bytes, days, sync_seconds, .. } = self.record;
+        require(
+            (1..=60).contains(&minutes) && 60_u32.is_multiple_of(minutes),
+            "record.minutes",
+            minutes,
+            "a divisor of 60: 1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30 or 60",
+        )?;
+        require(bytes >= 16 << 20, "record.bytes", bytes, "at least 16777216 (16 MiB)")?;
+        require((1..=3650).contains(&days), "record.days", days, "1 to 3650 days")?;
+        require((1..=60).contains(&sync_seconds), "record.sync_seconds", sync_seconds, "1 to 60 seconds")?;
+        if let Some(upload) = &self.upload {
+            let bad = |c: char| c.is_whitespace() || c.is_control();
+            require(
+                !upload.host.is_empty() && !upload.host.contains(bad),
+                "upload.host",
+                format!("{:?}", upload.host),
+                "a host name or an address",
+            )?;
+            require(
+                !upload.user.is_empty() && !upload.user.contains(bad),
+                "upload.user",
+                format!("{:?}", upload.user),
+                "an account name",
+            )?;
+            require(
+                upload.host_key.split_whitespace().count() >= 2,
+                "upload.host_key",
+                format!("{:?}", upload.host_key),
+                "a public key as in the host's .pub file: ssh-ed25519 AAAA...",
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn require(holds: bool, key: &str, value: impl ToString, allowed: &'static str) -> Result<(), Error> {
+    if holds { Ok(()) } else { Err(Error::Value { key: key.to_owned(), value: value.to_string(), allowed }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        Config::parse(text).expect_err("must be refused").to_string()
+    }
+
+    #[test]
+    fn an_empty_file_is_the_default() {
+        assert_eq!(Config::parse("").expect("empty"), Config::default());
+    }
+
+    #[test]
+    fn an_impossible_value_names_key_value_and_what_is_allowed() {
+        assert_eq!(
+            error("[audio]\nrate = 44100"),
+            "audio.rate = 44100: 8000, 16000, 24000, 32000 or 48000: a frame of these is a whole number of 90 kHz ticks"
+        );
+        assert_eq!(
+            error("[[camera]]\nname = \"Front Door\""),
+            "camera.name = \"Front Door\": 1 to 32 of a-z, 0-9, - and _"
+        );
+        assert_eq!(
+            error("[[camera]]\nwidth = 321"),
+            "camera.front.width = 321: an even number, width 32 to 1920, height 32 to 1088"
+        );
+        assert_eq!(
+            error("[record]\nminutes = 7"),
+            "record.minutes = 7: a divisor of 60: 1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30 or 60"
+        );
+        assert_eq!(
+            error("[[camera]]\nname=\"a\"\n[[camera]]\nname=\"a\""),
+            "camera.name = \"a\": a name that no other camera has"
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_is_shown_with_its_line() {
+        let text = error("[video]\nbitrte = 1");
+        assert!(text.contains("line 2") && text.contains("unknown field `bitrte`"), "{text}");
+    }
+}

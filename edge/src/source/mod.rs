@@ -1,0 +1,111 @@
+//! Sources of pictures: a V4L2 camera, a test pattern, or a file played in a loop.
+//!
+//! A source hands over one frame at a time, converted straight into a [`Picture`] of the size that is encoded, with the
+//! timestamp of the driver or the file on the media clock.
+
+use crate::frames::Picture;
+use media::Ticks90k;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Which source a camera has: the `source` key of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Spec {
+    /// The first usable V4L2 camera, else the pattern.
+    Auto,
+    /// The moving test pattern with its clock.
+    Pattern,
+    /// A V4L2 capture device.
+    V4l2(PathBuf),
+    /// A Y4M, Motion-JPEG AVI or raw file, with the parameters behind its `?`.
+    File(String),
+}
+
+impl Spec {
+    /// Parses the configuration's text; the error says what is allowed.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        const ALLOWED: &str = "auto, pattern, v4l2:/dev/videoN or file:PATH";
+        match text.split_once(':') {
+            None if text == "auto" => Ok(Self::Auto),
+            None if text == "pattern" => Ok(Self::Pattern),
+            Some(("v4l2", path)) if !path.is_empty() => Ok(Self::V4l2(path.into())),
+            Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.to_owned())),
+            _ => Err(ALLOWED),
+        }
+    }
+}
+
+/// What a source delivers, as it was opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mode {
+    /// What was opened: `/dev/video0`, `pattern`, a path.
+    pub device: String,
+    /// Pixel format of the device: `YUYV`, `MJPG`, `I420`, ...
+    pub format: String,
+    /// Size before scaling.
+    pub width: u32,
+    /// Size before scaling.
+    pub height: u32,
+    /// Time between two frames as the driver or the file tells it.
+    pub frame_duration: Ticks90k,
+}
+
+/// What one wait brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Captured {
+    /// A frame is in the picture, and `picture.pts` is set.
+    Frame,
+    /// A frame came and was given back to the driver unread, because there was no picture to put it in.
+    Dropped,
+    /// A frame came but was damaged (a truncated JPEG, an error flag of the driver); the text says how.
+    Damaged(&'static str),
+    /// Nothing came within the time-out.
+    Nothing,
+}
+
+/// One opened source. Dropping it closes the device.
+pub trait Source: Send {
+    /// What it delivers.
+    fn mode(&self) -> &Mode;
+
+    /// Waits at most `timeout` for the next frame and converts it into `picture`; with `None` the frame is dropped.
+    ///
+    /// # Errors
+    /// The device is gone or broken: close it, count the gap, open again.
+    fn next(&mut self, picture: Option<&mut Picture>, timeout: Duration) -> Result<Captured, Error>;
+}
+
+/// Why a source could not be opened or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The device or file could not be opened or read.
+    #[error("{device}: {source}")]
+    Io {
+        /// The device or file.
+        device: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// It is there but cannot be used as a camera.
+    #[error("{device}: {reason}")]
+    Unusable {
+        /// The device or file.
+        device: String,
+        /// Why, and what would be usable.
+        reason: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_named_in_one_word() {
+        assert_eq!(Spec::parse("auto"), Ok(Spec::Auto));
+        assert_eq!(Spec::parse("v4l2:/dev/video2"), Ok(Spec::V4l2("/dev/video2".into())));
+        assert_eq!(Spec::parse("file:a.y4m"), Ok(Spec::File("a.y4m".to_owned())));
+        assert!(Spec::parse("webcam").is_err());
+        assert!(Spec::parse("file:").is_err());
+    }
+}

@@ -1,0 +1,297 @@
+//! What the stages tell the outside: counters, states, gaps, recordings, the upload.
+//!
+//! The only meeting place of `live` with `record`, `store` and `upload` besides the ring. A stage writes its own part;
+//! pages, `/api`, `/metrics` and the control socket read. No lock here is held across I/O.
+
+mod gaps;
+mod metrics;
+
+pub use gaps::{Cause, Gap, Gaps};
+pub use metrics::{CameraMetrics, Metrics};
+
+use crate::config::Config;
+use crate::source::Mode;
+use crate::supervise::Stages;
+use media::{Ticks90k, WallTime};
+use serde::Serialize;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Everything the process tells of itself.
+pub struct Status {
+    /// In the order of the configuration.
+    pub cameras: Vec<Arc<CameraStatus>>,
+    /// Spans without footage.
+    pub gaps: Gaps,
+    /// Counters for Prometheus.
+    pub metrics: Metrics,
+    /// Progress of the threads.
+    pub stages: Stages,
+    /// When the process started, on the media clock.
+    pub started: Ticks90k,
+    recordings: Mutex<Arc<[Recording]>>,
+    upload: Mutex<Option<UploadStatus>>,
+    faults: Mutex<Vec<Fault>>,
+}
+
+/// One camera.
+pub struct CameraStatus {
+    /// As configured.
+    pub name: String,
+    /// Its counters.
+    pub metrics: CameraMetrics,
+    state: Mutex<CameraState>,
+}
+
+/// What one camera is doing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum CameraState {
+    /// Not opened yet.
+    #[default]
+    Opening,
+    /// Pictures flow.
+    Streaming {
+        /// What was opened.
+        device: String,
+        /// Pixel format.
+        format: String,
+        /// Size before scaling.
+        width: u32,
+        /// Size before scaling.
+        height: u32,
+        /// Pictures a second by the driver's word.
+        fps: f64,
+        /// Since when, on the media clock.
+        #[serde(skip)]
+        since: Ticks90k,
+    },
+    /// It cannot be opened or has stopped; opened again with a back-off.
+    Gone {
+        /// What went wrong, with the device's name.
+        error: String,
+        /// Since when, on the media clock.
+        #[serde(skip)]
+        since: Ticks90k,
+    },
+}
+
+impl CameraState {
+    /// The state of a camera that was opened in `mode`.
+    pub fn streaming(mode: &Mode, since: Ticks90k) -> Self {
+        Self::Streaming {
+            device: mode.device.clone(),
+            format: mode.format.clone(),
+            width: mode.width,
+            height: mode.height,
+            fps: media::time::TICKS_PER_SECOND as f64 / mode.frame_duration.0.max(1) as f64,
+            since,
+        }
+    }
+}
+
+impl CameraStatus {
+    /// What it does now.
+    pub fn state(&self) -> CameraState {
+        lock(&self.state).clone()
+    }
+
+    /// Says what it does now.
+    pub fn set_state(&self, state: CameraState) {
+        *lock(&self.state) = state;
+    }
+}
+
+/// A recording that is on the edge.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Recording {
+    /// File name without `.mp4`; never changes once its upload has begun.
+    pub name: String,
+    /// The camera's name.
+    pub camera: String,
+    /// Where it is; not told to the outside.
+    #[serde(skip)]
+    pub path: PathBuf,
+    /// Bytes now.
+    pub bytes: u64,
+    /// Seconds of footage now.
+    pub seconds: f64,
+    /// Wall time of the first picture, if known.
+    #[serde(serialize_with = "rfc3339")]
+    pub start: Option<WallTime>,
+    /// Where it stands.
+    pub state: RecordingState,
+}
+
+/// The life of a recording on the edge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordingState {
+    /// Being written.
+    Growing,
+    /// Complete; will never change again.
+    Sealed,
+    /// On its way to the remote host.
+    Uploading,
+    /// The remote host has it durably: the receipt is here.
+    Receipted,
+}
+
+fn rfc3339<S: serde::Serializer>(wall: &Option<WallTime>, serializer: S) -> Result<S::Ok, S::Error> {
+    wall.map(WallTime::rfc3339).serialize(serializer)
+}
+
+/// What the upload is doing.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct UploadStatus {
+    /// `user@host:port`.
+    pub remote: String,
+    /// What it does now.
+    pub state: UploadState,
+    /// Sealed recordings without a receipt.
+    pub pending: u64,
+    /// Receipts since the start.
+    pub receipts: u64,
+    /// The last failure, until the next success.
+    pub failure: Option<UploadFailure>,
+}
+
+/// What the upload does.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum UploadState {
+    /// Nothing to send.
+    Idle,
+    /// Opening the connection.
+    Connecting,
+    /// Sending a recording.
+    Sending {
+        /// Its name.
+        recording: String,
+        /// Bytes that the remote host has confirmed.
+        sent: u64,
+        /// Bytes in all.
+        bytes: u64,
+    },
+    /// Waits after a failure.
+    BackingOff {
+        /// Seconds until the next try.
+        seconds: u64,
+    },
+}
+
+/// A failed try.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct UploadFailure {
+    /// What kind.
+    pub kind: UploadFailureKind,
+    /// The whole message, with host and file.
+    pub message: String,
+    /// Tries in a row that failed.
+    pub tries: u32,
+}
+
+/// The kinds of failure that an operator must tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UploadFailureKind {
+    /// No connection: refused, no route, name unknown.
+    Unreachable,
+    /// Connected, but slower than the time-out allows.
+    Slow,
+    /// The host key is not the pinned one.
+    HostKey,
+    /// The remote host does not take the device's key.
+    KeyRefused,
+    /// Not allowed to write there.
+    NoPermission,
+    /// No room there.
+    DiskFull,
+    /// A recording of that name is already there, with another owner.
+    NameClash,
+    /// A recording on the edge cannot be read.
+    Local,
+    /// Anything else that the remote host said.
+    Protocol,
+}
+
+/// Something on the edge that is wrong and stays wrong until somebody acts.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Fault {
+    /// Which part: `ring front`, `record front`, `store`, ...
+    pub part: String,
+    /// What is wrong, with the path or device.
+    pub message: String,
+}
+
+impl Status {
+    /// For the cameras of `config`.
+    pub fn new(config: &Config, stages: Stages, started: Ticks90k) -> Self {
+        let metrics = Metrics::default();
+        let cameras = config
+            .camera
+            .iter()
+            .map(|camera| {
+                Arc::new(CameraStatus {
+                    name: camera.name.clone(),
+                    metrics: metrics.camera(&camera.name),
+                    state: Mutex::default(),
+                })
+            })
+            .collect();
+        Self {
+            cameras,
+            gaps: Gaps::default(),
+            metrics,
+            stages,
+            started,
+            recordings: Mutex::new(Arc::from([])),
+            upload: Mutex::default(),
+            faults: Mutex::default(),
+        }
+    }
+
+    /// The camera of that name.
+    pub fn camera(&self, name: &str) -> Option<&Arc<CameraStatus>> {
+        self.cameras.iter().find(|camera| camera.name == name)
+    }
+
+    /// The recordings on the edge, oldest first.
+    pub fn recordings(&self) -> Arc<[Recording]> {
+        Arc::clone(&lock(&self.recordings))
+    }
+
+    /// Replaces the list; for the store.
+    pub fn set_recordings(&self, recordings: Arc<[Recording]>) {
+        *lock(&self.recordings) = recordings;
+    }
+
+    /// The upload, if a remote host is configured.
+    pub fn upload(&self) -> Option<UploadStatus> {
+        lock(&self.upload).clone()
+    }
+
+    /// Says what the upload does; for the upload.
+    pub fn set_upload(&self, upload: UploadStatus) {
+        *lock(&self.upload) = Some(upload);
+    }
+
+    /// What is wrong now.
+    pub fn faults(&self) -> Vec<Fault> {
+        lock(&self.faults).clone()
+    }
+
+    /// Says that `part` is at fault, or (`None`) that it is well again.
+    pub fn set_fault(&self, part: &str, message: Option<String>) {
+        let mut faults = lock(&self.faults);
+        faults.retain(|fault| fault.part != part);
+        if let Some(message) = message {
+            faults.push(Fault { part: part.to_owned(), message });
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is behind these locks is replaced whole: a panic elsewhere leaves it usable.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
