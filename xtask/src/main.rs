@@ -1,2 +1,75 @@
-//! skeleton
-fn main() {}
+//! Developer commands: `cargo xtask demo | test | deps | crash`.
+//!
+//! This crate builds on a machine that has Rust and nothing else: it installs what the others need, builds them, and
+//! starts them. What a command does once everything is there lives in the crate `tests`.
+//!
+//! ```text
+//! main -> deps      what must be installed, and how           apt | npm | pip
+//!      -> test      every suite within its minutes            budget, cargo, suite, tally
+//!      -> launch    build a program of `tests` and become it  demo
+//! ```
+
+mod budget;
+mod cargo;
+mod command;
+mod deps;
+mod launch;
+mod suite;
+mod tally;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Developer commands of Porthole.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start an edge and a private SSH server on this machine and show what goes on
+    Demo {
+        /// What follows goes to the demo: --source, --port, --seconds (see `cargo xtask demo -- --help`)
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Install what is missing, then run every check and every test
+    Test {
+        /// Run only the suites whose name contains one of these
+        only: Vec<String>,
+    },
+    /// Kill the edge at random instants while it records and uploads, and look for lost footage
+    Crash {
+        /// How many kills
+        #[arg(long, default_value_t = 500)]
+        rounds: u32,
+    },
+    /// Install the packages that a purpose needs, without doing anything else
+    Deps {
+        #[arg(value_enum, default_value = "bench")]
+        purpose: deps::Purpose,
+    },
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Demo { arguments } => launch::demo(&arguments),
+        Command::Test { only } => test::run(&only),
+        Command::Crash { rounds } => test::crash(rounds),
+        Command::Deps { purpose } => deps::install(purpose).map(|()| true),
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! `cargo xtask test`: every check and every test, each as a suite with its own time.
+//!
+//! ```text
+//! install -> fmt -> clippy -> deny -> build -> doc -> one suite per test program
+//! ```
+//!
+//! Everything runs, whatever failed before it; only when the build fails there is nothing to run.
+
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::{Result, bail};
+
+use crate::budget::{Budget, ROUNDS};
+use crate::cargo::TestProgram;
+use crate::suite::{self, Ending, Outcome};
+use crate::tally::{self, Count, Row};
+use crate::{cargo, command, deps, workspace};
+
+/// Runs the suites whose name contains one of `only`; all of them if that is empty. Returns whether all passed.
+pub fn run(only: &[String]) -> Result<bool> {
+    let budget = Budget::load()?;
+    deps::install(deps::Purpose::Test)?;
+    let mut session = Session { budget, rows: Vec::new(), interrupted: suite::interruptions()? };
+    let wanted = |name: &str| only.is_empty() || only.iter().any(|part| name.contains(part.as_str()));
+    for (name, command) in checks().into_iter().filter(|(name, _)| wanted(name)) {
+        session.suite(name, command, |_, well| Count::one(well))?;
+    }
+    let build = session.suite("build", cargo::build(), |_, well| Count::one(well))?;
+    if build.ending == Ending::Well {
+        let programs = cargo::test_programs(&build.output)?;
+        session.budget.check(programs.iter().map(|program| program.name.as_str()).chain(CHECKS))?;
+        if wanted("doc") {
+            session.suite("doc", doc_tests(), Count::of_tests)?;
+        }
+        for program in programs.iter().filter(|program| wanted(&program.name)) {
+            session.suite(&program.name, start(program), Count::of_tests)?;
+        }
+    }
+    println!("\n{}", tally::table(&session.rows));
+    Ok(session.rows.iter().all(|row| row.count.failed == 0))
+}
+
+/// Runs the crash tests alone, with as many kills as asked for and without a limit of time.
+pub fn crash(rounds: u32) -> Result<bool> {
+    deps::install(deps::Purpose::Test)?;
+    let build = cargo::build().stderr(Stdio::inherit()).output()?;
+    let programs = cargo::test_programs(&String::from_utf8_lossy(&build.stdout))?;
+    let Some(program) = programs.iter().find(|program| program.name == "tests/crash") else {
+        bail!("there is no suite tests/crash");
+    };
+    let mut crash = start(program);
+    crash.arg("--nocapture").env(ROUNDS, rounds.to_string());
+    Ok(crash.status()?.success())
+}
+
+/// The suites that are not test programs.
+const CHECKS: [&str; 5] = ["fmt", "clippy", "deny", "build", "doc"];
+
+/// The suites that are one check.
+fn checks() -> [(&'static str, Command); 3] {
+    let mut fmt = command::cargo();
+    fmt.args(["fmt", "--all", "--check"]);
+    let mut clippy = command::cargo();
+    clippy.args(["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"]);
+    // The list of advisories is a git repository elsewhere, so that check is left to `cargo deny check advisories`.
+    let mut deny = command::command(workspace::target().join(deps::CARGO_DENY));
+    deny.args(["--all-features", "--locked", "check", "licenses", "bans", "sources"]);
+    [("fmt", fmt), ("clippy", clippy), ("deny", deny)]
+}
+
+fn doc_tests() -> Command {
+    let mut doc = command::cargo();
+    doc.args(["test", "--workspace", "--locked", "--quiet", "--doc"]);
+    doc
+}
+
+/// A test program, started as cargo would.
+fn start(program: &TestProgram) -> Command {
+    let mut command = command::command(&program.executable);
+    command.current_dir(&program.folder).env("CARGO_MANIFEST_DIR", &program.folder);
+    command
+}
+
+/// The suites so far.
+struct Session {
+    budget: Budget,
+    rows: Vec<Row>,
+    interrupted: Arc<AtomicBool>,
+}
+
+impl Session {
+    fn suite(&mut self, name: &str, mut command: Command, count: fn(&str, bool) -> Count) -> Result<Outcome> {
+        let limit = self.budget.time(name);
+        command.envs(self.budget.work(name));
+        println!("{name} ...");
+        let outcome = suite::run(name, command, limit, &self.interrupted)?;
+        if outcome.ending == Ending::Interrupted {
+            bail!("interrupted in {name}");
+        }
+        let count = count(&outcome.output, outcome.ending == Ending::Well);
+        if count.failed > 0 {
+            let lines = outcome.output.lines().filter(|line| !cargo::is_message(line));
+            lines.for_each(|line| println!("{line}"));
+            println!("--- the above is {name}, kept in {}", outcome.log.display());
+        }
+        self.rows.push(Row { name: name.to_owned(), count, took: outcome.took, limit, note: note(&outcome) });
+        Ok(outcome)
+    }
+}
+
+/// Why a suite failed, in a few words.
+fn note(outcome: &Outcome) -> String {
+    match outcome.ending {
+        Ending::Well => String::new(),
+        Ending::OutOfTime => "killed: its time was up".to_owned(),
+        Ending::Badly | Ending::Interrupted => match tally::failed_tests(&outcome.output).as_slice() {
+            [] => "failed".to_owned(),
+            tests => tests.join(", "),
+        },
+    }
+}
