@@ -197,6 +197,26 @@ pub struct Civil {
     pub micros: u32,
 }
 
+impl Civil {
+    /// The instant that these numbers show in UTC, if there is such a date and time of day.
+    pub fn wall_time(self) -> Option<WallTime> {
+        if !(-9999..=9999).contains(&self.year) {
+            return None;
+        }
+        // Howard Hinnant's civil-to-days algorithm, the reverse of `WallTime::civil`.
+        let (month, day) = (i64::from(self.month), i64::from(self.day));
+        let year = self.year - i64::from(month <= 2);
+        let era = year.div_euclid(400);
+        let yoe = year.rem_euclid(400);
+        let doy = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
+        let days = era * 146_097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719_468;
+        let sod = i64::from(self.hour) * 3600 + i64::from(self.minute) * 60 + i64::from(self.second);
+        let wall = WallTime((days * 86_400 + sod) * 1_000_000 + i64::from(self.micros));
+        // A 31st of April or a 25th hour comes back as another date.
+        (wall.civil() == self).then_some(wall)
+    }
+}
+
 /// "Media time M was wall time W": what turns media time into dates once the wall clock is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WallMapping {
@@ -233,6 +253,23 @@ mod tests {
         assert_eq!(WallTime(1_582_934_400_123_456).rfc3339(), "2020-02-29T00:00:00.123Z");
         assert_eq!(WallTime(-1_000).rfc3339(), "1969-12-31T23:59:59.999Z");
         assert_eq!(WallTime(4_102_444_799_999_000).rfc3339(), "2099-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn a_date_is_an_instant_unless_there_is_no_such_date() {
+        for wall in
+            [0, -1_000, 1_582_934_400_123_456, 4_102_444_799_999_000, -62_135_596_800_000_000].map(WallTime)
+        {
+            assert_eq!(wall.civil().wall_time(), Some(wall));
+        }
+        let leap = WallTime(1_582_934_400_000_000).civil();
+        assert_eq!((leap.month, leap.day), (2, 29));
+        assert_eq!(Civil { year: 2021, ..leap }.wall_time(), None);
+        assert_eq!(Civil { month: 0, ..leap }.wall_time(), None);
+        assert_eq!(Civil { month: 13, ..leap }.wall_time(), None);
+        assert_eq!(Civil { day: 0, ..leap }.wall_time(), None);
+        assert_eq!(Civil { hour: 24, ..leap }.wall_time(), None);
+        assert_eq!(Civil { micros: 1_000_000, ..leap }.wall_time(), None);
     }
 
     #[test]
