@@ -127,7 +127,7 @@ pub struct Gop {
 
 impl Gop {
     /// The access units of one track, in time order.
-    pub fn track(&self, track: Track) -> impl Iterator<Item = &AccessUnit> {
+    pub fn track(&self, track: Track) -> impl Iterator<Item = &AccessUnit> + Clone {
         self.units.iter().filter(move |unit| unit.track == track)
     }
 

@@ -1,0 +1,332 @@
+//! A recording while it grows, and its sealing, as writes for the caller to carry out. docs/design/mp4.md has the
+//! invariants.
+//!
+//! ```text
+//!           0      36                                1 MiB - 16     1 MiB
+//! growing   ftyp | free ................................................ | moov (mvex) | moof mdat | moof mdat ...
+//! sealed    ftyp | moov with all tables | free ..... | mdat (64-bit size, over all that was there) ... | uuid (seal)
+//! ```
+//!
+//! A GOP is appended as `free` `mdat`; once that is on the disk, the eight bytes in front become `moof` of the same size.
+//! A seal writes everything behind offset 44; once that is on the disk, the eight bytes at 36 become `moov`.
+
+use super::Error;
+use super::boxes::header;
+use super::fragment::{Fragment, Run};
+use super::moov::{self, About, MAX_NAME, Timeline};
+use super::seal::{Anchor, Seal};
+use super::tables::{Sample, Tables};
+use super::track::Codec;
+use crate::{AccessUnit, Gop, StreamConfig, Ticks90k, Track};
+use bytes::{BufMut, Bytes, BytesMut};
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+
+/// Where the box stands that is `free` while the file grows and `moov` when it is sealed: right behind `ftyp`.
+pub(super) const FLIP_AT: u64 = 36;
+/// Where what grows begins. Until then everything is reserved for the sealed `moov`.
+pub(super) const MEDIA_AT: u64 = 1 << 20;
+/// Where the header of the sealed file's `mdat` stands: version with a 64-bit size, 16 bytes.
+pub(super) const MDAT_AT: u64 = MEDIA_AT - 16;
+/// Largest sealed `moov`: behind it stands a `free` of at least eight bytes.
+const MAX_MOOV: u64 = MDAT_AT - 8 - FLIP_AT;
+/// The most by which the fixed part of a sealed `moov` exceeds the growing one's: the edits, and a longer name three times.
+const MOOV_SLACK: u64 = 2 * (8 + 16 + 2 * 20) + 3 * MAX_NAME as u64 + 128;
+/// Zero of the audio track before the origin where the first GOP has no sound that would tell: room for what comes late.
+const AUDIO_LEAD: Ticks90k = Ticks90k::SECOND;
+
+/// `ftyp` of a recording, 36 bytes: it needs readers that know `default-base-is-moof` while it grows.
+pub(super) const FTYP: &[u8; 36] = b"\0\0\0\x24ftypisom\0\0\x02\0isomiso6mp42mp41avc1";
+
+/// One thing to do to the file. Steps are carried out in their order; writes between two syncs may reach the disk in any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Write `bytes` at `offset` of the file, growing it where they reach beyond its end.
+    Write {
+        /// From the start of the file.
+        offset: u64,
+        /// What to write there.
+        bytes: Bytes,
+    },
+    /// Go on only when everything written before is on the disk (fdatasync; over SFTP: when the replies are there).
+    Sync,
+}
+
+/// A recording that grows.
+///
+/// Its memory is that of the sample tables, and they are bounded by the room that the file has for them.
+#[derive(Clone, Debug)]
+pub struct Growing {
+    config: Arc<StreamConfig>,
+    anchor: Anchor,
+    last_sequence: u64,
+    /// Length of the file: where the next GOP goes.
+    end: u64,
+    /// Size of the sealed `moov` but for the sample tables, at most.
+    moov_fixed: u64,
+    video: Written,
+    audio: Written,
+    digest: Sha256,
+}
+
+/// What is in the file of one track.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Written {
+    pub(super) tables: Tables,
+    /// Media time at which the last sample ends, as far as is known.
+    pub(super) end: u64,
+}
+
+impl Growing {
+    /// Begins a recording with its first GOP in an empty file. The reserved megabyte stays a hole; a caller that wants a
+    /// seal never to fail for want of space allocates it (`fallocate`).
+    pub fn begin(gop: &Gop, about: &About) -> Result<(Self, Vec<Step>), Error> {
+        let first_audio = gop.track(Track::Audio).next().map(|unit| unit.pts);
+        let anchor = Anchor {
+            first_sequence: gop.sequence,
+            origin: gop.start,
+            audio_zero: first_audio.unwrap_or(gop.start - AUDIO_LEAD),
+            start: about.start,
+        };
+        let mut init = BytesMut::new();
+        moov::growing(&mut init, &gop.config, about, &anchor);
+        let mut growing = Self::resume(Arc::clone(&gop.config), anchor, init.len() as u64);
+        let mut head = BytesMut::from(&FTYP[..]);
+        head.put_slice(&header((MEDIA_AT - FLIP_AT) as u32, b"free"));
+        let mut steps = vec![
+            Step::Write { offset: 0, bytes: head.freeze() },
+            Step::Write { offset: MEDIA_AT, bytes: init.freeze() },
+        ];
+        steps.extend(growing.append(gop)?);
+        Ok((growing, steps))
+    }
+
+    /// A recording without any GOP yet, of which the growing `moov` takes `init_size` bytes.
+    pub(super) fn resume(config: Arc<StreamConfig>, anchor: Anchor, init_size: u64) -> Self {
+        Self {
+            config,
+            anchor,
+            last_sequence: anchor.first_sequence,
+            end: MEDIA_AT + init_size,
+            moov_fixed: init_size + MOOV_SLACK,
+            video: Written::default(),
+            audio: Written::default(),
+            digest: Sha256::new(),
+        }
+    }
+
+    /// Appends a GOP. After an error the recording is as it was before: it can grow on or be sealed.
+    pub fn append(&mut self, gop: &Gop) -> Result<Vec<Step>, Error> {
+        self.check(gop)?;
+        let mut bytes = BytesMut::new();
+        self.fragment(gop).write(&mut bytes)?;
+        let moof = Bytes::copy_from_slice(&bytes[..8]);
+        bytes[4..8].copy_from_slice(b"free");
+
+        let offset = self.end;
+        let payload: usize = gop.units.iter().map(|unit| unit.data.len()).sum();
+        let mut chunk_at = offset + (bytes.len() - payload) as u64;
+        for track in [Track::Video, Track::Audio] {
+            let chunk = self.chunk(gop, track, chunk_at);
+            chunk_at += chunk.samples.iter().map(|sample| u64::from(sample.size)).sum::<u64>();
+            self.push_chunk(chunk);
+            gop.track(track).for_each(|unit| self.hash(&unit.data));
+        }
+        self.push_fragment(gop.sequence, offset + bytes.len() as u64);
+        Ok(vec![
+            Step::Write { offset, bytes: bytes.freeze() },
+            Step::Sync,
+            Step::Write { offset, bytes: moof },
+        ])
+    }
+
+    /// Seals the recording: carried out whole, the file is a progressive MP4 and [`Seal::size`] long. It may be asked for
+    /// again, say when a write failed; `about` may know more than when the recording began.
+    pub fn seal(&self, about: &About) -> Vec<Step> {
+        let anchor = Anchor { start: about.start, ..self.anchor };
+        let mut moov = BytesMut::new();
+        moov::sealed(&mut moov, &self.config, about, &anchor, |track| self.written(track));
+        let flip = moov.split_to(8).freeze();
+        moov.put_slice(&header((MDAT_AT - FLIP_AT - flip.len() as u64 - moov.len() as u64) as u32, b"free"));
+
+        let mut mdat = BytesMut::from(&header(1, b"mdat")[..]);
+        mdat.put_u64(self.end - MDAT_AT);
+        let mut seal = BytesMut::new();
+        self.seal_box().write(&mut seal);
+        vec![
+            Step::Write { offset: FLIP_AT + flip.len() as u64, bytes: moov.freeze() },
+            Step::Write { offset: MDAT_AT, bytes: mdat.freeze() },
+            Step::Write { offset: self.end, bytes: seal.freeze() },
+            Step::Sync,
+            Step::Write { offset: FLIP_AT, bytes: flip },
+            Step::Sync,
+        ]
+    }
+
+    /// What the sealed file will say of itself.
+    pub fn seal_box(&self) -> Seal {
+        Seal {
+            size: self.end + Seal::BOX_SIZE,
+            first_sequence: self.anchor.first_sequence,
+            last_sequence: self.last_sequence,
+            sha256: self.digest.clone().finalize().into(),
+        }
+    }
+
+    /// Length of the file once all steps so far are carried out.
+    pub fn size(&self) -> u64 {
+        self.end
+    }
+
+    /// Media time of the first picture.
+    pub fn start(&self) -> Ticks90k {
+        self.anchor.origin
+    }
+
+    /// Media time at which the last picture ends.
+    pub fn end(&self) -> Ticks90k {
+        self.anchor.origin + Ticks90k(self.video.end as i64)
+    }
+
+    /// What ties the file's time to the media clock.
+    pub fn anchor(&self) -> Anchor {
+        self.anchor
+    }
+
+    /// Refuses what would make the tables lie or outgrow their room.
+    fn check(&self, gop: &Gop) -> Result<(), Error> {
+        if gop.config != self.config {
+            return Err(Error::ConfigChanged { sequence: gop.sequence });
+        }
+        let first = self.video.tables.is_empty() && self.audio.tables.is_empty();
+        let rises =
+            if first { gop.sequence == self.last_sequence } else { gop.sequence > self.last_sequence };
+        if !rises || gop.sequence - self.anchor.first_sequence >= u64::from(u32::MAX) {
+            return Err(Error::SequenceWentBack { sequence: gop.sequence, last: self.last_sequence });
+        }
+        let mut needed = self.moov_fixed;
+        for track in [Track::Video, Track::Audio] {
+            let tables = &self.written(track).tables;
+            let (count, sync) = gop
+                .track(track)
+                .fold((0, 0), |(count, sync), unit| (count + 1, sync + usize::from(unit.key)));
+            needed += tables.size_with(count, sync);
+            self.check_follows(gop, track)?;
+        }
+        if needed > MAX_MOOV {
+            return Err(Error::Full { needed, reserved: MAX_MOOV });
+        }
+        Ok(())
+    }
+
+    /// The first access unit of `gop` in `track` must come after the last one in the file, and not too late.
+    fn check_follows(&self, gop: &Gop, track: Track) -> Result<(), Error> {
+        let (Some(unit), Some(last)) = (gop.track(track).next(), self.written(track).tables.last_time())
+        else {
+            return Ok(());
+        };
+        let codec = Codec::of(&self.config, track)?;
+        let last = last as i64;
+        let delta = self.media_time(unit.pts, codec) - last;
+        if delta <= 0 {
+            let after = self.timeline().zero(track) + Ticks90k::from_scale(last, codec.timescale());
+            return Err(Error::TimeWentBack { track, at: unit.pts, after });
+        }
+        if delta > i64::from(u32::MAX) {
+            return Err(Error::GapTooLong { track, at: unit.pts });
+        }
+        Ok(())
+    }
+
+    fn fragment<'a>(&'a self, gop: &'a Gop) -> Fragment<'a, impl Iterator<Item = &'a AccessUnit> + Clone, 2> {
+        let run = |track| Run {
+            track,
+            origin: self.timeline().zero(track),
+            units: gop.track(track),
+            end: end_of(gop, track),
+        };
+        Fragment {
+            config: &self.config,
+            sequence: (gop.sequence - self.anchor.first_sequence) as u32 + 1,
+            segment: None,
+            captured: None,
+            runs: [run(Track::Video), run(Track::Audio)],
+        }
+    }
+
+    fn chunk(&self, gop: &Gop, track: Track, offset: u64) -> Chunk {
+        // A track that is not configured has no access units, or the fragment would have been refused.
+        let Ok(codec) = Codec::of(&self.config, track) else {
+            return Chunk { track, offset, samples: Vec::new(), end: 0 };
+        };
+        let samples = gop.track(track).map(|unit| Sample {
+            media_time: self.media_time(unit.pts, codec) as u64,
+            size: unit.data.len() as u32,
+            sync: unit.key,
+        });
+        Chunk {
+            track,
+            offset,
+            samples: samples.collect(),
+            end: self.media_time(end_of(gop, track), codec) as u64,
+        }
+    }
+
+    /// Adds samples that lie in the file to the tables.
+    pub(super) fn push_chunk(&mut self, chunk: Chunk) {
+        let written = match chunk.track {
+            Track::Video => &mut self.video,
+            Track::Audio => &mut self.audio,
+        };
+        if !chunk.samples.is_empty() {
+            written.tables.push_chunk(chunk.offset, &chunk.samples);
+            written.end = chunk.end;
+        }
+    }
+
+    /// Takes the data of the access units into the seal, in the order of the file.
+    pub(super) fn hash(&mut self, data: &[u8]) {
+        self.digest.update(data);
+    }
+
+    /// The fragment of GOP `sequence` is whole; the file now ends at `end`.
+    pub(super) fn push_fragment(&mut self, sequence: u64, end: u64) {
+        self.last_sequence = sequence;
+        self.end = end;
+    }
+
+    fn timeline(&self) -> Timeline {
+        Timeline { origin: self.anchor.origin, audio_zero: self.anchor.audio_zero }
+    }
+
+    fn media_time(&self, pts: Ticks90k, codec: Codec<'_>) -> i64 {
+        (pts - self.timeline().zero(codec.track())).to_scale(codec.timescale())
+    }
+
+    fn written(&self, track: Track) -> &Written {
+        match track {
+            Track::Video => &self.video,
+            Track::Audio => &self.audio,
+        }
+    }
+}
+
+/// When the last access unit of a track in `gop` ends.
+fn end_of(gop: &Gop, track: Track) -> Ticks90k {
+    match track {
+        Track::Video => gop.video_end(),
+        Track::Audio => {
+            let frame = gop.config.audio.as_ref().map_or(Ticks90k::ZERO, |audio| audio.frame_duration());
+            gop.track(track).last().map_or(gop.start, |unit| unit.pts + frame)
+        }
+    }
+}
+
+/// Samples of one track that lie in the file one after the other.
+pub(super) struct Chunk {
+    pub(super) track: Track,
+    pub(super) offset: u64,
+    pub(super) samples: Vec<Sample>,
+    /// Media time at which the last one ends.
+    pub(super) end: u64,
+}
