@@ -22,6 +22,8 @@ pub const DEPTH: usize = 4;
 pub struct Picture {
     /// Capture time from the driver, on the media clock.
     pub pts: Ticks90k,
+    /// Time between two frames as the source tells it: the nominal time to the next picture.
+    pub frame_duration: Ticks90k,
     width: usize,
     height: usize,
     data: Box<[u8]>,
@@ -33,7 +35,7 @@ impl Picture {
         let luma = width * height;
         let mut data = vec![128; luma + luma / 2].into_boxed_slice();
         data[..luma].fill(16);
-        Self { pts: Ticks90k::ZERO, width, height, data }
+        Self { pts: Ticks90k::ZERO, frame_duration: Ticks90k::ZERO, width, height, data }
     }
 
     /// Luma samples a line.

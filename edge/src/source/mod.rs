@@ -3,8 +3,16 @@
 //! A source hands over one frame at a time, converted straight into a [`Picture`] of the size that is encoded, with the
 //! timestamp of the driver or the file on the media clock.
 
+pub mod capture;
+pub mod grid;
+pub mod pattern;
+pub mod stamp;
+
+use crate::config::Camera;
 use crate::frames::Picture;
+use capture::Opened;
 use media::Ticks90k;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -50,10 +58,18 @@ pub struct Mode {
     pub frame_duration: Ticks90k,
 }
 
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { device, format, width, height, frame_duration } = self;
+        let fps = media::time::TICKS_PER_SECOND as f64 / frame_duration.0.max(1) as f64;
+        write!(f, "{device} {format} {width}x{height} at {fps:.2} fps")
+    }
+}
+
 /// What one wait brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Captured {
-    /// A frame is in the picture, and `picture.pts` is set.
+    /// A frame is in the picture, and `pts` and `frame_duration` of the picture are set.
     Frame,
     /// A frame came and was given back to the driver unread, because there was no picture to put it in.
     Dropped,
@@ -73,6 +89,40 @@ pub trait Source: Send {
     /// # Errors
     /// The device is gone or broken: close it, count the gap, open again.
     fn next(&mut self, picture: Option<&mut Picture>, timeout: Duration) -> Result<Captured, Error>;
+
+    /// Frames that the driver has lost, by its own count, since the last call.
+    fn lost(&mut self) -> u64 {
+        0
+    }
+}
+
+/// Opens what a camera's configuration names, again and again.
+struct Opener<'a> {
+    camera: &'a Camera,
+    /// A camera was seen: from then on its absence is a gap, which no pattern must hide.
+    seen: bool,
+}
+
+impl<'a> Opener<'a> {
+    fn new(camera: &'a Camera) -> Self {
+        Self { camera, seen: false }
+    }
+
+    /// Opens the source. With `stand_in` and the source `auto` it is the pattern as long as no camera was ever found.
+    fn open(&mut self, stand_in: bool) -> Result<Opened, Error> {
+        let unusable =
+            |reason: &str| Error::Unusable { device: self.camera.source.clone(), reason: reason.to_owned() };
+        let opened = |source| Ok(Opened { source, stand_in: false });
+        match Spec::parse(&self.camera.source).map_err(unusable)? {
+            Spec::Pattern => opened(Box::new(pattern::Pattern::open(self.camera)?)),
+            Spec::V4l2(_) | Spec::File(_) => Err(unusable("not built in")),
+            Spec::Auto if stand_in && !self.seen => {
+                let source = Box::new(pattern::Pattern::open(self.camera)?);
+                Ok(Opened { source, stand_in: true })
+            }
+            Spec::Auto => Err(unusable("no camera found")),
+        }
+    }
 }
 
 /// Why a source could not be opened or ended.

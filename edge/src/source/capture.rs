@@ -1,0 +1,455 @@
+//! The capture thread of one camera: opens its source, keeps it open, and hands pictures to the encode thread.
+//!
+//! ```text
+//!            opened                  first frame
+//! opening ------------> quiet ----------------------> streaming
+//!    ^                    |                               |
+//!    |     back-off       | error, or nothing for 2 s     |  error, or nothing for 2 s
+//!    +------------- gone <+-------------------------------+
+//!                   (the gap "camera gone" is open from the last frame to the next)
+//! ```
+//!
+//! It never waits for the encoder: without a free picture the frame goes straight back to the driver, counted.
+
+use super::{Captured, Error, Source};
+use crate::config::Camera;
+use crate::frames::{FrameSender, Picture};
+use crate::status::{CameraState, CameraStatus, Cause, Gaps};
+use crate::supervise::{Heartbeat, Stop, clock};
+use media::Ticks90k;
+use std::time::Duration;
+
+/// How long the loop waits for what.
+#[derive(Clone, Copy)]
+struct Patience {
+    /// For one frame, before it looks whether it must end.
+    frame: Duration,
+    /// Without any frame, until the camera counts as gone.
+    silence: Ticks90k,
+    /// Before the first new try to open.
+    shortest_back_off: Duration,
+    /// Before any later one; each waits twice as long as the one before.
+    longest_back_off: Duration,
+    /// Between two looks for a camera while the pattern stands in for it.
+    stand_in: Ticks90k,
+}
+
+const PATIENCE: Patience = Patience {
+    frame: Duration::from_millis(250),
+    silence: Ticks90k::from_millis(2000),
+    shortest_back_off: Duration::from_millis(100),
+    longest_back_off: Duration::from_secs(5),
+    stand_in: Ticks90k::from_millis(5000),
+};
+
+/// Captures until `stop` is asked for.
+///
+/// `own` gets the state and the counters, `gaps` the spans without the camera.
+pub fn run(
+    camera: &Camera,
+    own: &CameraStatus,
+    gaps: &Gaps,
+    sender: FrameSender,
+    stop: Stop,
+    heartbeat: Heartbeat,
+) {
+    let mut opener = super::Opener::new(camera);
+    Capture {
+        open: &mut |stand_in| opener.open(stand_in),
+        patience: PATIENCE,
+        own,
+        gaps,
+        sender,
+        stop,
+        heartbeat,
+        spare: None,
+        last: None,
+        complaint: String::new(),
+    }
+    .run();
+}
+
+/// A source as it was opened.
+pub struct Opened {
+    /// The source.
+    pub source: Box<dyn Source>,
+    /// It stands in for a camera that was not found.
+    pub stand_in: bool,
+}
+
+/// Opens the source; `false` asks for a camera alone, without the pattern that stands in for it.
+type Open<'a> = &'a mut dyn FnMut(bool) -> Result<Opened, Error>;
+
+struct Capture<'a> {
+    open: Open<'a>,
+    patience: Patience,
+    own: &'a CameraStatus,
+    gaps: &'a Gaps,
+    sender: FrameSender,
+    stop: Stop,
+    heartbeat: Heartbeat,
+    /// A picture that was taken from the queue and not filled.
+    spare: Option<Picture>,
+    /// Timestamp of the last picture that was sent: none may go back behind it.
+    last: Option<Ticks90k>,
+    /// The last error that was logged: a camera that stays away is reported once.
+    complaint: String,
+}
+
+/// Why the loop stopped reading a source.
+enum End {
+    Stopped,
+    Failed(Error),
+    /// A camera has come, for which the pattern stood in.
+    Replaced(Opened),
+}
+
+impl Capture<'_> {
+    fn run(&mut self) {
+        let mut back_off = self.patience.shortest_back_off;
+        let mut opens = 0_u64;
+        while !self.stop.asked() {
+            self.heartbeat.beat();
+            let error = match (self.open)(true) {
+                Ok(opened) => {
+                    self.own.metrics.camera_reopened.inc_by(u64::from(opens > 0));
+                    opens += 1;
+                    let (delivered, end) = self.stream(opened);
+                    if delivered {
+                        back_off = self.patience.shortest_back_off;
+                    }
+                    match end {
+                        None => break,
+                        Some(error) => error,
+                    }
+                }
+                Err(error) => error,
+            };
+            self.gone(&error);
+            if self.stop.wait(back_off) {
+                break;
+            }
+            back_off = (back_off * 2).min(self.patience.longest_back_off);
+        }
+        self.sender.wake();
+    }
+
+    /// Reads the source, and what replaces it, to its end: whether it delivered, and the error unless a stop was asked.
+    fn stream(&mut self, mut opened: Opened) -> (bool, Option<Error>) {
+        let mut delivered = false;
+        loop {
+            let (frames, end) = self.read(opened);
+            delivered |= frames;
+            match end {
+                End::Stopped => return (delivered, None),
+                End::Failed(error) => return (delivered, Some(error)),
+                End::Replaced(camera) => opened = camera,
+            }
+        }
+    }
+
+    fn read(&mut self, mut opened: Opened) -> (bool, End) {
+        let source = opened.source.as_mut();
+        tracing::info!(camera = self.own.name, mode = %source.mode(), "camera opened");
+        let mut delivered = false;
+        let mut heard = clock::media_now();
+        let mut looked = heard;
+        while !self.stop.asked() {
+            self.heartbeat.beat();
+            let captured = match self.next(source) {
+                Ok(captured) => captured,
+                Err(error) => return (delivered, End::Failed(error)),
+            };
+            let now = clock::media_now();
+            if captured == Captured::Nothing {
+                if now - heard >= self.patience.silence {
+                    return (delivered, End::Failed(silent(source, self.patience.silence)));
+                }
+            } else {
+                heard = now;
+                if !delivered && captured == Captured::Frame {
+                    delivered = true;
+                    self.found(source);
+                }
+            }
+            if opened.stand_in && now - looked >= self.patience.stand_in {
+                looked = now;
+                if let Ok(camera) = (self.open)(false) {
+                    return (delivered, End::Replaced(camera));
+                }
+            }
+        }
+        (delivered, End::Stopped)
+    }
+
+    /// One wait for a frame, counted and, if it is good, sent.
+    fn next(&mut self, source: &mut dyn Source) -> Result<Captured, Error> {
+        let mut picture = self.spare.take().or_else(|| self.sender.take());
+        let captured = source.next(picture.as_mut(), self.patience.frame);
+        let metrics = &self.own.metrics;
+        metrics.frames_lost_by_driver.inc_by(source.lost());
+        match captured {
+            Ok(Captured::Frame) => {
+                metrics.frames_captured.inc();
+                if let Some(picture) = picture.take_if(|picture| self.last < Some(picture.pts)) {
+                    self.last = Some(picture.pts);
+                    self.sender.send(picture);
+                } else {
+                    metrics.frames_damaged.inc();
+                    tracing::debug!(camera = self.own.name, "timestamp goes back");
+                }
+            }
+            Ok(Captured::Dropped) => {
+                metrics.frames_captured.inc();
+                metrics.frames_dropped.inc();
+            }
+            Ok(Captured::Damaged(how)) => {
+                metrics.frames_captured.inc();
+                metrics.frames_damaged.inc();
+                tracing::debug!(camera = self.own.name, how, "damaged frame");
+            }
+            Ok(Captured::Nothing) | Err(_) => {}
+        }
+        self.spare = picture;
+        captured
+    }
+
+    /// The first picture after an opening was sent.
+    fn found(&mut self, source: &dyn Source) {
+        let since = self.last.unwrap_or_else(clock::media_now);
+        self.gaps.close(&self.own.name, Cause::CameraGone, since);
+        self.own.set_state(CameraState::streaming(source.mode(), since));
+        self.complaint.clear();
+    }
+
+    fn gone(&mut self, error: &Error) {
+        let error = error.to_string();
+        // The footage ends with the last picture, not when its absence was noticed.
+        let since = self.last.unwrap_or_else(clock::media_now);
+        let start = clock::mapping().map(|mapping| mapping.wall_of(since));
+        self.gaps.open(&self.own.name, Cause::CameraGone, since, start);
+        if self.complaint != error {
+            tracing::warn!(camera = self.own.name, error, "camera gone");
+            self.complaint.clone_from(&error);
+        }
+        self.own.set_state(CameraState::Gone { error, since });
+    }
+}
+
+fn silent(source: &dyn Source, span: Ticks90k) -> Error {
+    let reason = format!("delivered no frame for {:.1} s", span.as_secs_f64());
+    Error::Unusable { device: source.mode().device.clone(), reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::frames::{self, FrameReceiver};
+    use crate::source::Mode;
+    use crate::status::Status;
+    use crate::supervise::Stages;
+    use std::collections::VecDeque;
+
+    const SHORT: Patience = Patience {
+        frame: Duration::from_millis(1),
+        silence: Ticks90k::from_millis(20),
+        shortest_back_off: Duration::from_millis(1),
+        longest_back_off: Duration::from_millis(2),
+        stand_in: Ticks90k::ZERO,
+    };
+
+    /// What a scripted source does at one call of `next`.
+    #[derive(Clone, Copy)]
+    enum Act {
+        Frame(i64),
+        Damaged,
+        Lost(u64),
+        Silent,
+        Unplugged,
+    }
+
+    struct Script {
+        mode: Mode,
+        acts: VecDeque<Act>,
+        lost: u64,
+        stop: Stop,
+    }
+
+    impl Source for Script {
+        fn mode(&self) -> &Mode {
+            &self.mode
+        }
+
+        fn next(&mut self, picture: Option<&mut Picture>, timeout: Duration) -> Result<Captured, Error> {
+            match self.acts.pop_front() {
+                None => self.stop.ask(),
+                Some(Act::Frame(pts)) => {
+                    let Some(picture) = picture else { return Ok(Captured::Dropped) };
+                    picture.pts = Ticks90k(pts);
+                    return Ok(Captured::Frame);
+                }
+                Some(Act::Damaged) => return Ok(Captured::Damaged("half a JPEG")),
+                Some(Act::Lost(lost)) => self.lost = lost,
+                Some(Act::Silent) => {
+                    self.acts.push_front(Act::Silent);
+                    std::thread::sleep(timeout);
+                }
+                Some(Act::Unplugged) => return Err(unplugged()),
+            }
+            Ok(Captured::Nothing)
+        }
+
+        fn lost(&mut self) -> u64 {
+            std::mem::take(&mut self.lost)
+        }
+    }
+
+    fn unplugged() -> Error {
+        Error::Io {
+            device: "/dev/video0".to_owned(),
+            source: std::io::Error::from(std::io::ErrorKind::NotConnected),
+        }
+    }
+
+    struct Bench {
+        status: Status,
+        stop: Stop,
+        receiver: FrameReceiver,
+    }
+
+    impl Bench {
+        /// Plays one script an opening (`None` fails to open) until the last one has ended.
+        fn play(scripts: Vec<Option<Vec<Act>>>) -> Self {
+            Self::play_with(scripts.into_iter().map(|acts| (acts, false)).collect())
+        }
+
+        /// The same with sources that may stand in for a camera.
+        fn play_with(scripts: Vec<(Option<Vec<Act>>, bool)>) -> Self {
+            let stages = Stages::default();
+            let heartbeat = stages.register("capture front");
+            let status = Status::new(&Config::default(), stages, Ticks90k::ZERO);
+            let stop = Stop::default();
+            let (sender, receiver) = frames::queue(16, 16);
+            let mut scripts = VecDeque::from(scripts);
+            let mut open = |_| {
+                let Some((Some(acts), stand_in)) = scripts.pop_front() else { return Err(unplugged()) };
+                let mode = Mode {
+                    device: "/dev/video0".to_owned(),
+                    format: "YUYV".to_owned(),
+                    width: 16,
+                    height: 16,
+                    frame_duration: Ticks90k(3000),
+                };
+                let source = Box::new(Script { mode, acts: acts.into(), lost: 0, stop: stop.clone() });
+                Ok(Opened { source, stand_in })
+            };
+            Capture {
+                open: &mut open,
+                patience: SHORT,
+                own: status.camera("front").expect("the default camera"),
+                gaps: &status.gaps,
+                sender,
+                stop: stop.clone(),
+                heartbeat,
+                spare: None,
+                last: None,
+                complaint: String::new(),
+            }
+            .run();
+            Self { status, stop, receiver }
+        }
+
+        fn received(&mut self) -> Vec<i64> {
+            std::iter::from_fn(|| self.receiver.receive(Duration::ZERO))
+                .map(|picture| picture.pts.0)
+                .collect()
+        }
+
+        /// Captured, dropped, damaged, lost, reopened.
+        fn counts(&self) -> [u64; 5] {
+            let metrics = &self.status.cameras[0].metrics;
+            [
+                metrics.frames_captured.get(),
+                metrics.frames_dropped.get(),
+                metrics.frames_damaged.get(),
+                metrics.frames_lost_by_driver.get(),
+                metrics.camera_reopened.get(),
+            ]
+        }
+
+        fn gap(&self) -> (i64, Option<i64>) {
+            let gaps = self.status.gaps.list();
+            assert_eq!(gaps.len(), 1, "{gaps:?}");
+            (gaps[0].from.0, gaps[0].to.map(|to| to.0))
+        }
+    }
+
+    #[test]
+    fn a_camera_that_is_unplugged_comes_back_behind_a_gap() {
+        let mut bench = Bench::play(vec![
+            Some(vec![Act::Frame(3000), Act::Unplugged]),
+            None,
+            None,
+            Some(vec![Act::Frame(90_000)]),
+        ]);
+        assert_eq!(bench.received(), [3000, 90_000]);
+        assert_eq!(bench.gap(), (3000, Some(90_000)));
+        assert_eq!(bench.counts(), [2, 0, 0, 0, 1]);
+        assert!(matches!(bench.status.cameras[0].state(), CameraState::Streaming { .. }));
+    }
+
+    #[test]
+    fn a_silent_camera_is_closed_and_opened_again() {
+        let mut bench =
+            Bench::play(vec![Some(vec![Act::Frame(3000), Act::Silent]), Some(vec![Act::Frame(6000)])]);
+        assert_eq!(bench.received(), [3000, 6000]);
+        assert_eq!(bench.gap(), (3000, Some(6000)));
+    }
+
+    #[test]
+    fn a_camera_that_stays_away_is_told_with_its_name() {
+        let bench = Bench::play(vec![Some(vec![Act::Frame(3000), Act::Unplugged]), None, Some(vec![])]);
+        assert_eq!(bench.gap(), (3000, None));
+        let CameraState::Gone { error, .. } = bench.status.cameras[0].state() else { panic!("must be gone") };
+        assert_eq!(error, "/dev/video0: not connected");
+        assert!(bench.stop.asked());
+    }
+
+    #[test]
+    fn a_fifth_frame_is_dropped_and_counted_while_the_encoder_is_behind() {
+        let frames = (1..=6).map(|n| Act::Frame(n * 3000)).collect();
+        let mut bench = Bench::play(vec![Some(frames)]);
+        assert_eq!(bench.received(), [3000, 6000, 9000, 12_000]);
+        assert_eq!(bench.counts(), [6, 2, 0, 0, 0]);
+    }
+
+    #[test]
+    fn damaged_frames_and_the_drivers_losses_are_counted_and_not_shown() {
+        let mut bench = Bench::play(vec![Some(vec![Act::Damaged, Act::Lost(3), Act::Frame(3000)])]);
+        assert_eq!(bench.received(), [3000]);
+        assert_eq!(bench.counts(), [2, 0, 1, 3, 0]);
+    }
+
+    #[test]
+    fn time_never_goes_back() {
+        let mut bench = Bench::play(vec![Some(vec![
+            Act::Frame(6000),
+            Act::Frame(6000),
+            Act::Frame(3000),
+            Act::Frame(9000),
+        ])]);
+        assert_eq!(bench.received(), [6000, 9000]);
+        assert_eq!(bench.counts(), [4, 0, 2, 0, 0]);
+    }
+
+    #[test]
+    fn a_camera_that_comes_replaces_the_pattern_without_a_gap() {
+        let mut bench = Bench::play_with(vec![
+            (Some(vec![Act::Frame(3000), Act::Silent]), true),
+            (Some(vec![Act::Frame(6000)]), false),
+        ]);
+        assert_eq!(bench.received(), [3000, 6000]);
+        assert_eq!(bench.status.gaps.list(), []);
+    }
+}
