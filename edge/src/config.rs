@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// Why a configuration was refused.
 #[derive(Debug, thiserror::Error)]
@@ -443,6 +444,54 @@ impl Config {
     }
 }
 
+/// The configuration in force. Stages read it where a change may take effect: at a GOP border, before a connection.
+#[derive(Clone)]
+pub struct Current(Arc<RwLock<Arc<Config>>>);
+
+impl Current {
+    /// The configuration that the process starts with.
+    pub fn new(config: Config) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(config))))
+    }
+
+    /// What is in force now.
+    pub fn get(&self) -> Arc<Config> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes over what can change while viewers watch; gives the keys whose new value waits for a restart.
+    pub fn replace(&self, wanted: Config) -> Vec<&'static str> {
+        let now = self.get();
+        let mut next = wanted;
+        let mut waiting = Vec::new();
+        macro_rules! keep {
+            ($($($key:ident).+),+ $(,)?) => {$(
+                if next.$($key).+ != now.$($key).+ {
+                    waiting.push(stringify!($($key).+));
+                    next.$($key).+ = now.$($key).+.clone();
+                }
+            )+};
+        }
+        keep!(
+            camera,
+            video.profile,
+            audio,
+            ring,
+            live.listen,
+            live.tls,
+            live.control,
+            record.enabled,
+            record.dir,
+        );
+        if next.upload.is_some() != now.upload.is_some() {
+            waiting.push("upload");
+            next.upload = now.upload.clone();
+        }
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
+        waiting
+    }
+}
+
 fn require(holds: bool, key: &str, value: impl ToString, allowed: &'static str) -> Result<(), Error> {
     if holds { Ok(()) } else { Err(Error::Value { key: key.to_owned(), value: value.to_string(), allowed }) }
 }
@@ -488,5 +537,15 @@ mod tests {
     fn an_unknown_key_is_shown_with_its_line() {
         let text = error("[video]\nbitrte = 1");
         assert!(text.contains("line 2") && text.contains("unknown field `bitrte`"), "{text}");
+    }
+
+    #[test]
+    fn a_changed_file_takes_effect_where_it_can_and_the_rest_is_named() {
+        let current = Current::new(Config::default());
+        let wanted =
+            Config::parse("[video]\nbitrate = 300000\n[live]\nlisten = \"127.0.0.1:1\"").expect("good");
+        assert_eq!(current.replace(wanted), ["live.listen"]);
+        assert_eq!(current.get().video.bitrate, 300_000);
+        assert_eq!(current.get().live.listen, Live::default().listen);
     }
 }
