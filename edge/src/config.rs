@@ -206,7 +206,8 @@ fn default_inbox() -> String {
     "inbox".to_owned()
 }
 
-fn default_key() -> PathBuf {
+/// Where the private key of the device is unless the configuration says otherwise.
+pub fn default_key() -> PathBuf {
     state_dir().join("id_ed25519")
 }
 

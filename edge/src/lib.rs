@@ -8,6 +8,7 @@
 
 pub mod config;
 pub mod frames;
+pub mod logs;
 pub mod ring;
 
 pub mod source;

@@ -4,6 +4,7 @@
 
 pub mod clock;
 mod heartbeat;
+pub mod signals;
 mod stop;
 
 pub use heartbeat::{Heartbeat, StageHealth, Stages};
