@@ -1,1 +1,39 @@
-//! skeleton
+//! The harness of the whole-system tests: real programs on loopback, each in a folder of its own, gone when dropped.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`edge`] | the appliance: `porthole-edge` with a configuration made for the test |
+//! | [`sshd`] | the remote host: an OpenSSH server with throw-away keys |
+//! | [`browser`] | pages and players in headless Chromium |
+//! | [`players`] | ffprobe, ffmpeg and GStreamer as judges of files and streams |
+//! | [`footage`] | test media, made by command |
+//! | [`http`] | an HTTP client that shares no code with the server |
+//! | [`process`], [`port`], [`wait`], [`work`] | child processes, free ports, conditions, how much to do |
+//!
+//! Nothing here sleeps for a while and hopes: whoever waits, waits for a condition with a generous deadline.
+
+pub mod browser;
+pub mod edge;
+pub mod footage;
+pub mod http;
+pub mod players;
+pub mod port;
+pub mod process;
+pub mod sshd;
+pub mod wait;
+pub mod work;
+
+use std::path::{Path, PathBuf};
+
+/// The top folder of the workspace.
+pub fn workspace() -> &'static Path {
+    let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    crate_folder.parent().unwrap_or(crate_folder)
+}
+
+/// Where programs of this build are: the folder of the running test or program, less cargo's `deps`.
+pub fn built(program: &str) -> PathBuf {
+    let running = std::env::current_exe().unwrap_or_default();
+    let folder = running.ancestors().skip(1).find(|folder| !folder.ends_with("deps"));
+    folder.unwrap_or(Path::new(".")).join(program)
+}

@@ -1,0 +1,125 @@
+// Plays an address in headless Chromium and reports, as one line of JSON, what was seen.
+//
+//   node watch.js PLAYER URL SECONDS [SCREENSHOT.png]
+//
+// PLAYER is `page` (URL is a page of its own) or one of those in players.html. Watching starts with the first picture.
+//
+//   first_frame_ms   from opening the page to the first picture
+//   frames, fps      pictures that the browser presented
+//   waiting          how often the player ran out of media after the first picture
+//   stalls, gap_ms   spans without a new picture of more than half a second; the longest span
+//   played_s         media time that passed
+//   p50, p95, ...    milliseconds from the clock that is drawn in the pattern source's picture to the screen; the code is
+//                    20 x 2 blocks of 16 x 16 luma: 32 bits of wall clock in ms, then 8 check bits
+//   errors           what the player, the page or the console called an error
+'use strict';
+
+const fs = require('fs');
+const http = require('http');
+const path = require('path');
+const { chromium } = require('playwright-core');
+
+const STALL_MS = 500;
+const FIRST_FRAME_MS = 30000;
+const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+  '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required'];
+
+// Runs in the page before its own scripts.
+function observe() {
+  const seen = window.__seen = { times: [], media: [], delays: [], unreadable: 0, waiting: 0, errors: [] };
+  const canvas = document.createElement('canvas');
+  canvas.width = 320;
+  canvas.height = 32;
+  const context = canvas.getContext('2d', { willReadFrequently: true });
+
+  const bit = (pixels, row, column) => {
+    let sum = 0;
+    for (let y = 6; y < 10; y++) for (let x = 6; x < 10; x++) sum += pixels[((row * 16 + y) * 320 + column * 16 + x) * 4 + 1];
+    return sum / 16 > 127 ? 1n : 0n;
+  };
+  const readClock = (video) => {
+    const scale = (video.videoWidth || 320) / 320;
+    context.drawImage(video, 0, 0, 320 * scale, 32 * scale, 0, 0, 320, 32);
+    const pixels = context.getImageData(0, 0, 320, 32).data;
+    let code = 0n;
+    for (let row = 0; row < 2; row++) for (let column = 0; column < 20; column++) code = (code << 1n) | bit(pixels, row, column);
+    const ms = Number(code >> 8n);
+    const check = (ms ^ (ms >>> 8) ^ (ms >>> 16) ^ (ms >>> 24) ^ 0xA5) & 0xff;
+    return check === Number(code & 0xffn) ? ms : null;
+  };
+  const follow = (video) => {
+    const onFrame = (_, metadata) => {
+      const wall = performance.timeOrigin + performance.now();
+      seen.times.push(wall);
+      seen.media.push(metadata.mediaTime);
+      const drawn = readClock(video);
+      if (drawn === null) seen.unreadable++;
+      else seen.delays.push(((wall - drawn) % 4294967296 + 4294967296 + 2147483648) % 4294967296 - 2147483648);
+      video.requestVideoFrameCallback(onFrame);
+    };
+    video.requestVideoFrameCallback(onFrame);
+    video.addEventListener('waiting', () => { if (seen.times.length && !video.seeking) seen.waiting++; });
+    video.addEventListener('error', () => seen.errors.push(`video: ${video.error && video.error.message}`));
+  };
+  let current = null;
+  setInterval(() => {
+    const video = document.querySelector('video');
+    if (video && video !== current) follow(current = video);
+  }, 20);
+}
+
+// The players and the page that holds them, on a port of its own: the edge's answers must suit another origin too.
+function servePlayers() {
+  const server = http.createServer((request, response) => {
+    const name = path.normalize(new URL(request.url, 'http://localhost').pathname);
+    const types = { '.html': 'text/html', '.js': 'text/javascript' };
+    fs.readFile(path.join(__dirname, name), (error, bytes) => {
+      response.writeHead(error ? 404 : 200, { 'Content-Type': types[path.extname(name)] || 'application/octet-stream' });
+      response.end(bytes);
+    });
+  });
+  return new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(server)));
+}
+
+function summary(seen, opened) {
+  const { times, media } = seen;
+  const gaps = times.slice(1).map((time, i) => time - times[i]);
+  const sorted = [...seen.delays].sort((a, b) => a - b);
+  const quantile = (q) => sorted.length ? Math.round(sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))]) : null;
+  const span = times.length > 1 ? (times[times.length - 1] - times[0]) / 1000 : 0;
+  return {
+    first_frame_ms: times.length ? Math.round(times[0] - opened) : null,
+    frames: times.length, fps: span ? +(gaps.length / span).toFixed(1) : 0,
+    waiting: seen.waiting, stalls: gaps.filter((gap) => gap > STALL_MS).length, gap_ms: Math.round(Math.max(0, ...gaps)),
+    watched_s: +span.toFixed(2), played_s: times.length ? +(media[media.length - 1] - media[0]).toFixed(2) : 0,
+    unreadable: seen.unreadable, p50: quantile(0.5), p95: quantile(0.95), p99: quantile(0.99), max: quantile(1),
+    errors: seen.errors,
+  };
+}
+
+async function main([player, url, seconds, screenshot]) {
+  const server = await servePlayers();
+  const browser = await chromium.launch({ executablePath: process.env.CHROMIUM || '/usr/bin/chromium', headless: true, args: FLAGS });
+  try {
+    const page = await browser.newPage();
+    const errors = [];
+    page.on('pageerror', (error) => errors.push(`page: ${error.message}`));
+    page.on('console', (message) => { if (message.type() === 'error') errors.push(`console: ${message.text()}`); });
+    await page.addInitScript(observe);
+    const players = `http://localhost:${server.address().port}/players.html?player=${player}&url=${encodeURIComponent(url)}`;
+    const opened = Date.now();
+    await page.goto(player === 'page' ? url : players, { waitUntil: 'commit' });
+    await page.waitForFunction(() => window.__seen.times.length > 0, null, { timeout: FIRST_FRAME_MS })
+      .catch(() => errors.push(`no picture within ${FIRST_FRAME_MS} ms`));
+    await page.waitForTimeout(seconds * 1000);
+    const seen = await page.evaluate(() => window.__seen);
+    if (screenshot) await page.screenshot({ path: screenshot });
+    seen.errors.push(...errors);
+    console.log(JSON.stringify({ player, chromium: browser.version(), ...summary(seen, opened) }));
+  } finally {
+    await browser.close();
+    server.close();
+  }
+}
+
+main(process.argv.slice(2)).catch((error) => { console.error(String(error)); process.exit(1); });

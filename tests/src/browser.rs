@@ -1,0 +1,82 @@
+//! Pages and players in headless Chromium, driven by `tests/browser/watch.js`.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::process::Process;
+use crate::wait::PATIENCE;
+
+/// Who plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Player {
+    /// The page at the address itself.
+    Page,
+    /// The browser's own `<video src>`.
+    Native,
+    /// hls.js as it comes.
+    Hls,
+    /// hls.js in low-latency mode.
+    HlsLowLatency,
+    /// dash.js in low-latency mode.
+    Dash,
+    /// shaka-player, DASH or HLS by the address.
+    Shaka,
+}
+
+impl Player {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Page => "page",
+            Self::Native => "native",
+            Self::Hls => "hls",
+            Self::HlsLowLatency => "hls-low-latency",
+            Self::Dash => "dash",
+            Self::Shaka => "shaka",
+        }
+    }
+}
+
+/// What a player showed, from the frames that the browser presented.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    /// All that the script found: `first_frame_ms`, `frames`, `fps`, `waiting`, `played_s`, `watched_s`, `p50`, ...
+    pub figures: Value,
+    /// What the player or the page called an error.
+    pub errors: Vec<String>,
+}
+
+impl Watched {
+    /// A figure.
+    pub fn number(&self, name: &str) -> f64 {
+        self.figures[name].as_f64().unwrap_or(f64::NAN)
+    }
+
+    /// Whether it played without an error, and never ran out of media after its first picture.
+    pub fn is_smooth(&self) -> bool {
+        self.errors.is_empty() && self.number("frames") > 0.0 && self.number("waiting") == 0.0
+    }
+}
+
+fn folder() -> PathBuf {
+    crate::workspace().join("tests/browser")
+}
+
+/// Opens `url` in a fresh browser and watches for as long after the first picture.
+pub fn watch(player: Player, url: &str, duration: Duration) -> Result<Watched> {
+    let log = tempfile::tempdir()?;
+    let mut node = Command::new("node");
+    node.arg(folder().join("watch.js")).args([player.name(), url, &duration.as_secs_f64().to_string()]);
+    let mut process = Process::start(node, &log.path().join("log"))?;
+    let status = process.wait(duration + PATIENCE * 2).with_context(|| process.log())?;
+    let text = process.log();
+    ensure!(status.success(), "the browser ended with {status}: {text}");
+    let line = text.lines().rev().find(|line| line.starts_with('{')).with_context(|| text.clone())?;
+    let figures: Value = serde_json::from_str(line)?;
+    let errors = figures["errors"].as_array().into_iter().flatten();
+    let errors = errors.map(|error| error.as_str().unwrap_or_default().to_owned()).collect();
+    Ok(Watched { figures, errors })
+}

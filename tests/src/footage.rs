@@ -1,0 +1,83 @@
+//! Test media, made by command into `target/footage` and kept there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::workspace;
+
+/// Sixty seconds of real footage, where somebody put them beside the workspace.
+const CLIP: &str = "../shared/media/clip60.mp4";
+
+/// Real footage if it is there; otherwise a moving picture with noise, and a line that says so.
+pub fn clip() -> Option<PathBuf> {
+    let clip = workspace().join(CLIP);
+    if clip.exists() {
+        return Some(clip);
+    }
+    eprintln!("{CLIP} is not there: a generated picture stands in for real footage");
+    None
+}
+
+/// `seconds` of 320x240 at 30 fps as Y4M, of real footage if it is there.
+pub fn y4m(seconds: u32) -> Result<PathBuf> {
+    made(&format!("clip-{seconds}.y4m"), |file| {
+        let mut ffmpeg = quiet_ffmpeg();
+        picture(&mut ffmpeg, seconds);
+        ffmpeg.args(["-pix_fmt", "yuv420p", "-f", "yuv4mpegpipe"]).arg(file);
+        ffmpeg
+    })
+}
+
+/// `seconds` of 320x240 at 30 fps as Motion JPEG in AVI, with a stereo tone of 48 kHz.
+pub fn mjpeg_avi(seconds: u32) -> Result<PathBuf> {
+    made(&format!("clip-{seconds}.avi"), |file| {
+        let mut ffmpeg = quiet_ffmpeg();
+        picture(&mut ffmpeg, seconds);
+        ffmpeg.args([
+            "-f",
+            "lavfi",
+            "-i",
+            &format!("sine=440:r=48000:d={seconds}"),
+            "-map",
+            "0:v",
+            "-map",
+            "1:a",
+        ]);
+        ffmpeg.args(["-c:v", "mjpeg", "-q:v", "4", "-c:a", "pcm_s16le", "-ac", "2", "-f", "avi"]).arg(file);
+        ffmpeg
+    })
+}
+
+fn quiet_ffmpeg() -> Command {
+    let mut ffmpeg = Command::new("ffmpeg");
+    ffmpeg.args(["-hide_banner", "-loglevel", "error", "-nostdin", "-y"]);
+    ffmpeg
+}
+
+fn picture(ffmpeg: &mut Command, seconds: u32) {
+    let seconds = seconds.to_string();
+    match clip() {
+        Some(clip) => ffmpeg.args(["-t", &seconds, "-i"]).arg(clip).args(["-r", "30", "-s", "320x240"]),
+        None => {
+            let picture = format!("testsrc2=s=320x240:r=30:d={seconds},noise=alls=12:allf=t");
+            ffmpeg.args(["-f", "lavfi", "-i", &picture])
+        }
+    };
+}
+
+/// The file of that name, made once. Whoever makes it at the same time makes the same, and the last one's stays.
+fn made(name: &str, command: impl FnOnce(&Path) -> Command) -> Result<PathBuf> {
+    let folder = crate::built("").join("footage");
+    let file = folder.join(name);
+    if !file.exists() {
+        fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        let unfinished = folder.join(format!("{}-{name}", std::process::id()));
+        let status = command(&unfinished).status().context("ffmpeg")?;
+        ensure!(status.success(), "ffmpeg ended with {status} while making {name}");
+        fs::rename(&unfinished, &file)?;
+    }
+    Ok(file)
+}

@@ -1,0 +1,99 @@
+//! ffprobe, ffmpeg and GStreamer as judges of a file, a folder's playlist or a stream's address.
+
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::process::Process;
+use crate::wait::PATIENCE;
+
+/// What ffprobe says of `input`: its format and its streams. An error if it complains of anything.
+pub fn ffprobe(input: &str) -> Result<Value> {
+    probe(input, &["-show_format", "-show_streams"])
+}
+
+/// What ffprobe says of every packet of `input`.
+pub fn packets(input: &str) -> Result<Vec<Value>> {
+    let answer = probe(input, &["-show_packets", "-show_data_hash", "sha256"])?;
+    answer["packets"].as_array().cloned().with_context(|| format!("no packets in {input}"))
+}
+
+fn probe(input: &str, show: &[&str]) -> Result<Value> {
+    let mut ffprobe = Command::new("ffprobe");
+    ffprobe.args(["-v", "warning", "-of", "json"]).args(show).arg(input);
+    let output = finish(ffprobe)?;
+    silent("ffprobe", input, &output)?;
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// Decodes `input` with ffmpeg to its end, or for `seconds` of a stream without an end. An error if it complains of anything.
+pub fn decode(input: &str, seconds: Option<u32>) -> Result<()> {
+    let mut ffmpeg = Command::new("ffmpeg");
+    ffmpeg.args(["-v", "warning", "-nostdin", "-xerror", "-i", input]);
+    if let Some(seconds) = seconds {
+        ffmpeg.args(["-t", &seconds.to_string()]);
+    }
+    ffmpeg.args(["-f", "null", "-"]);
+    silent("ffmpeg", input, &finish(ffmpeg)?)
+}
+
+fn silent(program: &str, input: &str, output: &Output) -> Result<()> {
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success() && said.trim().is_empty(),
+        "{program} says of {input}: {}\n{said}",
+        output.status
+    );
+    Ok(())
+}
+
+fn finish(mut command: Command) -> Result<Output> {
+    command.output().with_context(|| format!("{command:?}"))
+}
+
+/// Plays the file or address `uri` with GStreamer to its end, every picture and every sound decoded and thrown away.
+pub fn gstreamer(uri: &str) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut gst = Command::new("gst-launch-1.0");
+    gst.args(["--quiet", "playbin", &format!("uri={uri}"), "video-sink=fakesink", "audio-sink=fakesink"]);
+    // Its registry of plug-ins is a shared file that two tests must not write at once.
+    gst.env("GST_REGISTRY", folder.path().join("registry"));
+    let mut process = Process::start(gst, &folder.path().join("log"))?;
+    let status = process.wait(PATIENCE + Duration::from_secs(120)).with_context(|| process.log())?;
+    let complaint = process.log().lines().any(|line| line.contains("ERROR") || line.contains("WARN"));
+    ensure!(status.success() && !complaint, "GStreamer says of {uri}: {status}\n{}", process.log());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_file_is_read_in_silence_and_a_broken_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let whole = folder.path().join("whole.mp4");
+        let whole = whole.to_str().unwrap();
+        let mut encode = Command::new("ffmpeg");
+        encode.args(["-v", "error", "-f", "lavfi", "-i", "testsrc2=s=320x240:r=30:d=2"]);
+        encode.args(["-f", "lavfi", "-i", "sine=440:r=48000:d=2", "-pix_fmt", "yuv420p", whole]);
+        assert!(encode.status().unwrap().success());
+        assert_eq!(ffprobe(whole).unwrap()["streams"].as_array().unwrap().len(), 2);
+        assert!(packets(whole).unwrap().len() > 60);
+        decode(whole, None).unwrap();
+        gstreamer(&format!("file://{whole}")).unwrap();
+
+        let broken = folder.path().join("broken.mp4");
+        let broken = broken.to_str().unwrap();
+        let mut bytes = std::fs::read(whole).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle..middle + 2000].fill(0xff);
+        std::fs::write(broken, bytes).unwrap();
+        assert!(decode(broken, None).is_err());
+        std::fs::write(broken, "no film").unwrap();
+        assert!(ffprobe(broken).is_err());
+        assert!(gstreamer(&format!("file://{broken}")).is_err());
+    }
+}

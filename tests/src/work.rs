@@ -1,0 +1,17 @@
+//! How much a test should do: little on every change, much by command.
+
+use std::time::Duration;
+
+/// How often to repeat what is repeated: `PORTHOLE_ROUNDS`, or `usual`.
+pub fn rounds(usual: u32) -> u32 {
+    number("PORTHOLE_ROUNDS").unwrap_or(usual)
+}
+
+/// How long to watch what is watched: `PORTHOLE_SECONDS`, or `usual` seconds.
+pub fn watch(usual: u32) -> Duration {
+    Duration::from_secs(number("PORTHOLE_SECONDS").unwrap_or(usual).into())
+}
+
+fn number(variable: &str) -> Option<u32> {
+    std::env::var(variable).ok()?.parse().ok()
+}
