@@ -10,6 +10,7 @@
 //! | [`aac`] | ADTS, AudioSpecificConfig | ISO/IEC 14496-3 |
 //! | [`mp4`] | boxes, fragments, sealed files, recovery | ISO/IEC 14496-12, 14496-14, 14496-15 |
 //! | [`ts`] | MPEG transport stream | ISO/IEC 13818-1 |
+//! | [`timeline`] | segments and parts of the live view, from GOPs | - |
 //! | [`hls`] | playlists | RFC 8216bis |
 //! | [`dash`] | media presentation description | ISO/IEC 23009-1 |
 //! | [`names`] | names of recordings and lock tokens | - |
@@ -24,6 +25,7 @@ pub mod hls;
 pub mod mp4;
 pub mod names;
 pub mod time;
+pub mod timeline;
 pub mod ts;
 
 pub use access_unit::{AccessUnit, AudioConfig, Gop, StreamConfig, Track, VideoConfig};
