@@ -7,6 +7,7 @@
 //! ```
 
 pub mod config;
+pub mod encode;
 pub mod frames;
 pub mod logs;
 pub mod ring;

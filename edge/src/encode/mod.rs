@@ -1,0 +1,20 @@
+//! The encode thread of one camera: pictures and sound in, access units in the ring out.
+//!
+//! ```text
+//! capture --pictures--> cadence: IDR or P? --> rate: which QP? --> video: H.264 --+--> ring
+//! audio   --AAC frames----------------------------------------------------------+
+//! ```
+//!
+//! docs/design/encode.md has the goals and the procedures.
+
+pub mod audio;
+pub mod cadence;
+pub mod openh264;
+#[cfg(test)]
+mod scenes;
+mod stage;
+#[cfg(test)]
+mod tests;
+pub mod video;
+
+pub use stage::{Inputs, run};

@@ -1,0 +1,233 @@
+//! The loop of the encode thread.
+
+use super::audio::{self, Stream};
+use super::cadence::{Cadence, Kind};
+use super::openh264::Settings;
+use super::video::{self, VideoEncoder};
+use crate::config::{Camera, Video};
+use crate::frames::{FrameReceiver, Picture};
+use crate::ring;
+use crate::status::{CameraStatus, Status};
+use crate::supervise::{Heartbeat, Stop, clock};
+use media::time::TICKS_PER_SECOND;
+use media::{AudioConfig, StreamConfig, Ticks90k, Track};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the loop waits for a picture before it looks whether it must end.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// How long the first picture waits for the audio thread to find its microphone, so that the sound is there from the start.
+const WAIT_FOR_SOUND: Ticks90k = Ticks90k::from_millis(300);
+
+/// Errors in a row after which the encoder is made anew.
+const MOST_ERRORS: u32 = 3;
+
+/// What the encode thread of one camera works with.
+pub struct Inputs {
+    /// The camera's part of the configuration.
+    pub camera: Camera,
+    /// How to encode.
+    pub video: Video,
+    /// Pictures, of the camera's configured size.
+    pub frames: FrameReceiver,
+    /// Sound, if this camera may have some.
+    pub audio: Option<audio::Receiver>,
+    /// Where access units go.
+    pub ring: ring::Writer,
+    /// For faults.
+    pub status: Arc<Status>,
+    /// For the counters.
+    pub own: Arc<CameraStatus>,
+}
+
+/// Encodes until `stop` is asked for.
+pub fn run(inputs: Inputs, stop: Stop, heartbeat: Heartbeat) {
+    let mut stage = Stage::new(inputs);
+    while !stop.asked() {
+        heartbeat.beat();
+        let picture = stage.inputs.frames.receive(PATIENCE);
+        stage.sound();
+        if let Some(picture) = picture {
+            stage.picture(&picture);
+            stage.inputs.frames.give_back(picture);
+            stage.sound();
+        }
+    }
+}
+
+pub(super) struct Stage {
+    inputs: Inputs,
+    cadence: Cadence,
+    encoder: Option<VideoEncoder>,
+    /// Configuration of the GOP in flight.
+    config: Option<Arc<StreamConfig>>,
+    /// Number of the audio stream in `config`.
+    stream: u32,
+    /// Until when the first picture may wait for the sound; `None` when there is nothing to wait for.
+    wait_until: Option<Ticks90k>,
+    /// The ring takes units: its GOP has begun, and lost none.
+    storing: bool,
+    encoder_errors: Trouble,
+    ring_errors: Trouble,
+}
+
+/// Errors in a row, and the fault that shows them.
+struct Trouble {
+    part: String,
+    errors: u32,
+}
+
+impl Trouble {
+    fn met(&mut self, status: &Status, error: &dyn std::error::Error) {
+        self.errors = self.errors.saturating_add(1);
+        if self.errors == 1 {
+            tracing::warn!(part = self.part, error = %error, "not encoded or not stored");
+            status.set_fault(&self.part, Some(error.to_string()));
+        }
+    }
+
+    fn over(&mut self, status: &Status) {
+        if self.errors > 0 {
+            tracing::info!(part = self.part, errors = self.errors, "well again");
+            self.errors = 0;
+            status.set_fault(&self.part, None);
+        }
+    }
+}
+
+impl Stage {
+    pub(super) fn new(inputs: Inputs) -> Self {
+        let part = |stage: &str| Trouble { part: format!("{stage} {}", inputs.camera.name), errors: 0 };
+        Self {
+            cadence: Cadence::after(inputs.ring.last_video_pts()),
+            encoder: None,
+            config: None,
+            stream: 0,
+            wait_until: None,
+            storing: false,
+            encoder_errors: part("encode"),
+            ring_errors: part("ring"),
+            inputs,
+        }
+    }
+
+    /// Encodes one picture and stores it.
+    pub(super) fn picture(&mut self, picture: &Picture) {
+        if self.config.is_none() && self.waits_for_sound(picture.pts) {
+            return;
+        }
+        let idr = match self.cadence.kind(picture.pts) {
+            Kind::Late => {
+                self.inputs.own.metrics.frames_dropped.inc();
+                return;
+            }
+            Kind::Idr => true,
+            Kind::P => false,
+        };
+        match self.encode(picture, idr) {
+            Ok(()) => self.encoder_errors.over(&self.inputs.status),
+            Err(error) => {
+                self.encoder_errors.met(&self.inputs.status, &error);
+                self.cadence.broken();
+                if self.encoder_errors.errors.is_multiple_of(MOST_ERRORS) {
+                    self.encoder = None;
+                }
+            }
+        }
+    }
+
+    /// The sound should be there from the first GOP on, but must not hold up the picture for long.
+    fn waits_for_sound(&mut self, pts: Ticks90k) -> bool {
+        let opening = |audio: &audio::Receiver| matches!(audio.stream(), (_, Stream::Opening));
+        self.inputs.audio.as_ref().is_some_and(opening)
+            && pts < *self.wait_until.get_or_insert(pts + WAIT_FOR_SOUND)
+    }
+
+    fn encode(&mut self, picture: &Picture, idr: bool) -> Result<(), video::Error> {
+        let qp = if idr { 19 } else { 25 };
+        let encoder = match &mut self.encoder {
+            Some(encoder) if !idr || encoder.config().frame_duration == picture.frame_duration => encoder,
+            stale => stale.insert(new_encoder(&self.inputs, picture.frame_duration)?),
+        };
+        encoder.encode(picture, qp, idr)?;
+        if idr {
+            self.begin_gop(picture.pts);
+        }
+        let Some(encoder) = &self.encoder else { return Ok(()) };
+        let metrics = &self.inputs.own.metrics;
+        metrics.frames_encoded.inc();
+        metrics.video_bytes.inc_by(encoder.unit().len() as u64);
+        if self.storing {
+            let appended = self.inputs.ring.append(Track::Video, picture.pts, idr, encoder.unit());
+            self.storing = stored(appended, &mut self.ring_errors, &self.inputs.status);
+        }
+        Ok(())
+    }
+
+    fn begin_gop(&mut self, start: Ticks90k) {
+        self.cadence.started(start);
+        let Some(video) = self.encoder.as_ref().map(VideoEncoder::config) else { return };
+        let (stream, audio) = sound_of(&self.inputs.audio);
+        self.stream = stream;
+        let config = match &mut self.config {
+            Some(config) if config.video == *video && config.audio == audio => config,
+            config => config.insert(Arc::new(StreamConfig { video: video.clone(), audio })),
+        };
+        let wall = clock::mapping().map(|mapping| mapping.wall_of(start));
+        let begun = self.inputs.ring.begin_gop(start, wall, config);
+        self.storing = stored(begun, &mut self.ring_errors, &self.inputs.status);
+    }
+
+    /// Stores the sound that has come.
+    pub(super) fn sound(&mut self) {
+        let Some(audio) = &mut self.inputs.audio else { return };
+        let metrics = &self.inputs.own.metrics;
+        let mut dropped = 0;
+        while let Some(frame) = audio.next(self.stream, &mut dropped) {
+            if !self.storing {
+                dropped += 1;
+                continue;
+            }
+            metrics.audio_bytes.inc_by(frame.data.len() as u64);
+            let appended = self.inputs.ring.append(Track::Audio, frame.pts, true, &frame.data);
+            self.storing = stored(appended, &mut self.ring_errors, &self.inputs.status);
+        }
+        metrics.audio_dropped.inc_by(dropped);
+    }
+}
+
+/// The stream that a GOP which begins now carries.
+fn sound_of(audio: &Option<audio::Receiver>) -> (u32, Option<AudioConfig>) {
+    match audio.as_ref().map(audio::Receiver::stream) {
+        Some((number, Stream::Sound(config))) => (number, Some(config)),
+        Some((number, Stream::Opening | Stream::Silent)) => (number, None),
+        None => (0, None),
+    }
+}
+
+fn new_encoder(inputs: &Inputs, frame_duration: Ticks90k) -> Result<VideoEncoder, video::Error> {
+    let Inputs { camera, video, .. } = inputs;
+    let settings = Settings {
+        width: camera.width,
+        height: camera.height,
+        frame_rate: TICKS_PER_SECOND as f32 / frame_duration.0.max(1) as f32,
+        peak_bitrate: (video.bitrate as f32 * video.peak) as u32,
+        profile: video.profile,
+    };
+    VideoEncoder::new(&settings, frame_duration)
+}
+
+/// Whether the ring took it.
+fn stored(result: Result<(), ring::Error>, trouble: &mut Trouble, status: &Status) -> bool {
+    match result {
+        Ok(()) => {
+            trouble.over(status);
+            true
+        }
+        Err(error) => {
+            trouble.met(status, &error);
+            false
+        }
+    }
+}
