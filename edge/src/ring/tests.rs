@@ -1,3 +1,5 @@
+//! What the ring promises: bounds, laggards, restarts.
+
 use super::*;
 use crate::status::Metrics;
 use bytes::Bytes;
