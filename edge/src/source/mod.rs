@@ -4,8 +4,12 @@
 //! timestamp of the driver or the file on the media clock.
 
 pub mod capture;
+pub mod convert;
+pub mod geometry;
 pub mod grid;
+mod jpeg;
 pub mod pattern;
+pub mod pixels;
 pub mod stamp;
 
 use crate::config::Camera;
