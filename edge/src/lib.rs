@@ -6,6 +6,7 @@
 //!                                +----> record -> store -> upload ==SFTP==> remote host
 //! ```
 
+pub mod appliance;
 pub mod config;
 pub mod encode;
 pub mod frames;

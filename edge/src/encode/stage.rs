@@ -7,7 +7,7 @@ use super::video::{self, VideoEncoder};
 use crate::config::{Camera, Video};
 use crate::frames::{FrameReceiver, Picture};
 use crate::ring;
-use crate::status::{CameraStatus, Status};
+use crate::status::{CameraStatus, Cause, Status};
 use crate::supervise::{Heartbeat, Stop, clock};
 use media::time::TICKS_PER_SECOND;
 use media::{AudioConfig, StreamConfig, Ticks90k, Track};
@@ -177,6 +177,10 @@ impl Stage {
         let wall = clock::mapping().map(|mapping| mapping.wall_of(start));
         let begun = self.inputs.ring.begin_gop(start, wall, config);
         self.storing = stored(begun, &mut self.ring_errors, &self.inputs.status);
+        if self.storing {
+            // Ends the gap that the start of the process left open; later it does nothing.
+            self.inputs.status.gaps.close(&self.inputs.camera.name, Cause::NoPower, start);
+        }
     }
 
     /// Stores the sound that has come.

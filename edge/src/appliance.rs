@@ -1,0 +1,136 @@
+//! The whole pipeline in one place: which threads there are, what connects them, and in which order they end.
+//!
+//! ```text
+//! for each camera                                                          for all cameras
+//! capture F --frames--> encode F ---> RING F <-- record F --> store <----- upload
+//!            audio F --frames--^        ^                                     |
+//!                                       +------- live (tasks)  control     status <- all
+//! ```
+//!
+//! The end has two steps: capture and encode stop first, so that the last picture is in the ring when the record threads
+//! seal their recordings.
+
+use crate::config::{Config, Current};
+use crate::ring::{self, Ring};
+use crate::status::{CameraStatus, Cause, Status};
+use crate::supervise::{Stages, Stop, Threads, clock};
+use crate::{encode, frames, source};
+use anyhow::Context;
+use std::sync::Arc;
+
+/// The running appliance.
+pub struct Appliance {
+    current: Current,
+    producers: Group,
+    consumers: Group,
+}
+
+/// Threads that end together.
+struct Group {
+    stop: Stop,
+    threads: Threads,
+}
+
+impl Group {
+    fn new(stages: &Stages) -> Self {
+        let stop = Stop::default();
+        Self { threads: Threads::new(stop.clone(), stages.clone()), stop }
+    }
+
+    fn end(self) {
+        self.stop.ask();
+        self.threads.join();
+    }
+}
+
+impl Appliance {
+    /// Opens everything and starts the threads.
+    ///
+    /// # Errors
+    /// Something that the appliance cannot be without: its ring, its port, a thread.
+    pub fn start(config: Config) -> anyhow::Result<Self> {
+        let stages = Stages::default();
+        let status = Arc::new(Status::new(&config, stages.clone(), clock::media_now()));
+        let current = Current::new(config);
+        let mut producers = Group::new(&stages);
+        let mut consumers = Group::new(&stages);
+        let mut rings = Vec::new();
+        for own in &status.cameras {
+            rings.push(start_camera(&current.get(), own, &status, &mut producers.threads)?);
+        }
+        let _unused = (&mut consumers, rings);
+        Ok(Self { current, producers, consumers })
+    }
+
+    /// Takes over a changed configuration and says what waits for a restart.
+    pub fn reload(&self, config: Config) {
+        let waiting = self.current.replace(config);
+        if waiting.is_empty() {
+            tracing::info!("configuration read again");
+        } else {
+            tracing::warn!(
+                keys = waiting.join(", "),
+                "configuration read again; these keys wait for a restart"
+            );
+        }
+    }
+
+    /// Ends all threads: the last picture is encoded, then recordings are sealed.
+    pub fn end(self) {
+        self.producers.end();
+        self.consumers.end();
+    }
+}
+
+/// Starts capture, sound and encode of one camera.
+fn start_camera(
+    config: &Config,
+    own: &Arc<CameraStatus>,
+    status: &Arc<Status>,
+    threads: &mut Threads,
+) -> anyhow::Result<Ring> {
+    let camera = config.camera.iter().find(|camera| camera.name == own.name).context("camera")?;
+    let (writer, ring) = open_ring(config, own, status)?;
+    let (sender, frames) = frames::queue(camera.width.into(), camera.height.into());
+    let capture = (camera.clone(), Arc::clone(own), Arc::clone(status));
+    threads.spawn(&format!("capture {}", camera.name), move |stop, heartbeat| {
+        let (camera, own, status) = capture;
+        source::capture::run(&camera, &own, &status.gaps, sender, stop, heartbeat);
+    })?;
+    let inputs = encode::Inputs {
+        camera: camera.clone(),
+        video: config.video.clone(),
+        frames,
+        audio: None,
+        ring: writer,
+        status: Arc::clone(status),
+        own: Arc::clone(own),
+    };
+    threads
+        .spawn(&format!("encode {}", camera.name), |stop, heartbeat| encode::run(inputs, stop, heartbeat))?;
+    Ok(ring)
+}
+
+/// Opens the ring of one camera, and says loudly what is wrong with its place.
+fn open_ring(config: &Config, own: &CameraStatus, status: &Status) -> anyhow::Result<(ring::Writer, Ring)> {
+    let limits = ring::Limits { seconds: config.ring.seconds, bytes: config.ring.bytes };
+    let opened = ring::open(&config.ring.dir, &own.name, limits, &clock::boot_id(), own.metrics.clone())?;
+    let dir = config.ring.dir.display();
+    if !ring::on_ram_disk(&config.ring.dir) {
+        tracing::warn!(%dir, "THE RING IS NOT ON A RAM DISK: it will wear out a flash card; set ring.dir to a tmpfs");
+    }
+    let capacity = opened.1.capacity();
+    if capacity < limits.bytes {
+        let message =
+            format!("{dir}: no room for {} bytes; the ring of {} has {capacity}", limits.bytes, own.name);
+        tracing::error!("{message}");
+        status.set_fault(&format!("ring {}", own.name), Some(message));
+    }
+    if let Some(newest) = opened.1.newest() {
+        let end = newest.last_video + newest.config.video.frame_duration;
+        let wall = newest.wall.map(|wall| wall.plus(end - newest.start));
+        status.gaps.open(&own.name, Cause::NoPower, end, wall);
+        tracing::info!(camera = own.name, until = %end, "footage of an earlier process is in the ring");
+    }
+    Ok(opened)
+}
