@@ -29,7 +29,7 @@ pub(super) const MEDIA_AT: u64 = 1 << 20;
 /// Where the header of the sealed file's `mdat` stands: version with a 64-bit size, 16 bytes.
 pub(super) const MDAT_AT: u64 = MEDIA_AT - 16;
 /// Largest sealed `moov`: behind it stands a `free` of at least eight bytes.
-const MAX_MOOV: u64 = MDAT_AT - 8 - FLIP_AT;
+pub(super) const MAX_MOOV: u64 = MDAT_AT - 8 - FLIP_AT;
 /// The most by which the fixed part of a sealed `moov` exceeds the growing one's: the edits, and a longer name three times.
 const MOOV_SLACK: u64 = 2 * (8 + 16 + 2 * 20) + 3 * MAX_NAME as u64 + 128;
 /// Zero of the audio track before the origin where the first GOP has no sound that would tell: room for what comes late.
@@ -37,6 +37,16 @@ const AUDIO_LEAD: Ticks90k = Ticks90k::SECOND;
 
 /// `ftyp` of a recording, 36 bytes: it needs readers that know `default-base-is-moof` while it grows.
 pub(super) const FTYP: &[u8; 36] = b"\0\0\0\x24ftypisom\0\0\x02\0isomiso6mp42mp41avc1";
+
+/// Bytes of a growing recording that are written first: `ftyp` and the header of the reserved `free`.
+pub(super) const HEAD: usize = FTYP.len() + 8;
+
+/// These bytes.
+pub(super) fn head() -> Bytes {
+    let mut head = BytesMut::from(&FTYP[..]);
+    head.put_slice(&header((MEDIA_AT - FLIP_AT) as u32, b"free"));
+    head.freeze()
+}
 
 /// One thing to do to the file. Steps are carried out in their order; writes between two syncs may reach the disk in any.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,10 +101,8 @@ impl Growing {
         let mut init = BytesMut::new();
         moov::growing(&mut init, &gop.config, about, &anchor);
         let mut growing = Self::resume(Arc::clone(&gop.config), anchor, init.len() as u64);
-        let mut head = BytesMut::from(&FTYP[..]);
-        head.put_slice(&header((MEDIA_AT - FLIP_AT) as u32, b"free"));
         let mut steps = vec![
-            Step::Write { offset: 0, bytes: head.freeze() },
+            Step::Write { offset: 0, bytes: head() },
             Step::Write { offset: MEDIA_AT, bytes: init.freeze() },
         ];
         steps.extend(growing.append(gop)?);
@@ -219,6 +227,13 @@ impl Growing {
         Ok(())
     }
 
+    /// Whether GOP `sequence` may be the next one.
+    pub(super) fn accepts(&self, sequence: u64) -> bool {
+        let rises =
+            if self.is_empty() { sequence == self.last_sequence } else { sequence > self.last_sequence };
+        rises && sequence - self.anchor.first_sequence < u64::from(u32::MAX)
+    }
+
     /// The first access unit of `gop` in `track` must come after the last one in the file, and not too late.
     fn check_follows(&self, gop: &Gop, track: Track) -> Result<(), Error> {
         let (Some(unit), Some(last)) = (gop.track(track).next(), self.written(track).tables.last_time())
@@ -293,6 +308,17 @@ impl Growing {
     pub(super) fn push_fragment(&mut self, sequence: u64, end: u64) {
         self.last_sequence = sequence;
         self.end = end;
+    }
+
+    /// Whether there is no GOP yet; only a recording that is being recovered is.
+    pub(super) fn is_empty(&self) -> bool {
+        self.video.tables.is_empty() && self.audio.tables.is_empty()
+    }
+
+    /// Whether a sample at `media_time` may be the next one of a track.
+    pub(super) fn follows(&self, track: Track, media_time: u64) -> bool {
+        let last = self.written(track).tables.last_time();
+        last.is_none_or(|last| media_time > last && media_time - last <= u32::MAX.into())
     }
 
     fn timeline(&self) -> Timeline {

@@ -6,23 +6,29 @@
 //! | [`init`] | `ftyp` and `moov` of a fragmented stream |
 //! | [`fragment`] | access units -> `moof` `mdat` |
 //! | [`growing`] | a recording as an ordered list of writes, from its first byte to the seal |
+//! | [`recover`](mod@recover) | what a crash left of a recording -> one that can be sealed |
+//! | [`demux`] | files -> access units, with random access |
 //!
 //! Track 1 is the picture, in 90 kHz; track 2 is the sound, in its sample rate. That never changes, also where a file
 //! or a stream carries one of the two alone.
 
 mod boxes;
+pub mod demux;
 pub mod fragment;
 pub mod growing;
 pub mod init;
 mod moov;
+pub mod recover;
 pub mod seal;
 mod tables;
 mod track;
 
+pub use demux::{Movie, ReadAt, ReadError};
 pub use fragment::{Fragment, Run};
 pub use growing::{Growing, Step};
 pub use init::{Tracks, init_segment};
 pub use moov::About;
+pub use recover::{Recovered, Torn, recover};
 pub use seal::{Anchor, Seal};
 
 use crate::{Ticks90k, Track};

@@ -3,11 +3,10 @@
 use super::Error;
 use super::boxes::{boxed, full_box};
 use crate::access_unit::AAC_FRAME_SAMPLES;
+use crate::h264::avcc;
 use crate::time::TICKS_PER_SECOND;
 use crate::{AudioConfig, StreamConfig, Ticks90k, Track, VideoConfig, WallTime};
 use bytes::{BufMut, BytesMut};
-use h264_reader::nal::sps::{ChromaFormat, SeqParameterSet};
-use h264_reader::nal::{Nal, RefNal};
 
 /// `sample_flags` (8.8.3.1) of an IDR picture and of every AAC frame: it depends on no other.
 pub(super) const SYNC: u32 = 0x0200_0000;
@@ -245,51 +244,13 @@ fn avc1(out: &mut BytesMut, video: &VideoConfig) {
         out.put_bytes(0, 32); // compressor name
         out.put_u16(0x0018); // depth
         out.put_u16(0xFFFF);
-        boxed(out, b"avcC", |out| avc_configuration(out, video));
+        boxed(out, b"avcC", |out| {
+            // Parameter sets that cannot be read leave a record that players refuse; the access units are kept all the same.
+            let mut record = Vec::new();
+            let _ = avcc::write(&video.sps, &video.pps, &mut record);
+            out.put_slice(&record);
+        });
     });
-}
-
-/// AVCDecoderConfigurationRecord (14496-15, 5.3.3.1), NAL unit lengths in 4 bytes.
-fn avc_configuration(out: &mut BytesMut, video: &VideoConfig) {
-    let profile = video.sps.get(1).copied().unwrap_or(0);
-    out.put_u8(1);
-    for index in 1..4 {
-        out.put_u8(video.sps.get(index).copied().unwrap_or(0));
-    }
-    out.put_u8(0xFC | 3); // lengthSizeMinusOne
-    out.put_u8(0xE0 | 1);
-    put_parameter_set(out, &video.sps);
-    out.put_u8(1);
-    put_parameter_set(out, &video.pps);
-    if matches!(profile, 100 | 110 | 122 | 144) {
-        let (chroma, luma_depth, chroma_depth) = sample_format(&video.sps);
-        out.put_u8(0xFC | chroma);
-        out.put_u8(0xF8 | luma_depth);
-        out.put_u8(0xF8 | chroma_depth);
-        out.put_u8(0);
-    }
-}
-
-fn put_parameter_set(out: &mut BytesMut, nal: &[u8]) {
-    let nal = nal.get(..usize::from(u16::MAX)).unwrap_or(nal);
-    out.put_u16(nal.len() as u16);
-    out.put_slice(nal);
-}
-
-/// `chroma_format_idc`, `bit_depth_luma_minus8`, `bit_depth_chroma_minus8` of an SPS; 4:2:0 in 8 bits if it cannot be read.
-fn sample_format(sps: &[u8]) -> (u8, u8, u8) {
-    match SeqParameterSet::from_bits(RefNal::new(sps, &[], true).rbsp_bits()) {
-        Ok(sps) => {
-            let chroma = match sps.chroma_info.chroma_format {
-                ChromaFormat::Monochrome => 0,
-                ChromaFormat::YUV422 => 2,
-                ChromaFormat::YUV444 => 3,
-                ChromaFormat::YUV420 | ChromaFormat::Invalid(_) => 1,
-            };
-            (chroma, sps.chroma_info.bit_depth_luma_minus8, sps.chroma_info.bit_depth_chroma_minus8)
-        }
-        Err(_) => (1, 0, 0),
-    }
 }
 
 /// MP4AudioSampleEntry (14496-14, 6.7.2).

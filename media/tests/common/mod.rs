@@ -2,10 +2,10 @@
 
 #![allow(dead_code)] // each test file uses a part
 
-use bytes::{BufMut, Bytes, BytesMut};
-use media::access_unit::AAC_FRAME_SAMPLES;
+use bytes::Bytes;
 use media::mp4::Step;
 use media::{AccessUnit, AudioConfig, Gop, StreamConfig, Ticks90k, Track, VideoConfig};
+use media::{aac, h264};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -97,16 +97,16 @@ fn encode_video(dir: &TempDir, seconds: u32) -> (VideoConfig, Vec<AccessUnit>) {
 
     let stream = std::fs::read(path).unwrap();
     let (mut sps, mut pps, mut units) = (Bytes::new(), Bytes::new(), Vec::new());
-    for nal in annex_b(&stream) {
-        match nal[0] & 31 {
-            7 => sps = Bytes::copy_from_slice(nal),
-            8 => pps = Bytes::copy_from_slice(nal),
-            kind @ (1 | 5) => {
-                let mut data = BytesMut::new();
-                data.put_u32(nal.len() as u32);
-                data.put_slice(nal);
+    for nal in h264::nal::annex_b(&stream) {
+        match h264::NalType::of(nal) {
+            h264::NalType::Sps => sps = Bytes::copy_from_slice(nal),
+            h264::NalType::Pps => pps = Bytes::copy_from_slice(nal),
+            kind @ (h264::NalType::Slice | h264::NalType::Idr) => {
+                let mut data = Vec::new();
+                h264::nal::push_avcc(nal, &mut data).unwrap();
                 let pts = START + Ticks90k(3000 * units.len() as i64);
-                units.push(AccessUnit { track: Track::Video, pts, key: kind == 5, data: data.freeze() });
+                let key = kind == h264::NalType::Idr;
+                units.push(AccessUnit { track: Track::Video, pts, key, data: data.into() });
             }
             _ => {}
         }
@@ -122,32 +122,14 @@ fn encode_audio(dir: &TempDir, seconds: u32, start: Ticks90k) -> (AudioConfig, V
     run("ffmpeg", &[&args[..], &["-ac", "1", "-f", "adts", path.to_str().unwrap()]].concat());
 
     let stream = std::fs::read(path).unwrap();
-    let (mut at, mut units) = (0, Vec::new());
-    while at < stream.len() {
-        let header = &stream[at..at + 7];
-        let length =
-            usize::from(header[3] & 3) << 11 | usize::from(header[4]) << 3 | usize::from(header[5]) >> 5;
-        let data = Bytes::copy_from_slice(&stream[at + 7..at + length]);
-        let duration = Ticks90k::from_scale(i64::from(AAC_FRAME_SAMPLES), 48_000);
-        let pts = start + Ticks90k(duration.0 * units.len() as i64);
-        units.push(AccessUnit { track: Track::Audio, pts, key: true, data });
-        at += length;
-    }
+    let frames = aac::adts(&stream).map(|frame| frame.unwrap().data);
+    let unit = |(index, data)| {
+        let pts = start + Ticks90k(1920 * index as i64);
+        AccessUnit { track: Track::Audio, pts, key: true, data: Bytes::copy_from_slice(data) }
+    };
+    let units = frames.enumerate().map(unit).collect();
     // AAC-LC, 48 kHz, one channel.
     (AudioConfig { sample_rate: 48_000, channels: 1, asc: Bytes::from_static(&[0x11, 0x88]) }, units)
-}
-
-/// The NAL units of an Annex B byte stream.
-fn annex_b(stream: &[u8]) -> Vec<&[u8]> {
-    let starts: Vec<usize> =
-        (0..stream.len().saturating_sub(3)).filter(|&at| stream[at..at + 3] == [0, 0, 1]).collect();
-    let ends = starts.iter().skip(1).copied().chain([stream.len()]);
-    starts.iter().zip(ends).map(|(&start, end)| trim_zeros(&stream[start + 3..end])).collect()
-}
-
-fn trim_zeros(nal: &[u8]) -> &[u8] {
-    let end = nal.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
-    &nal[..end]
 }
 
 /// Carries steps out on a file in memory.
