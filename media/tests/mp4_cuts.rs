@@ -259,7 +259,7 @@ fn files_that_never_were_recordings_are_refused_and_not_called_empty() {
 
     // A recording whose moov was damaged by something else than a crash.
     let mut disk = Disk::default();
-    disk.apply(&all_steps(&gops())[..4]);
+    disk.apply(&all_steps(&gops())[..5]);
     disk.write(1 << 20, b"\0\0\0\0oops");
     assert_eq!(
         recover(&disk).unwrap_err().to_string(),
