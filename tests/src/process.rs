@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::wait::wait_for;
+use crate::wait::{PATIENCE, wait_for, wait_until};
 
 /// A program that runs in the background.
 #[derive(Debug)]
@@ -45,16 +45,7 @@ impl Process {
 
     /// The process and all that descend from it stand still until [`Process::thaw`].
     pub fn freeze(&self) {
-        // A process that is not stopped yet may start another one behind our back.
-        let mut family = Vec::new();
-        loop {
-            let grown = descendants(self.child.id());
-            grown.iter().for_each(|&id| send(id, Signal::SIGSTOP));
-            if grown.len() == family.len() {
-                break;
-            }
-            family = grown;
-        }
+        self.stop_family();
     }
 
     /// The end of [`Process::freeze`].
@@ -75,9 +66,25 @@ impl Process {
 
     /// Ends it, and all that descend from it, at once and without a chance to tidy up.
     pub fn kill(&mut self) {
-        self.freeze();
-        descendants(self.child.id()).into_iter().for_each(|id| send(id, Signal::SIGKILL));
+        let family = self.stop_family();
+        family.iter().for_each(|&id| send(id, Signal::SIGKILL));
+        family.into_iter().for_each(|id| settle(id, 'Z'));
         let _ = self.child.wait();
+    }
+
+    /// Stops the process and all that descend from it. Nobody is forgotten: one that is not stopped yet may start another one
+    /// behind our back.
+    fn stop_family(&self) -> Vec<u32> {
+        let mut family = Vec::new();
+        loop {
+            let grown = descendants(self.child.id());
+            if grown == family {
+                return family;
+            }
+            grown.iter().for_each(|&id| send(id, Signal::SIGSTOP));
+            grown.iter().for_each(|&id| settle(id, 'T'));
+            family = grown;
+        }
     }
 
     /// Asks it to end, and waits for that.
@@ -114,16 +121,27 @@ fn descendants(root: u32) -> Vec<u32> {
     family
 }
 
-/// The parent of a process (proc(5): the fourth field of `stat`; the second one is in parentheses and may hold anything).
+/// Waits until a process is in `state` or is no more.
+fn settle(id: u32, state: char) {
+    // A process in the middle of a system call takes its time.
+    let _ = wait_until("a signal to arrive", PATIENCE, || {
+        stat(id, 0).is_none_or(|now| now.starts_with([state, 'Z', 'X']))
+    });
+}
+
 fn parent(id: u32) -> Option<u32> {
+    stat(id, 1)?.parse().ok()
+}
+
+/// A field of `/proc/ID/stat` (proc(5)), counted from the one behind the name, which is in parentheses and may hold anything.
+fn stat(id: u32, field: usize) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-    stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
+    Some(stat.rsplit_once(") ")?.1.split(' ').nth(field)?.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wait::{PATIENCE, wait_until};
 
     #[test]
     fn killing_reaches_grandchildren_in_sessions_of_their_own() {

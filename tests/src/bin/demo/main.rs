@@ -1,0 +1,113 @@
+//! The demo: an edge and the remote host that it uploads to, both on this machine, and one screen that shows what goes on.
+//!
+//! ```text
+//! target/demo/edge/     configuration, key, recordings, log of the edge
+//! target/demo/remote/   keys, inbox, log of an OpenSSH server of its own
+//! ```
+//!
+//! Everything starts afresh each time and is gone at the end. `cargo xtask demo` builds it and installs what it needs.
+
+mod screen;
+mod snapshot;
+
+use std::fs;
+use std::io::IsTerminal;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use ::tests::edge::{Edge, Settings};
+use ::tests::sshd::Sshd;
+use anyhow::{Context, Result, bail, ensure};
+use clap::Parser;
+
+use snapshot::Watcher;
+
+/// A live view in the browser, recordings of one minute, and a remote host that receives them: all on this machine.
+#[derive(Parser)]
+#[command(name = "cargo xtask demo", bin_name = "cargo xtask demo")]
+struct Options {
+    /// What to show: auto (the first camera, else the pattern), pattern, v4l2:DEV or file:PATH
+    #[arg(long, default_value = "auto")]
+    source: String,
+    /// Port of the live view on 127.0.0.1
+    #[arg(long, default_value_t = 8080)]
+    port: u16,
+    /// End by itself after so many seconds
+    #[arg(long)]
+    seconds: Option<u64>,
+}
+
+/// Between two looks at the edge on a terminal, and between two lines elsewhere.
+const REFRESH: Duration = Duration::from_secs(1);
+const REFRESH_PLAIN: Duration = Duration::from_secs(5);
+
+fn main() -> Result<()> {
+    let options = Options::parse();
+    let interrupted = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register(signal, interrupted.clone()).context("cannot catch signals")?;
+    }
+    let folder = tests::built("").parent().context("no target folder")?.join("demo");
+    clear(&folder)?;
+    let outcome = demo(&options, &folder, &interrupted);
+    if outcome.is_ok() {
+        clear(&folder)?;
+    }
+    outcome
+}
+
+fn clear(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| folder.display().to_string())?;
+    }
+    Ok(())
+}
+
+fn demo(options: &Options, folder: &Path, interrupted: &AtomicBool) -> Result<()> {
+    ensure!(
+        std::net::TcpListener::bind(("127.0.0.1", options.port)).is_ok(),
+        "port {} is taken: choose another with --port",
+        options.port
+    );
+    let sshd = Sshd::start_at(&folder.join("remote"))?;
+    let settings = Settings::default().text("audio.device", "auto").camera("front", &options.source);
+    let mut edge = Edge::prepare_at(&folder.join("edge"), options.port, settings.upload_to(&sshd)?)?;
+    sshd.authorize(&edge.public_key()?)?;
+    edge.start_again()?;
+
+    let watched = watch(&mut edge, &sshd, options.seconds, interrupted);
+    println!("Ending: the open recording is sealed");
+    if edge.is_running() {
+        let status = edge.terminate()?;
+        ensure!(status.success(), "the edge ended with {status}:\n{}", edge.log());
+    }
+    watched
+}
+
+/// Shows what goes on until somebody or the clock ends it.
+fn watch(edge: &mut Edge, sshd: &Sshd, seconds: Option<u64>, interrupted: &AtomicBool) -> Result<()> {
+    let on_terminal = std::io::stdout().is_terminal();
+    let refresh = if on_terminal { REFRESH } else { REFRESH_PLAIN };
+    println!("The live view: {}", edge.url("/"));
+    let mut watcher = Watcher::new(edge)?;
+    let started = Instant::now();
+    let ended = || seconds.is_some_and(|seconds| started.elapsed().as_secs() >= seconds);
+    let mut next = started + refresh;
+    while !interrupted.load(Ordering::Relaxed) && !ended() {
+        if Instant::now() < next {
+            std::thread::sleep(Duration::from_millis(50));
+            continue;
+        }
+        next += refresh;
+        if !edge.is_running() && !interrupted.load(Ordering::Relaxed) {
+            bail!("the edge ended:\n{}", edge.log());
+        }
+        // A look that fails, for instance while everything is being ended, is made up for by the next one.
+        if let Ok(snapshot) = watcher.look(edge, sshd) {
+            print!("{}", if on_terminal { screen::full(&snapshot) } else { screen::line(&snapshot) });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,193 @@
+//! What goes on at one moment, as the edge tells it over HTTP and as the inbox of the remote host shows it.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use ::tests::edge::Edge;
+use ::tests::sshd::Sshd;
+use anyhow::Result;
+use serde_json::Value;
+
+/// One moment.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// Address of the page.
+    pub address: String,
+    /// Since the demo started.
+    pub uptime: Duration,
+    /// The camera: what was opened, or why nothing was.
+    pub camera: String,
+    /// Pictures encoded a second since the last look.
+    pub fps: f64,
+    /// Bits of video a second since the last look.
+    pub bitrate: f64,
+    /// Seconds of footage in the ring.
+    pub ring_seconds: f64,
+    /// Viewers of a live stream.
+    pub viewers: f64,
+    /// On the edge, newest first.
+    pub recordings: Vec<Recording>,
+    /// What the upload is doing.
+    pub upload: String,
+    /// Address of the remote host.
+    pub remote: String,
+    /// Recordings in its inbox, and their bytes.
+    pub received: (usize, u64),
+    /// What is wrong now.
+    pub faults: Vec<String>,
+}
+
+/// A recording on the edge.
+#[derive(Debug, Default)]
+pub struct Recording {
+    /// Its name.
+    pub name: String,
+    /// `growing`, `sealed`, `uploading` or `receipted`.
+    pub state: String,
+    /// Footage in it.
+    pub seconds: f64,
+    /// Bytes of it.
+    pub bytes: f64,
+}
+
+/// Makes snapshots; remembers the last one's counters.
+pub struct Watcher {
+    started: Instant,
+    last: Counters,
+}
+
+struct Counters {
+    at: Instant,
+    pictures: f64,
+    bytes: f64,
+}
+
+impl Counters {
+    fn of(metrics: &str) -> Self {
+        let camera = |name| metric(metrics, &format!("porthole_edge_{name}_total{{camera=\"front\"}}"));
+        Self { at: Instant::now(), pictures: camera("frames_encoded"), bytes: camera("video_bytes") }
+    }
+}
+
+impl Watcher {
+    /// Starts counting now.
+    pub fn new(edge: &Edge) -> Result<Self> {
+        Ok(Self { started: Instant::now(), last: Counters::of(&edge.get("/metrics")?.text()) })
+    }
+
+    /// What goes on now.
+    pub fn look(&mut self, edge: &Edge, sshd: &Sshd) -> Result<Snapshot> {
+        let metrics = edge.get("/metrics")?.text();
+        let status = edge.json("/api/status")?;
+        let recordings = edge.json("/api/recordings")?;
+        let now = Counters::of(&metrics);
+        let seconds = (now.at - self.last.at).as_secs_f64();
+        let rate = |now: f64, last: f64| (now - last) / seconds;
+        let snapshot = Snapshot {
+            address: edge.url("/"),
+            uptime: self.started.elapsed(),
+            camera: camera(&status["cameras"][0]),
+            fps: rate(now.pictures, self.last.pictures),
+            bitrate: 8.0 * rate(now.bytes, self.last.bytes),
+            ring_seconds: metric(&metrics, "porthole_edge_ring_seconds{camera=\"front\"}"),
+            viewers: metric(&metrics, "porthole_edge_viewers"),
+            recordings: list(&recordings).iter().rev().map(recording).collect(),
+            upload: upload(&status["upload"]),
+            remote: format!("{}@127.0.0.1:{}", sshd.user(), sshd.port()),
+            received: received(sshd),
+            faults: list(&status["faults"]).iter().map(fault).collect(),
+        };
+        self.last = now;
+        Ok(snapshot)
+    }
+}
+
+/// The value of a line of the metrics page, 0 if it is not there.
+fn metric(metrics: &str, name: &str) -> f64 {
+    let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+    value.unwrap_or(0.0)
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn word(value: &Value) -> &str {
+    value.as_str().unwrap_or("?")
+}
+
+fn camera(camera: &Value) -> String {
+    match word(&camera["state"]) {
+        "streaming" => format!(
+            "{}x{} {} from {}",
+            camera["width"],
+            camera["height"],
+            word(&camera["format"]),
+            word(&camera["device"])
+        ),
+        "gone" => format!("gone: {}", word(&camera["error"])),
+        state => state.to_owned(),
+    }
+}
+
+fn recording(recording: &Value) -> Recording {
+    Recording {
+        name: word(&recording["name"]).to_owned(),
+        state: word(&recording["state"]).to_owned(),
+        seconds: recording["seconds"].as_f64().unwrap_or(0.0),
+        bytes: recording["bytes"].as_f64().unwrap_or(0.0),
+    }
+}
+
+fn upload(upload: &Value) -> String {
+    let state = &upload["state"];
+    let doing = match word(&state["state"]) {
+        "sending" => {
+            format!("sending {}, {} of {} bytes", word(&state["recording"]), state["sent"], state["bytes"])
+        }
+        "backing_off" => format!("tries again in {} s", state["seconds"]),
+        other => other.to_owned(),
+    };
+    match upload["failure"]["message"].as_str() {
+        Some(message) => format!("{doing}; {message}"),
+        None => doing,
+    }
+}
+
+fn fault(fault: &Value) -> String {
+    format!("{}: {}", word(&fault["part"]), word(&fault["message"]))
+}
+
+/// How many recordings are in the inbox, and their bytes.
+fn received(sshd: &Sshd) -> (usize, u64) {
+    let entries = fs::read_dir(sshd.inbox()).into_iter().flatten().flatten();
+    let recordings =
+        entries.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "mp4"));
+    let sizes = recordings.filter_map(|entry| Some(entry.metadata().ok()?.len()));
+    sizes.fold((0, 0), |(count, bytes), size| (count + 1, bytes + size))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_metric_is_found_by_its_whole_name() {
+        let page =
+            "porthole_edge_viewers 3\nporthole_edge_viewers_stalled_total 7\nfps{camera=\"front\"} 29.5\n";
+        assert_eq!(metric(page, "porthole_edge_viewers"), 3.0);
+        assert_eq!(metric(page, "fps{camera=\"front\"}"), 29.5);
+        assert_eq!(metric(page, "fps{camera=\"back\"}"), 0.0);
+    }
+
+    #[test]
+    fn an_upload_says_what_it_does_and_what_failed() {
+        assert_eq!(upload(&json!({"state": {"state": "idle"}, "failure": null})), "idle");
+        let sending = json!({"state": {"state": "sending", "recording": "a", "sent": 1, "bytes": 2}});
+        assert_eq!(upload(&sending), "sending a, 1 of 2 bytes");
+        let failed =
+            json!({"state": {"state": "backing_off", "seconds": 4}, "failure": {"message": "refused"}});
+        assert_eq!(upload(&failed), "tries again in 4 s; refused");
+    }
+}
