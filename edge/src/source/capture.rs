@@ -24,7 +24,7 @@ use std::time::Duration;
 struct Patience {
     /// For one frame, before it looks whether it must end.
     frame: Duration,
-    /// Without any frame, until the camera counts as gone.
+    /// Without any frame, until the camera counts as gone; never less than three frames.
     silence: Ticks90k,
     /// Before the first new try to open.
     shortest_back_off: Duration,
@@ -151,6 +151,9 @@ impl Capture<'_> {
     fn read(&mut self, mut opened: Opened) -> (bool, End) {
         let source = opened.source.as_mut();
         tracing::info!(camera = self.own.name, mode = %source.mode(), "camera opened");
+        // A source of one frame in ten seconds is not silent between two of them.
+        let three_frames = Ticks90k(3 * source.mode().frame_duration.0);
+        let patience = self.patience.silence.max(three_frames);
         let mut delivered = false;
         let mut heard = clock::media_now();
         let mut looked = heard;
@@ -162,8 +165,8 @@ impl Capture<'_> {
             };
             let now = clock::media_now();
             if captured == Captured::Nothing {
-                if now - heard >= self.patience.silence {
-                    return (delivered, End::Failed(silent(source, self.patience.silence)));
+                if now - heard >= patience {
+                    return (delivered, End::Failed(silent(source, patience)));
                 }
             } else {
                 heard = now;

@@ -5,6 +5,7 @@
 
 pub mod capture;
 pub mod convert;
+pub mod file;
 pub mod geometry;
 pub mod grid;
 mod jpeg;
@@ -119,7 +120,8 @@ impl<'a> Opener<'a> {
         let opened = |source| Ok(Opened { source, stand_in: false });
         match Spec::parse(&self.camera.source).map_err(unusable)? {
             Spec::Pattern => opened(Box::new(pattern::Pattern::open(self.camera)?)),
-            Spec::V4l2(_) | Spec::File(_) => Err(unusable("not built in")),
+            Spec::File(text) => opened(Box::new(file::FileSource::open(&text, self.camera)?)),
+            Spec::V4l2(_) => Err(unusable("not built in")),
             Spec::Auto if stand_in && !self.seen => {
                 let source = Box::new(pattern::Pattern::open(self.camera)?);
                 Ok(Opened { source, stand_in: true })
