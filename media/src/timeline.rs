@@ -600,7 +600,7 @@ mod tests {
         stalled.end = Some(stalled.start + Ticks90k::from_millis(2800));
         timeline.update(&stalled, true);
         let mut after = gop(&config, 12, 3000);
-        after.start = after.start + Ticks90k::from_millis(1800);
+        after.start += Ticks90k::from_millis(1800);
         timeline.update(&after, true);
         let last: Vec<_> = timeline.segments().map(|s| (s.video.duration.0, s.discontinuity)).collect();
         assert_eq!(last, [(90_000, false), (134_999, false), (90_000, true)]);
