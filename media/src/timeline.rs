@@ -96,7 +96,8 @@ impl Part {
 pub fn part_target(unit: Ticks90k) -> Ticks90k {
     let unit = unit.0.max(1);
     let nominal = ((PART.0 + unit / 2) / unit).max(1) * unit;
-    Ticks90k(nominal + nominal * 7 / 80)
+    // In tenths of milliseconds, which playlists can say exactly.
+    Ticks90k((nominal + nominal * 7 / 80 + 8) / 9 * 9)
 }
 
 /// The parts of one track of a GOP. Of a GOP that still grows (not `complete`) the last part is left out, since what belongs

@@ -8,6 +8,7 @@
 //! | [`players`] | ffprobe, ffmpeg and GStreamer as judges of files and streams |
 //! | [`footage`] | test media, made by command |
 //! | [`http`] | an HTTP client that shares no code with the server |
+//! | [`hls_rules`] | the rules of RFC 8216bis over the text of playlists |
 //! | [`process`], [`port`], [`wait`], [`work`] | child processes, free ports, conditions, how much to do |
 //!
 //! Nothing here sleeps for a while and hopes: whoever waits, waits for a condition with a generous deadline.
@@ -15,6 +16,7 @@
 pub mod browser;
 pub mod edge;
 pub mod footage;
+pub mod hls_rules;
 pub mod http;
 pub mod players;
 pub mod port;
