@@ -8,8 +8,8 @@ use media::{AccessUnit, AudioConfig, Gop, StreamConfig, Ticks90k, Track, VideoCo
 use media::{aac, h264};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// Media time of the first picture in every sample: a board that has been up for an hour and a bit.
 pub const START: Ticks90k = Ticks90k(90_000 * 4_000 + 77);
@@ -47,15 +47,35 @@ pub fn run(program: &str, args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// The longest sample that can be had.
+const SECONDS: u32 = 5;
+
+/// Both elementary streams, sound and picture beginning together at [`START`]; encoded once.
+struct Streams {
+    video: (VideoConfig, Vec<AccessUnit>),
+    audio: (AudioConfig, Vec<AccessUnit>),
+}
+
+fn streams() -> &'static Streams {
+    static STREAMS: OnceLock<Streams> = OnceLock::new();
+    STREAMS.get_or_init(|| {
+        let dir = TempDir::new();
+        Streams { video: encode_video(&dir), audio: encode_audio(&dir) }
+    })
+}
+
 /// `seconds` of picture (30 fps, one IDR a second) and, if asked for, 48 kHz sound that begins `audio_lead` before it.
 pub fn gops(seconds: u32, audio_lead: Option<Ticks90k>) -> Vec<Gop> {
-    let dir = TempDir::new();
-    let video = encode_video(&dir, seconds);
-    let audio = audio_lead.map(|lead| encode_audio(&dir, seconds, START - lead));
-    let config =
-        Arc::new(StreamConfig { video: video.0, audio: audio.as_ref().map(|audio| audio.0.clone()) });
-    let mut units = video.1;
-    units.extend(audio.into_iter().flat_map(|audio| audio.1));
+    assert!(seconds <= SECONDS);
+    let streams = streams();
+    let (video, audio) = (&streams.video, audio_lead.map(|_| &streams.audio));
+    let config = Arc::new(StreamConfig { video: video.0.clone(), audio: audio.map(|audio| audio.0.clone()) });
+    let mut units = video.1.clone();
+    units.truncate(seconds as usize * 30);
+    let shifted =
+        |unit: &AccessUnit| AccessUnit { pts: unit.pts - audio_lead.unwrap_or_default(), ..unit.clone() };
+    let frames = seconds as usize * 48_000 / 1024;
+    units.extend(audio.into_iter().flat_map(|audio| audio.1.iter().take(frames)).map(shifted));
     into_gops(&config, units)
 }
 
@@ -86,9 +106,9 @@ pub fn into_gops(config: &Arc<StreamConfig>, mut units: Vec<AccessUnit>) -> Vec<
     gops
 }
 
-fn encode_video(dir: &TempDir, seconds: u32) -> (VideoConfig, Vec<AccessUnit>) {
+fn encode_video(dir: &TempDir) -> (VideoConfig, Vec<AccessUnit>) {
     let path = dir.path("video.h264");
-    let source = format!("testsrc2=size=320x240:rate=30:duration={seconds}");
+    let source = format!("testsrc2=size=320x240:rate=30:duration={SECONDS}");
     let x264 = "keyint=30:min-keyint=30:scenecut=0:bframes=0:sliced-threads=0";
     let mut args =
         vec!["-v", "error", "-f", "lavfi", "-i", &source, "-c:v", "libx264", "-preset", "ultrafast"];
@@ -111,25 +131,25 @@ fn encode_video(dir: &TempDir, seconds: u32) -> (VideoConfig, Vec<AccessUnit>) {
             _ => {}
         }
     }
-    assert_eq!(units.len(), seconds as usize * 30, "one slice a picture");
+    assert_eq!(units.len(), SECONDS as usize * 30, "one slice a picture");
     (VideoConfig { width: 320, height: 240, frame_duration: Ticks90k(3000), sps, pps }, units)
 }
 
-fn encode_audio(dir: &TempDir, seconds: u32, start: Ticks90k) -> (AudioConfig, Vec<AccessUnit>) {
+fn encode_audio(dir: &TempDir) -> (AudioConfig, Vec<AccessUnit>) {
     let path = dir.path("audio.aac");
-    let source = format!("sine=frequency=440:sample_rate=48000:duration={seconds}");
+    let source = format!("sine=frequency=440:sample_rate=48000:duration={SECONDS}");
     let args = ["-v", "error", "-f", "lavfi", "-i", &source, "-c:a", "aac", "-b:a", "64k"];
     run("ffmpeg", &[&args[..], &["-ac", "1", "-f", "adts", path.to_str().unwrap()]].concat());
 
     let stream = std::fs::read(path).unwrap();
     let frames = aac::adts(&stream).map(|frame| frame.unwrap().data);
     let unit = |(index, data)| {
-        let pts = start + Ticks90k(1920 * index as i64);
+        let pts = START + Ticks90k(1920 * index as i64);
         AccessUnit { track: Track::Audio, pts, key: true, data: Bytes::copy_from_slice(data) }
     };
     let units = frames.enumerate().map(unit).collect();
-    // AAC-LC, 48 kHz, one channel.
-    (AudioConfig { sample_rate: 48_000, channels: 1, asc: Bytes::from_static(&[0x11, 0x88]) }, units)
+    let asc = aac::AudioSpecificConfig::lc(48_000, 1).unwrap().to_bytes().unwrap();
+    (AudioConfig { sample_rate: 48_000, channels: 1, asc: Bytes::copy_from_slice(&asc) }, units)
 }
 
 /// Carries steps out on a file in memory.

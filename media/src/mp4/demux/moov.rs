@@ -189,7 +189,9 @@ fn aac(mut entry: Fields<'_>) -> Result<AudioConfig, ReadError> {
         _ => return Err(entry.unsupported("this version of the entry")),
     };
     entry.take(18 + more)?;
-    let mut esds = entry.find(b"esds")?.ok_or_else(|| entry.unsupported("sound without esds"))?;
+    // QuickTime wraps it once more.
+    let around = entry.find(b"wave")?.unwrap_or(entry);
+    let mut esds = around.find(b"esds")?.ok_or_else(|| entry.unsupported("sound without esds"))?;
     let asc = audio_specific_config(&mut esds)?;
     let parsed = AudioSpecificConfig::parse(asc).map_err(|_| esds.unsupported("this AudioSpecificConfig"))?;
     let asc = Bytes::copy_from_slice(asc);
