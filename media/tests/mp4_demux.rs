@@ -5,7 +5,7 @@
 mod common;
 
 use common::{TempDir, apply, data_of, gops, packets, run, sha256};
-use media::mp4::demux::MovieTrack;
+use media::mp4::demux::{MovieTrack, verify};
 use media::mp4::{About, Growing, Movie, Tracks, init_segment};
 use media::{Gop, Ticks90k, Track};
 use std::path::Path;
@@ -93,6 +93,21 @@ fn recordings_come_back_as_they_went_in() {
             [Some(0), Some(0), Some(0), Some(30), Some(60)]
         );
     }
+}
+
+#[test]
+fn a_seal_holds_for_its_file_alone() {
+    let (growing, mut file) = sealed(&gops(1, Some(Ticks90k(0))));
+    let verified = |file: &[u8]| verify(file).map(|seal| seal.size).map_err(|error| error.to_string());
+    let (size, seal_at) = (file.len() as u64, growing.len());
+    assert_eq!(verified(&file), Ok(size));
+    assert_eq!(verified(&growing), Err(format!("uuid at {seal_at}: the recording is not sealed")));
+
+    file.extend(b"\0\0\0\x08free");
+    assert_eq!(verified(&file), Err(format!("uuid at {}: the seal promises another size", seal_at + 8)));
+    file.truncate(size as usize);
+    file[seal_at - 1] ^= 1;
+    assert_eq!(verified(&file), Err(format!("uuid at {seal_at}: the seal promises other access units")));
 }
 
 /// Offset of the nth box of a type, and the type's.

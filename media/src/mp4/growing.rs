@@ -356,3 +356,121 @@ pub(super) struct Chunk {
     /// Media time at which the last one ends.
     pub(super) end: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::VideoConfig;
+    use crate::mp4::demux::verify;
+
+    /// A GOP of `count` pictures that are never equally far apart, which takes the most room in the tables.
+    fn gop(sequence: u64, count: i64) -> Gop {
+        let video = VideoConfig {
+            width: 320,
+            height: 240,
+            frame_duration: Ticks90k(3000),
+            sps: Bytes::from_static(&[0x67, 0x42, 0xC0, 0x0D, 0x8C]),
+            pps: Bytes::from_static(&[0x68, 0xCE]),
+        };
+        let start = Ticks90k(sequence as i64 * 4000 * count);
+        let unit = |index: i64| AccessUnit {
+            track: Track::Video,
+            pts: start + Ticks90k(3000 * index + index % 2),
+            key: index == 0,
+            data: Bytes::from_static(&[0, 0, 0, 1, 0x41]),
+        };
+        let config = Arc::new(StreamConfig { video, audio: None });
+        let units = (0..count).map(unit).collect();
+        Gop { sequence, start, wall: None, discontinuity: false, config, units, end: None }
+    }
+
+    fn begin(count: i64) -> (Growing, Vec<Step>) {
+        Growing::begin(&gop(1, count), &About { camera: "é".repeat(500), start: None }).unwrap()
+    }
+
+    #[test]
+    fn a_recording_is_full_before_its_moov_outgrows_the_reserved_room() {
+        let (mut growing, mut steps) = begin(3000);
+        let error = (2..)
+            .find_map(|sequence| match growing.append(&gop(sequence, 3000)) {
+                Ok(more) => {
+                    steps.extend(more);
+                    None
+                }
+                Err(error) => Some(error),
+            })
+            .unwrap();
+        assert!(
+            matches!(error, Error::Full { needed, reserved: 1_048_516 } if needed > 1_048_516),
+            "{error}"
+        );
+
+        steps.extend(growing.seal(&About { camera: "ü".repeat(500), start: Some(crate::WallTime(1)) }));
+        let mut file = Vec::new();
+        for step in &steps {
+            if let Step::Write { offset, bytes } = step {
+                let range = *offset as usize..*offset as usize + bytes.len();
+                file.resize(file.len().max(range.end), 0);
+                file[range].copy_from_slice(bytes);
+            }
+        }
+        assert_eq!(verify(&file).unwrap(), growing.seal_box());
+        // The bound is close: little of the room stays unused.
+        let moov = u32::from_be_bytes(file[36..40].try_into().unwrap());
+        assert!(u64::from(moov) > MAX_MOOV - 50_000, "{moov}");
+    }
+
+    #[test]
+    fn what_does_not_belong_into_the_recording_is_refused_and_changes_nothing() {
+        let (mut growing, _) = begin(3);
+        let refused = |growing: &mut Growing, gop: Gop| growing.append(&gop).unwrap_err().to_string();
+        let mut other = gop(2, 3);
+        Arc::make_mut(&mut other.config).video.width = 640;
+        assert_eq!(refused(&mut growing, other), "the decoder configuration changed at GOP 2");
+        assert_eq!(refused(&mut growing, gop(1, 3)), "GOP 1 does not belong after GOP 1");
+        let late = Gop { units: gop(1, 3).units, ..gop(2, 3) };
+        assert_eq!(
+            refused(&mut growing, late),
+            "Video access unit at 0.133s does not follow the one at 0.200s"
+        );
+        let far = gop(1 << 20, 3);
+        assert_eq!(
+            refused(&mut growing, far),
+            "Video access unit at 139810.133s comes too long after the one before"
+        );
+        let next = gop(2, 3);
+        assert_eq!(growing.append(&next).unwrap(), begin(3).0.append(&next).unwrap());
+    }
+
+    #[test]
+    fn steps_are_written_and_synced_in_the_order_that_keeps_the_file_whole() {
+        let (mut growing, begun) = begin(3);
+        let shape = |steps: &[Step]| -> Vec<String> {
+            let end = growing.size();
+            steps
+                .iter()
+                .map(|step| match step {
+                    Step::Write { offset, bytes } => {
+                        let name = bytes.get(4..8).map(|name| name.escape_ascii().to_string());
+                        let place = if *offset == end { "end".to_owned() } else { offset.to_string() };
+                        format!("{place}: {}", name.unwrap_or_default())
+                    }
+                    Step::Sync => "sync".to_owned(),
+                })
+                .collect()
+        };
+        assert_eq!(shape(&begun)[..2], ["0: ftyp", "1048576: moov"]);
+        assert_eq!(shape(&begun)[3], "sync");
+        let sealed = shape(&growing.seal(&About::default()));
+        assert_eq!(sealed, ["44: mvhd", "1048560: mdat", "end: uuid", "sync", "36: moov", "sync"]);
+        let end = growing.size();
+        let steps = growing.append(&gop(2, 3)).unwrap();
+        let [Step::Write { offset, bytes }, Step::Sync, Step::Write { offset: flipped, bytes: flip }] =
+            &steps[..]
+        else {
+            panic!("{steps:?}")
+        };
+        assert_eq!((*offset, *flipped), (end, end));
+        assert_eq!((&bytes[..4], &bytes[4..8], &flip[4..]), (&flip[..4], &b"free"[..], &b"moof"[..]));
+    }
+}

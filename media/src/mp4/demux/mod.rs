@@ -345,7 +345,8 @@ pub fn verify(source: &(impl ReadAt + ?Sized)) -> Result<Seal, ReadError> {
     if let Some(error) = movie.torn {
         return Err(error);
     }
-    let malformed = |what| ReadError::Malformed { name: BoxName(*b"uuid"), offset: movie.end, what };
+    let offset = movie.end.saturating_sub(if movie.seal.is_some() { Seal::BOX_SIZE } else { 0 });
+    let malformed = |what| ReadError::Malformed { name: BoxName(*b"uuid"), offset, what };
     let seal = movie.seal.ok_or_else(|| malformed("the recording is not sealed"))?;
     if seal.size != source.size() {
         return Err(malformed("the seal promises another size"));
