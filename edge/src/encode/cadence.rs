@@ -19,6 +19,8 @@ pub enum Kind {
     P,
     /// Its timestamp does not advance: no track can hold it.
     Late,
+    /// Left out, because what it would refer to was left out.
+    Frozen,
 }
 
 /// Where the GOPs of one camera begin.
@@ -28,12 +30,14 @@ pub struct Cadence {
     due: Option<Ticks90k>,
     /// The last picture, coded or not.
     last: Option<Ticks90k>,
+    /// The picture stands still until the next GOP.
+    frozen: bool,
 }
 
 impl Cadence {
     /// Goes on behind the footage of an earlier process.
     pub fn after(last: Option<Ticks90k>) -> Self {
-        Self { due: None, last }
+        Self { due: None, last, frozen: false }
     }
 
     /// What the picture at `pts` is to become.
@@ -42,12 +46,22 @@ impl Cadence {
             return Kind::Late;
         }
         self.last = Some(pts);
-        if self.due.is_none_or(|due| pts >= due) { Kind::Idr } else { Kind::P }
+        match self.due {
+            Some(due) if pts < due && self.frozen => Kind::Frozen,
+            Some(due) if pts < due => Kind::P,
+            _ => Kind::Idr,
+        }
     }
 
     /// The picture at `pts` started a GOP.
     pub fn started(&mut self, pts: Ticks90k) {
         self.due = Some(Ticks90k((pts.second() + 1) * Ticks90k::SECOND.0));
+        self.frozen = false;
+    }
+
+    /// A coded picture was left out: no other can be sent until the next GOP starts, and that must not start early.
+    pub fn freeze(&mut self) {
+        self.frozen = true;
     }
 
     /// The next picture must start a GOP: there is nothing that it could refer to.
@@ -107,5 +121,22 @@ mod tests {
         assert_eq!(cadence.kind(Ticks90k(8_000)), Kind::P);
         cadence.broken();
         assert_eq!(cadence.kind(Ticks90k(11_000)), Kind::Idr);
+    }
+
+    #[test]
+    fn a_picture_left_out_freezes_the_rest_of_its_gop_and_no_more() {
+        let mut cadence = Cadence::default();
+        let mut kinds = Vec::new();
+        for n in 0..7 {
+            let pts = Ticks90k::from_millis(400 * n);
+            kinds.push(cadence.kind(pts));
+            match kinds.last() {
+                Some(Kind::Idr) => cadence.started(pts),
+                Some(Kind::P) if n == 1 => cadence.freeze(),
+                _ => {}
+            }
+        }
+        use Kind::{Frozen, Idr, P};
+        assert_eq!(kinds, [Idr, P, Frozen, Idr, P, Idr, P]);
     }
 }

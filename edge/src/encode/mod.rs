@@ -7,9 +7,12 @@
 //!
 //! docs/design/encode.md has the goals and the procedures.
 
+pub mod activity;
 pub mod audio;
 pub mod cadence;
+pub mod coder;
 pub mod openh264;
+pub mod rate;
 #[cfg(test)]
 mod scenes;
 mod stage;

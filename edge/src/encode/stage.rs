@@ -2,14 +2,13 @@
 
 use super::audio::{self, Stream};
 use super::cadence::{Cadence, Kind};
-use super::openh264::Settings;
-use super::video::{self, VideoEncoder};
+use super::coder::{Coded, Coder};
+use super::video;
 use crate::config::{Camera, Video};
 use crate::frames::{FrameReceiver, Picture};
 use crate::ring;
 use crate::status::{CameraStatus, Cause, Status};
 use crate::supervise::{Heartbeat, Stop, clock};
-use media::time::TICKS_PER_SECOND;
 use media::{AudioConfig, StreamConfig, Ticks90k, Track};
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,7 +58,7 @@ pub fn run(inputs: Inputs, stop: Stop, heartbeat: Heartbeat) {
 pub(super) struct Stage {
     inputs: Inputs,
     cadence: Cadence,
-    encoder: Option<VideoEncoder>,
+    coder: Coder,
     /// Configuration of the GOP in flight.
     config: Option<Arc<StreamConfig>>,
     /// Number of the audio stream in `config`.
@@ -101,7 +100,7 @@ impl Stage {
         let part = |stage: &str| Trouble { part: format!("{stage} {}", inputs.camera.name), errors: 0 };
         Self {
             cadence: Cadence::after(inputs.ring.last_video_pts()),
-            encoder: None,
+            coder: Coder::new(&inputs.camera, &inputs.video),
             config: None,
             stream: 0,
             wait_until: None,
@@ -117,21 +116,18 @@ impl Stage {
         if self.config.is_none() && self.waits_for_sound(picture.pts) {
             return;
         }
-        let idr = match self.cadence.kind(picture.pts) {
-            Kind::Late => {
-                self.inputs.own.metrics.frames_dropped.inc();
-                return;
-            }
-            Kind::Idr => true,
-            Kind::P => false,
-        };
-        match self.encode(picture, idr) {
+        let kind = self.cadence.kind(picture.pts);
+        if matches!(kind, Kind::Late | Kind::Frozen) {
+            self.inputs.own.metrics.frames_left_out.inc();
+            return;
+        }
+        match self.encode(picture, kind == Kind::Idr) {
             Ok(()) => self.encoder_errors.over(&self.inputs.status),
             Err(error) => {
                 self.encoder_errors.met(&self.inputs.status, &error);
                 self.cadence.broken();
                 if self.encoder_errors.errors.is_multiple_of(MOST_ERRORS) {
-                    self.encoder = None;
+                    self.coder.reset();
                 }
             }
         }
@@ -145,21 +141,20 @@ impl Stage {
     }
 
     fn encode(&mut self, picture: &Picture, idr: bool) -> Result<(), video::Error> {
-        let qp = if idr { 19 } else { 25 };
-        let encoder = match &mut self.encoder {
-            Some(encoder) if !idr || encoder.config().frame_duration == picture.frame_duration => encoder,
-            stale => stale.insert(new_encoder(&self.inputs, picture.frame_duration)?),
-        };
-        encoder.encode(picture, qp, idr)?;
+        if self.coder.encode(picture, idr)? == Coded::LeftOut {
+            self.cadence.freeze();
+            self.inputs.own.metrics.frames_left_out.inc();
+            return Ok(());
+        }
         if idr {
             self.begin_gop(picture.pts);
         }
-        let Some(encoder) = &self.encoder else { return Ok(()) };
+        let unit = self.coder.unit();
         let metrics = &self.inputs.own.metrics;
         metrics.frames_encoded.inc();
-        metrics.video_bytes.inc_by(encoder.unit().len() as u64);
+        metrics.video_bytes.inc_by(unit.len() as u64);
         if self.storing {
-            let appended = self.inputs.ring.append(Track::Video, picture.pts, idr, encoder.unit());
+            let appended = self.inputs.ring.append(Track::Video, picture.pts, idr, unit);
             self.storing = stored(appended, &mut self.ring_errors, &self.inputs.status);
         }
         Ok(())
@@ -167,7 +162,7 @@ impl Stage {
 
     fn begin_gop(&mut self, start: Ticks90k) {
         self.cadence.started(start);
-        let Some(video) = self.encoder.as_ref().map(VideoEncoder::config) else { return };
+        let Some(video) = self.coder.config() else { return };
         let (stream, audio) = sound_of(&self.inputs.audio);
         self.stream = stream;
         let config = match &mut self.config {
@@ -208,18 +203,6 @@ fn sound_of(audio: &Option<audio::Receiver>) -> (u32, Option<AudioConfig>) {
         Some((number, Stream::Opening | Stream::Silent)) => (number, None),
         None => (0, None),
     }
-}
-
-fn new_encoder(inputs: &Inputs, frame_duration: Ticks90k) -> Result<VideoEncoder, video::Error> {
-    let Inputs { camera, video, .. } = inputs;
-    let settings = Settings {
-        width: camera.width,
-        height: camera.height,
-        frame_rate: TICKS_PER_SECOND as f32 / frame_duration.0.max(1) as f32,
-        peak_bitrate: (video.bitrate as f32 * video.peak) as u32,
-        profile: video.profile,
-    };
-    VideoEncoder::new(&settings, frame_duration)
 }
 
 /// Whether the ring took it.

@@ -85,7 +85,7 @@ fn a_picture_that_does_not_advance_is_dropped_and_counted() {
     let gop = rig.ring.read(rig.ring.newest().expect("a GOP").sequence).expect("in the ring");
     let times: Vec<_> = gop.units.iter().map(|unit| unit.pts.0).collect();
     assert_eq!(times, [90_000, 93_000, 96_000]);
-    assert_eq!(rig.status.cameras[0].metrics.frames_dropped.get(), 2);
+    assert_eq!(rig.status.cameras[0].metrics.frames_left_out.get(), 2);
 }
 
 #[test]

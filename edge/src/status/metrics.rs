@@ -64,6 +64,8 @@ metrics! {
         frames_lost_by_driver: Counter,
         /// Pictures encoded.
         frames_encoded: Counter,
+        /// Pictures left out by the encoder: their timestamp did not advance, or they would have broken the peak bitrate.
+        frames_left_out: Counter,
         /// Bytes of video encoded.
         video_bytes: Counter,
         /// Bytes of audio encoded.
