@@ -14,6 +14,8 @@ pub mod coder;
 pub mod openh264;
 pub mod rate;
 #[cfg(test)]
+mod rate_tests;
+#[cfg(test)]
 mod scenes;
 mod stage;
 #[cfg(test)]

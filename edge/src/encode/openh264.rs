@@ -197,7 +197,7 @@ fn set(parameters: &mut sys::SEncParamExt, settings: &Settings) {
     parameters.iRCMode = sys::RC_OFF_MODE;
     parameters.iTargetBitrate = bitrate;
     parameters.iMaxBitrate = bitrate;
-    parameters.iComplexityMode = sys::MEDIUM_COMPLEXITY;
+    parameters.iComplexityMode = sys::LOW_COMPLEXITY;
     parameters.uiIntraPeriod = 0;
     parameters.iNumRefFrame = 1;
     parameters.eSpsPpsIdStrategy = sys::CONSTANT_ID;

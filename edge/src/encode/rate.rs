@@ -35,10 +35,10 @@ const REFERENCE_QP: f64 = 26.0;
 const QP_PER_HALF: f64 = 6.0;
 
 /// The share of the bitrate that is aimed at: an average must not end above what was asked for.
-const AIM: f64 = 0.985;
+const AIM: f64 = 0.99;
 
 /// Seconds over which the cost is averaged.
-const COST_SECONDS: f64 = 60.0;
+const COST_SECONDS: f64 = 30.0;
 
 /// Seconds that the first guess of the cost weighs as much as.
 const GUESS_SECONDS: f64 = 1.0;
@@ -47,7 +47,7 @@ const GUESS_SECONDS: f64 = 1.0;
 const GUESS_BITS_PER_SAMPLE: f64 = 0.12;
 
 /// Seconds in which the balance is to be evened out.
-const BALANCE_SECONDS: f64 = 20.0;
+const BALANCE_SECONDS: f64 = 8.0;
 
 /// Seconds of the bitrate that can be saved up.
 const MOST_CREDIT_SECONDS: f64 = 6.0;
@@ -60,7 +60,7 @@ const MOST_STEP: f64 = 1.0;
 const P_SHARE: f64 = 0.25;
 
 /// The same for an IDR, which can be coded again when it comes out too large.
-const IDR_SHARE: f64 = 0.7;
+const IDR_SHARE: f64 = 0.4;
 
 /// Pictures in the window; more than the 60 a second that the configuration allows.
 const MOST_PICTURES: usize = 128;
@@ -149,28 +149,42 @@ impl RateControl {
 
     /// Whether this picture, which took `bits` at `qp`, may be sent; if so, it is entered in the accounts.
     pub fn admit(&mut self, facts: &Facts, qp: u8, bits: f64) -> bool {
+        let at_reference = bits * size_ratio(f64::from(qp) - REFERENCE_QP);
+        self.learn(facts, at_reference);
         if self.spent(|_| true) + bits > self.limits.peak {
             return false;
         }
-        let at_reference = bits * size_ratio(f64::from(qp) - REFERENCE_QP);
+        self.temporal = facts.activity.temporal;
         let span = self.last.map_or(0.0, |last| (facts.pts - last).as_secs_f64().clamp(0.0, 1.0));
         self.last = Some(facts.pts);
         let most_credit = MOST_CREDIT_SECONDS * self.limits.bitrate;
         self.balance = (self.balance + span * self.limits.bitrate * AIM - bits).min(most_credit);
-        if self.window.is_full() {
-            self.merge_oldest();
-        }
-        let _fits = self.window.push_back(Spent { pts: facts.pts, bits, idr: facts.idr });
         let relative = if facts.idr { size_ratio(IDR_OFFSET) } else { 1.0 };
         if let Some((_, cost)) = &mut self.gop {
             *cost += at_reference * relative;
         }
-        match facts.idr {
-            true => self.idr_size.learn(facts.activity.spatial, at_reference, 1.0),
-            false => self.p_size.learn(change(facts), at_reference, 0.3),
+        if self.window.is_full() {
+            self.merge_oldest();
         }
-        self.temporal = facts.activity.temporal;
+        let _fits = self.window.push_back(Spent { pts: facts.pts, bits, idr: facts.idr });
         true
+    }
+
+    /// What was coded is the best guess of what comes next, also if it was too large to be sent.
+    fn learn(&mut self, facts: &Facts, at_reference: f64) {
+        if !facts.idr {
+            self.p_size.learn(change(facts), at_reference, 0.3);
+            return;
+        }
+        self.idr_size.learn(facts.activity.spatial, at_reference, 1.0);
+        if self.is_new_scene(facts) {
+            // How well its motion can be predicted is not known yet: at worst, not at all.
+            self.p_size.raise_to(&self.idr_size);
+        }
+    }
+
+    fn is_new_scene(&self, facts: &Facts) -> bool {
+        facts.activity.temporal > 2.0 * self.temporal + 1.0
     }
 
     /// The base QP of the GOP in flight, as pictures are coded.
@@ -195,14 +209,13 @@ impl RateControl {
 
     /// Bits at the reference QP that this picture is likely to take.
     fn predicted(&self, facts: &Facts) -> f64 {
-        let Activity { spatial, temporal } = facts.activity;
-        let as_intra = self.idr_size.bits(spatial);
-        if facts.idr {
-            return as_intra;
-        }
+        let as_intra = self.idr_size.bits(facts.activity.spatial);
         let as_p = self.p_size.bits(change(facts));
-        let new_scene = temporal > 2.0 * self.temporal + 1.0;
-        if new_scene { as_p.max(as_intra) } else { as_p }
+        match facts.idr {
+            true => as_intra,
+            false if self.is_new_scene(facts) => as_p.max(as_intra),
+            false => as_p,
+        }
     }
 
     /// Bits that this picture may be predicted to take.
@@ -262,6 +275,10 @@ impl SizeModel {
 
     fn bits(&self, activity: f64) -> f64 {
         self.bits_per_activity * activity.max(Self::LEAST)
+    }
+
+    fn raise_to(&mut self, other: &Self) {
+        self.bits_per_activity = self.bits_per_activity.max(other.bits_per_activity);
     }
 
     fn learn(&mut self, activity: f64, bits: f64, weight: f64) {
