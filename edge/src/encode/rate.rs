@@ -56,8 +56,8 @@ const MOST_CREDIT_SECONDS: f64 = 6.0;
 const MOST_STEP: f64 = 1.0;
 
 /// The share of what is left of the peak that one P picture may be predicted to take. It is also the safety: the peak holds
-/// even if the picture is four times as large as predicted.
-const P_SHARE: f64 = 0.25;
+/// even if the picture is eight times as large as predicted.
+const P_SHARE: f64 = 0.125;
 
 /// The same for an IDR, which can be coded again when it comes out too large.
 const IDR_SHARE: f64 = 0.4;
