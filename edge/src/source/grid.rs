@@ -31,6 +31,16 @@ impl Rate {
         (num > 0 && den > 0 && !slow && !fast).then_some(Self { num, den })
     }
 
+    /// Seconds from one frame to the next as numerator and denominator, as V4L2 has it.
+    pub fn interval(self) -> (u32, u32) {
+        (self.den, self.num)
+    }
+
+    /// Frames in a thousand seconds: to compare rates by.
+    pub fn millihertz(self) -> u64 {
+        u64::from(self.num) * 1000 / u64::from(self.den)
+    }
+
     /// The time of slot `n`, counted from slot 0.
     pub fn time_of(self, n: i64) -> Ticks90k {
         let (num, den) = (i128::from(self.num), i128::from(self.den));

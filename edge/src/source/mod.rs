@@ -11,7 +11,9 @@ pub mod grid;
 mod jpeg;
 pub mod pattern;
 pub mod pixels;
+pub mod probe;
 pub mod stamp;
+pub mod v4l2;
 
 use crate::config::Camera;
 use crate::frames::Picture;
@@ -121,12 +123,19 @@ impl<'a> Opener<'a> {
         match Spec::parse(&self.camera.source).map_err(unusable)? {
             Spec::Pattern => opened(Box::new(pattern::Pattern::open(self.camera)?)),
             Spec::File(text) => opened(Box::new(file::FileSource::open(&text, self.camera)?)),
-            Spec::V4l2(_) => Err(unusable("not built in")),
-            Spec::Auto if stand_in && !self.seen => {
-                let source = Box::new(pattern::Pattern::open(self.camera)?);
-                Ok(Opened { source, stand_in: true })
-            }
-            Spec::Auto => Err(unusable("no camera found")),
+            Spec::V4l2(path) => opened(Box::new(v4l2::V4l2::open(&path, self.camera)?)),
+            Spec::Auto => match v4l2::V4l2::open_first(self.camera) {
+                Ok(camera) => {
+                    self.seen = true;
+                    opened(Box::new(camera))
+                }
+                Err(error) if stand_in && !self.seen => {
+                    tracing::debug!(%error, "the pattern stands in");
+                    let source = Box::new(pattern::Pattern::open(self.camera)?);
+                    Ok(Opened { source, stand_in: true })
+                }
+                Err(error) => Err(error),
+            },
         }
     }
 }
