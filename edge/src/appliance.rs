@@ -13,8 +13,9 @@
 use crate::config::{Config, Current};
 use crate::ring::{self, Ring};
 use crate::status::{CameraStatus, Cause, Status};
+use crate::store::Store;
 use crate::supervise::{Stages, Stop, Threads, clock};
-use crate::{encode, frames, source};
+use crate::{encode, frames, record, source};
 use anyhow::Context;
 use std::sync::Arc;
 
@@ -54,11 +55,22 @@ impl Appliance {
         let current = Current::new(config);
         let mut producers = Group::new(&stages);
         let mut consumers = Group::new(&stages);
-        let mut rings = Vec::new();
+        let store = Store::new(current.clone(), Arc::clone(&status));
         for own in &status.cameras {
-            rings.push(start_camera(&current.get(), own, &status, &mut producers.threads)?);
+            let ring = start_camera(&current.get(), own, &status, &mut producers.threads)?;
+            if current.get().record.enabled {
+                let inputs = record::Inputs {
+                    ring: ring.clone(),
+                    store: store.clone(),
+                    current: current.clone(),
+                    status: Arc::clone(&status),
+                    own: Arc::clone(own),
+                };
+                consumers.threads.spawn(&format!("record {}", own.name), |stop, heartbeat| {
+                    record::run(inputs, stop, heartbeat);
+                })?;
+            }
         }
-        let _unused = (&mut consumers, rings);
         Ok(Self { current, producers, consumers })
     }
 

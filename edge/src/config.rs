@@ -207,7 +207,7 @@ fn default_inbox() -> String {
 }
 
 /// Where the private key of the device is unless the configuration says otherwise.
-pub fn default_key() -> PathBuf {
+fn default_key() -> PathBuf {
     state_dir().join("id_ed25519")
 }
 
@@ -316,6 +316,11 @@ impl Config {
         let config: Self = toml::from_str(text).map_err(|error| Error::Syntax(Box::new(error)))?;
         config.check()?;
         Ok(config)
+    }
+
+    /// Where the private key of the device is.
+    pub fn device_key(&self) -> PathBuf {
+        self.upload.as_ref().map_or_else(default_key, |upload| upload.key.clone())
     }
 
     /// Finds the first value that cannot be.

@@ -11,8 +11,11 @@ pub mod config;
 pub mod encode;
 pub mod frames;
 pub mod logs;
+pub mod record;
 pub mod ring;
 
 pub mod source;
 pub mod status;
+pub mod store;
 pub mod supervise;
+pub mod upload;

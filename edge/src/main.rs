@@ -5,7 +5,9 @@ use clap::{Args, Parser, Subcommand};
 use edge::appliance::Appliance;
 use edge::config::Config;
 use edge::logs;
+use edge::store;
 use edge::supervise::signals::{Signals, Wish};
+use edge::upload::key::DeviceKey;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -28,6 +30,13 @@ enum Command {
     CheckConfig {
         /// The file.
         file: PathBuf,
+    },
+    /// Print the device's public key, to be enrolled at the remote host; makes the key if there is none.
+    Key(At),
+    /// Seal what a crash left torn in a folder of recordings.
+    Recover {
+        /// The folder.
+        dir: PathBuf,
     },
 }
 
@@ -64,7 +73,31 @@ fn main() -> anyhow::Result<()> {
             println!("{}: good", file.display());
             Ok(())
         }
+        Command::Key(at) => {
+            println!("{}", DeviceKey::load_or_make(&load(&at)?.device_key())?.public_line()?);
+            Ok(())
+        }
+        Command::Recover { dir } => recover(&dir),
     }
+}
+
+/// Says of every file what was found; an error if one of them could not be read.
+fn recover(dir: &Path) -> anyhow::Result<()> {
+    let found = store::recover_dir(dir)?;
+    for (path, what) in &found {
+        let path = path.display();
+        match what {
+            Ok(Some(sealed)) => {
+                let word = if sealed.repaired { "repaired" } else { "good" };
+                println!("{path}: {word}, {:.3} s", sealed.duration.as_secs_f64());
+            }
+            Ok(None) => println!("{path}: empty, not one GOP was finished"),
+            Err(error) => println!("{error}"),
+        }
+    }
+    let failed = found.iter().filter(|(_, what)| what.is_err()).count();
+    anyhow::ensure!(failed == 0, "{failed} of {} files could not be read", found.len());
+    Ok(())
 }
 
 fn load(at: &At) -> anyhow::Result<Config> {

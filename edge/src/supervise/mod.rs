@@ -2,11 +2,13 @@
 //!
 //! Every pipeline thread has a name, a [`Heartbeat`] that health reads, and a [`Stop`] that ends it.
 
+mod backoff;
 pub mod clock;
 mod heartbeat;
 pub mod signals;
 mod stop;
 
+pub use backoff::Backoff;
 pub use heartbeat::{Heartbeat, StageHealth, Stages};
 pub use stop::Stop;
 

@@ -1,0 +1,259 @@
+//! One thread a camera that moves whole GOPs from the ring into recordings. docs/design/recording.md has the procedure.
+//!
+//! ```text
+//!            resume: the newest GOP that is in a recording
+//!               |
+//!               v
+//! RING --GOP after GOP--> grow --mark, new configuration, full--> seal --> STORE
+//!               ^                                                  |
+//!               +-------- anything fails: leave the file torn, back off
+//! ```
+//!
+//! A restart of the process and a failed write take the same way: what is torn is sealed by the store, and recording goes on
+//! behind the newest GOP that is in it. So no GOP that the ring still holds is lost, and none is recorded twice.
+
+mod period;
+mod writer;
+
+use crate::config::Current;
+use crate::ring::{self, GopInfo, Ring};
+use crate::status::{CameraStatus, Cause, Status};
+use crate::store::{self, Store};
+use crate::supervise::{Backoff, Heartbeat, Stop, clock};
+use media::mp4::{About, Growing};
+use media::names::RecordingName;
+use media::{Gop, Ticks90k};
+use period::Period;
+use std::sync::Arc;
+use std::time::Duration;
+use writer::Writer;
+
+/// How often the ring is asked for a new GOP: one comes every second.
+const POLL: Duration = Duration::from_millis(200);
+/// First and longest wait after a failure. The ring holds what comes meanwhile.
+const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// What a recorder works with.
+pub struct Inputs {
+    /// Where the GOPs come from.
+    pub ring: Ring,
+    /// Where the recordings go.
+    pub store: Store,
+    /// The configuration in force.
+    pub current: Current,
+    /// Gaps and faults.
+    pub status: Arc<Status>,
+    /// The camera.
+    pub own: Arc<CameraStatus>,
+}
+
+/// Why a GOP could not be recorded.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    #[error(transparent)]
+    Ring(#[from] ring::Error),
+}
+
+/// Records until the end is asked for; then seals the open recording, with the GOP in flight. The encoder must have ended by
+/// then.
+pub fn run(inputs: Inputs, stop: Stop, heartbeat: Heartbeat) {
+    let mut recorder = Recorder { inputs, next: None, open: None, last_end: None, cause: Cause::Overload };
+    let mut backoff = Backoff::new(BACKOFF.0, BACKOFF.1);
+    let mut wait = POLL;
+    loop {
+        heartbeat.quiet_for(Ticks90k::from_duration(wait));
+        let ended = stop.wait(wait);
+        let done = if ended { recorder.finish() } else { recorder.follow() };
+        wait = match done {
+            Ok(()) => {
+                recorder.well();
+                backoff.reset();
+                POLL
+            }
+            Err(error) => {
+                recorder.fail(&error);
+                backoff.next_wait()
+            }
+        };
+        if ended {
+            return;
+        }
+    }
+}
+
+/// The recording that is being written.
+struct Open {
+    name: RecordingName,
+    period: Period,
+    writer: Writer,
+}
+
+struct Recorder {
+    inputs: Inputs,
+    /// Sequence of the GOP to record next; `None`: the store must be asked.
+    next: Option<u64>,
+    open: Option<Open>,
+    /// Media time where the newest GOP ends that this process recorded.
+    last_end: Option<Ticks90k>,
+    /// Why GOPs are lost, if any are.
+    cause: Cause,
+}
+
+impl Recorder {
+    /// Records every GOP that is complete.
+    fn follow(&mut self) -> Result<(), Error> {
+        while let Some(next) = self.next_gop()? {
+            match self.inputs.ring.info(next) {
+                Ok(info) if info.complete => self.take(next)?,
+                Ok(_) | Err(ring::Error::Future { .. }) => break,
+                Err(ring::Error::Gone { .. }) => self.next = self.jump(next),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let seconds = self.inputs.current.get().record.sync_seconds;
+        if let Some(open) = &mut self.open {
+            open.writer.sync_if_due(seconds, clock::media_now())?;
+        }
+        Ok(())
+    }
+
+    /// Records what is left, also of the GOP in flight, and seals.
+    fn finish(&mut self) -> Result<(), Error> {
+        self.follow()?;
+        if let Some(next) = self.next_gop()?
+            && self.inputs.ring.info(next).is_ok()
+        {
+            self.take(next)?;
+        }
+        self.seal()
+    }
+
+    /// The GOP behind the newest recorded one; `None` while the ring is empty.
+    fn next_gop(&mut self) -> Result<Option<u64>, Error> {
+        if self.next.is_none() {
+            let recorded = self.inputs.store.resume(&self.inputs.own.name)?;
+            let newest = self.inputs.ring.newest();
+            // A ring that was made anew counts from 0 again: nothing in it is recorded yet.
+            let recorded =
+                recorded.filter(|recorded| newest.is_some_and(|newest| newest.sequence >= *recorded));
+            self.next = match recorded {
+                Some(recorded) => Some(recorded + 1),
+                None => self.inputs.ring.index().first().map(|oldest| oldest.sequence),
+            };
+        }
+        Ok(self.next)
+    }
+
+    /// The ring has overtaken the recorder: goes on at the oldest GOP that is there.
+    fn jump(&mut self, lost: u64) -> Option<u64> {
+        let oldest = self.inputs.ring.index().into_iter().find(|info| info.sequence > lost)?;
+        // What left the ring before this process recorded anything is no loss of its own.
+        if let Some(from) = self.last_end {
+            self.count_gap(from, &oldest);
+        }
+        Some(oldest.sequence)
+    }
+
+    fn count_gap(&self, from: Ticks90k, oldest: &GopInfo) {
+        let Inputs { own, status, .. } = &self.inputs;
+        own.metrics.reader_lapped.inc();
+        let start = oldest.wall.map(|wall| wall.plus(from - oldest.start));
+        status.gaps.open(&own.name, self.cause, from, start);
+        status.gaps.close(&own.name, self.cause, oldest.start);
+        let seconds = (oldest.start - from).as_secs_f64();
+        tracing::error!(camera = own.name, seconds, "footage has left the ring before it was recorded");
+    }
+
+    /// Reads one GOP and records it.
+    fn take(&mut self, sequence: u64) -> Result<(), Error> {
+        let gop = match self.inputs.ring.read(sequence) {
+            Ok(gop) => gop,
+            // The next look finds that it is gone.
+            Err(ring::Error::Gone { .. }) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        self.record(&gop)?;
+        self.next = Some(sequence + 1);
+        self.last_end = Some(gop.video_end());
+        Ok(())
+    }
+
+    fn record(&mut self, gop: &Gop) -> Result<(), Error> {
+        let minutes = self.inputs.current.get().record.minutes;
+        if self.open.as_ref().is_some_and(|open| open.period.ends_before(gop.start, gop.wall, minutes)) {
+            self.seal()?;
+        }
+        match self.open.as_mut().map(|open| open.writer.append(gop)) {
+            Some(Ok(())) => {}
+            // Another configuration, or nearly full: it does not belong into this recording.
+            Some(Err(store::Error::Mp4 { .. })) => {
+                self.seal()?;
+                self.begin(gop)?;
+            }
+            Some(Err(error)) => return Err(error.into()),
+            None => self.begin(gop)?,
+        }
+        if let Some(Open { name, writer, .. }) = &self.open {
+            self.inputs.store.grow(name, writer.bytes(), writer.duration())?;
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, gop: &Gop) -> Result<(), Error> {
+        let Inputs { own, store, .. } = &self.inputs;
+        let about = About { camera: own.name.clone(), start: gop.wall };
+        let begun = match Growing::begin(gop, &about) {
+            Ok(begun) => begun,
+            Err(error) => {
+                own.metrics.record_errors.inc();
+                tracing::error!(camera = own.name, gop = gop.sequence, %error, "a GOP that no recording can hold");
+                return Ok(());
+            }
+        };
+        let file = store.begin(&own.name, gop.start, gop.wall)?;
+        let writer = Writer::begin(file.file, file.path, begun, about, clock::media_now());
+        let writer = writer.inspect_err(|_| store.release(&file.name))?;
+        self.open = Some(Open { name: file.name, period: Period::begin(gop.start, gop.wall), writer });
+        Ok(())
+    }
+
+    fn seal(&mut self) -> Result<(), Error> {
+        if let Some(Open { name, writer, .. }) = &mut self.open {
+            let sealed = writer.seal(clock::media_now())?;
+            self.inputs.store.seal(name, &sealed)?;
+            self.inputs.own.metrics.recordings_sealed.inc();
+            self.open = None;
+        }
+        Ok(())
+    }
+
+    /// Leaves the open recording torn; the store says where to go on.
+    fn fail(&mut self, error: &Error) {
+        let Inputs { own, store, status, .. } = &self.inputs;
+        own.metrics.record_errors.inc();
+        tracing::error!(camera = own.name, %error, "recording failed; it is tried again");
+        status.set_fault(&format!("record {}", own.name), Some(error.to_string()));
+        self.next = None;
+        if let Some(open) = self.open.take() {
+            store.release(&open.name);
+        }
+        self.cause = Cause::Overload;
+        if let Error::Store(error) = error
+            && error.is_disk_full()
+        {
+            self.cause = Cause::DiskFull;
+            if let Err(error) = store.disk_is_full() {
+                tracing::error!(camera = own.name, %error, "no room can be made");
+            }
+        }
+    }
+
+    fn well(&self) {
+        self.inputs.status.set_fault(&format!("record {}", self.inputs.own.name), None);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,70 @@
+//! Files that are there whole or not at all, also after a power cut.
+
+use media::mp4::Step;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// Ends the name of a file that is being made and does not count yet.
+pub const UNFINISHED: &str = "tmp";
+
+/// Puts `bytes` at `path` in the place of what was there: write beside it, fsync, rename, fsync of the folder.
+pub fn replace(path: &Path, bytes: &[u8], options: &OpenOptions) -> io::Result<()> {
+    let unfinished = beside(path, UNFINISHED);
+    let mut file = options.clone().write(true).create(true).truncate(true).open(&unfinished)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&unfinished, path)?;
+    sync_dir(parent(path))
+}
+
+/// Reads a file of at most `most` bytes.
+pub fn read_bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {most} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// Makes what was created, renamed or removed in a folder durable.
+pub fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// Removes a file; that it is not there is fine.
+pub fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Carries out the steps of a recording, each sync as fdatasync.
+pub fn apply(file: &File, steps: &[Step]) -> io::Result<()> {
+    for step in steps {
+        match step {
+            Step::Write { offset, bytes } => file.write_all_at(bytes, *offset)?,
+            Step::Sync => file.sync_data()?,
+        }
+    }
+    Ok(())
+}
+
+/// `path` with another extension behind its whole name.
+pub fn beside(path: &Path, extension: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(extension);
+    PathBuf::from(name)
+}
+
+/// The folder of a file.
+pub fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => Path::new("."),
+    }
+}

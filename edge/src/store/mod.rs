@@ -1,0 +1,335 @@
+//! The store: a bounded folder of recordings, each with a synced journal. docs/design/store.md has invariants and procedures.
+//!
+//! ```text
+//! record --begin, grow, seal--> STORE <--next_upload, begin_upload, advance-- upload
+//!                                 |
+//!                                 v
+//!    2026-11-21-06-15-00-CAMERA8-0000004711.mp4  ....mp4.journal     CAMERA8.camera    .lock
+//! ```
+//!
+//! The only place on the edge that deletes a recording. It has no thread: each call does its own work under one lock. A
+//! folder that cannot be used is a fault that is shown; every call tries again.
+
+mod error;
+pub mod files;
+mod folder;
+mod journal;
+mod repair;
+mod room;
+
+pub use error::Error;
+pub use folder::recover_dir;
+pub use journal::Stage;
+pub use repair::Sealed;
+
+use crate::config::Current;
+use crate::status::{Recording, RecordingState, Status};
+use crate::supervise::clock;
+use crate::upload::key::DeviceKey;
+use folder::{Entry, Folder};
+use media::names::{CameraId, LockToken, RecordingName};
+use media::{Ticks90k, WallTime};
+use std::collections::HashSet;
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The list of recordings is shown again after this much growth of one of them.
+const SHOWN_EVERY: Ticks90k = Ticks90k(5 * media::time::TICKS_PER_SECOND);
+
+/// The recordings of all cameras; cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    current: Current,
+    status: Arc<Status>,
+    boot: String,
+    /// `None` until the folder could be opened.
+    folder: Mutex<Option<Folder>>,
+}
+
+/// A recording that has just begun.
+#[derive(Debug)]
+pub struct Begun {
+    /// Its name.
+    pub name: RecordingName,
+    /// Empty, and open for writing.
+    pub file: File,
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+/// A recording that waits for its upload, or whose upload has begun.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pending {
+    /// Its name.
+    pub name: RecordingName,
+    /// The camera's name.
+    pub camera: String,
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its size.
+    pub bytes: u64,
+    /// How far it has come.
+    pub stage: Stage,
+    /// The lock token, if the upload has begun.
+    pub token: Option<LockToken>,
+}
+
+impl Store {
+    /// The store of `record.dir`. Touches no file yet: a folder that is not there must not keep the live view from starting.
+    pub fn new(current: Current, status: Arc<Status>) -> Self {
+        let shared = Shared { current, status, boot: clock::boot_id(), folder: Mutex::new(None) };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Opens the folder if it is not open: finishes what a crash left, and shows what is there.
+    ///
+    /// # Errors
+    /// The folder cannot be used; that is shown as the fault `store` until it can.
+    pub fn open(&self) -> Result<(), Error> {
+        self.with(|_| Ok(()))
+    }
+
+    /// The newest GOP of this boot's ring that is in a sealed recording of `camera`. Seals what its recorder left torn.
+    ///
+    /// # Errors
+    /// The folder cannot be used, or a torn recording cannot be sealed.
+    pub fn resume(&self, camera: &str) -> Result<Option<u64>, Error> {
+        self.with(|folder| folder.resume(camera))
+    }
+
+    /// Begins a recording whose first picture is at media time `origin`, taken at `start` if that is known.
+    ///
+    /// # Errors
+    /// There is no room and none can be made, or the folder cannot be written.
+    pub fn begin(&self, camera: &str, origin: Ticks90k, start: Option<WallTime>) -> Result<Begun, Error> {
+        self.with(|folder| {
+            self.make_room(folder, BEGIN_ROOM)?;
+            let begun = folder.begin(camera, origin, start)?;
+            self.show(folder);
+            Ok(begun)
+        })
+    }
+
+    /// A growing recording has `bytes` and `duration` now.
+    ///
+    /// # Errors
+    /// There is no more room and none can be made.
+    pub fn grow(&self, name: &RecordingName, bytes: u64, duration: Ticks90k) -> Result<(), Error> {
+        self.with(|folder| {
+            folder.grow(name, bytes, duration);
+            self.make_room(folder, 0)?;
+            let now = clock::media_now();
+            if now - folder.shown >= SHOWN_EVERY {
+                self.show(folder);
+            }
+            Ok(())
+        })
+    }
+
+    /// A recording has been sealed and synced.
+    ///
+    /// # Errors
+    /// Its journal cannot be written; it counts as torn then, and [`Store::resume`] finds that it is sealed.
+    pub fn seal(&self, name: &RecordingName, sealed: &Sealed) -> Result<(), Error> {
+        self.with(|folder| {
+            folder.seal(name, sealed)?;
+            tracing::info!(recording = %name, bytes = sealed.bytes, seconds = sealed.duration.as_secs_f64(), "sealed");
+            self.show(folder);
+            Ok(())
+        })
+    }
+
+    /// Its recorder has given up: it is torn. [`Store::resume`] seals it.
+    pub fn release(&self, name: &RecordingName) {
+        if let Some(entry) = self.lock().as_mut().and_then(|folder| folder.entry_mut(name)) {
+            entry.held = false;
+        }
+    }
+
+    /// The disk is full although the configured bound is not reached: one more recording goes.
+    ///
+    /// # Errors
+    /// The folder cannot be used.
+    pub fn disk_is_full(&self) -> Result<(), Error> {
+        self.with(|folder| {
+            let victim = self.victim(folder, true);
+            victim.map_or(Ok(()), |victim| self.sacrifice(folder, victim))?;
+            self.show(folder);
+            Ok(())
+        })
+    }
+
+    /// The oldest recording without a receipt that is sealed and not among `skip`.
+    pub fn next_upload(&self, skip: &HashSet<RecordingName>) -> Option<Pending> {
+        let state = self.lock();
+        let folder = state.as_ref()?;
+        let waits = |entry: &&Entry| entry.waits_for_receipt() && !skip.contains(&entry.name);
+        folder.entries().find(waits).map(|entry| Pending {
+            name: entry.name,
+            camera: entry.journal.camera.clone(),
+            path: folder.recording(&entry.name),
+            bytes: entry.bytes,
+            stage: entry.journal.stage,
+            token: entry.journal.lock_token(),
+        })
+    }
+
+    /// Sealed recordings without a receipt.
+    pub fn waiting(&self) -> u64 {
+        let state = self.lock();
+        state
+            .as_ref()
+            .map_or(0, |folder| folder.entries().filter(|entry| entry.waits_for_receipt()).count() as u64)
+    }
+
+    /// Keeps the lock token of an upload, before the upload begins: from now on neither name nor bytes change.
+    ///
+    /// # Errors
+    /// The journal cannot be written, or the recording has left meanwhile.
+    pub fn begin_upload(&self, name: &RecordingName, token: &LockToken) -> Result<(), Error> {
+        self.change(name, |journal| journal.token = Some(token.to_string()))
+    }
+
+    /// The upload has come so far.
+    ///
+    /// # Errors
+    /// The journal cannot be written.
+    pub fn advance(&self, name: &RecordingName, stage: Stage) -> Result<(), Error> {
+        self.change(name, |journal| journal.stage = stage)
+    }
+
+    /// The id that stands for `camera` in names and tokens.
+    ///
+    /// # Errors
+    /// The folder, or the device key, cannot be used.
+    pub fn camera_id(&self, camera: &str) -> Result<CameraId, Error> {
+        self.with(|folder| Ok(folder.camera_id(camera)))
+    }
+
+    fn change(&self, name: &RecordingName, change: impl FnOnce(&mut journal::Journal)) -> Result<(), Error> {
+        self.with(|folder| {
+            folder.change(name, change)?;
+            self.show(folder);
+            Ok(())
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Folder>> {
+        // Each change of an entry follows the write that it stands for: a panic elsewhere leaves the list usable.
+        self.shared.folder.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `work` on the open folder; opens it first if need be.
+    fn with<T>(&self, work: impl FnOnce(&mut Folder) -> Result<T, Error>) -> Result<T, Error> {
+        let mut state = self.lock();
+        let folder = match &mut *state {
+            Some(folder) => folder,
+            closed => closed.insert(self.open_folder()?),
+        };
+        work(folder)
+    }
+
+    fn open_folder(&self) -> Result<Folder, Error> {
+        let config = self.shared.current.get();
+        let device = DeviceKey::load_or_make(&config.device_key())
+            .and_then(|key| key.public_blob())
+            .map_err(Error::from);
+        let opened = device.and_then(|device| Folder::open(&config.record.dir, device, &self.shared.boot));
+        self.shared.status.set_fault("store", opened.as_ref().err().map(ToString::to_string));
+        let mut folder = opened?;
+        self.show(&mut folder);
+        Ok(folder)
+    }
+
+    /// Lets recordings leave until all of them and `more` bytes fit into the bound.
+    fn make_room(&self, folder: &mut Folder, more: u64) -> Result<(), Error> {
+        let most = self.shared.current.get().record.bytes;
+        loop {
+            let bytes = folder.entries().map(|entry| entry.bytes).sum::<u64>() + more;
+            match self.victim(folder, bytes > most) {
+                Some(victim) => self.sacrifice(folder, victim)?,
+                None if bytes > most => {
+                    return Err(Error::Full { dir: folder.dir().to_owned(), bytes: most });
+                }
+                None => return Ok(()),
+            }
+        }
+    }
+
+    fn victim(&self, folder: &Folder, needed: bool) -> Option<room::Victim> {
+        let config = self.shared.current.get();
+        let now = clock::wall_now();
+        let items = folder.entries().map(|entry| room::Item {
+            order: entry.journal.order,
+            stage: entry.journal.stage,
+            begun: entry.journal.token.is_some(),
+            thinned: entry.journal.thinned,
+            days: now
+                .zip(entry.name.start)
+                .map(|(now, start)| (now.as_secs() - start.as_secs()) as f64 / 86_400.0),
+        });
+        room::next_victim(items, config.upload.is_some(), config.record.days, needed)
+    }
+
+    fn sacrifice(&self, folder: &mut Folder, victim: room::Victim) -> Result<(), Error> {
+        match victim {
+            room::Victim::Leave(order) => {
+                let left = folder.remove(order)?;
+                tracing::info!(recording = %left.name, "left to make room");
+            }
+            room::Victim::Thin(order) => {
+                if let Err(error) = folder.thin(order) {
+                    tracing::warn!(%error, "cannot be thinned");
+                    return self.sacrifice(folder, room::Victim::Drop(order));
+                }
+            }
+            room::Victim::Drop(order) => {
+                let lost = folder.remove(order)?;
+                self.count_loss(&lost);
+            }
+        }
+        Ok(())
+    }
+
+    fn count_loss(&self, lost: &Entry) {
+        let journal = &lost.journal;
+        tracing::error!(recording = %lost.name, camera = journal.camera, seconds = journal.seconds,
+            "DROPPED WITHOUT A RECEIPT: the disk is full and the remote host did not take it");
+        if let Some(camera) = self.shared.status.camera(&journal.camera) {
+            camera.metrics.recordings_dropped.inc();
+        }
+        let from = Ticks90k(journal.origin);
+        let to = from + Ticks90k((journal.seconds * media::time::TICKS_PER_SECOND as f64) as i64);
+        let gaps = &self.shared.status.gaps;
+        gaps.open(&journal.camera, crate::status::Cause::DiskFull, from, lost.name.start);
+        gaps.close(&journal.camera, crate::status::Cause::DiskFull, to);
+    }
+
+    fn show(&self, folder: &mut Folder) {
+        let list = folder.entries().map(|entry| Recording {
+            name: entry.name.to_string(),
+            camera: entry.journal.camera.clone(),
+            path: folder.recording(&entry.name),
+            bytes: entry.bytes,
+            seconds: entry.journal.seconds,
+            start: entry.name.start,
+            state: match entry.journal.stage {
+                Stage::Growing => RecordingState::Growing,
+                Stage::Acknowledged => RecordingState::Receipted,
+                _ if entry.journal.token.is_some() => RecordingState::Uploading,
+                _ => RecordingState::Sealed,
+            },
+        });
+        let list: Arc<[Recording]> = list.collect();
+        self.shared.status.set_recordings(list);
+        folder.shown = clock::media_now();
+    }
+}
+
+/// Room that is made before a recording begins: what is reserved for its `moov`, and some footage.
+const BEGIN_ROOM: u64 = 2 << 20;

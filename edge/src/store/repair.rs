@@ -1,0 +1,149 @@
+//! Finishing what a crash left, and thinning: the two ways in which a recording is rewritten.
+
+use super::{Error, files};
+use media::mp4::{About, Growing, Movie, ReadAt, Recovered, Step, recover};
+use media::{Gop, StreamConfig, Ticks90k, Track};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A recording that was looked at, and sealed if it was torn.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sealed {
+    /// It had to be cut and sealed.
+    pub repaired: bool,
+    /// Size of the file.
+    pub bytes: u64,
+    /// Footage.
+    pub duration: Ticks90k,
+    /// Media time of its first picture.
+    pub origin: Ticks90k,
+    /// Its newest GOP.
+    pub last_gop: u64,
+    /// The camera's name, if the file says it.
+    pub camera: Option<String>,
+}
+
+/// Reads a file at any place.
+struct Source<'a> {
+    file: &'a File,
+    size: u64,
+}
+
+impl ReadAt for Source<'_> {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        self.file.read_exact_at(buf, offset)
+    }
+}
+
+/// Makes sure that the recording at `path` is sealed: cuts it to its last whole GOP and seals it if it is not.
+/// `None`: not one GOP was finished.
+///
+/// # Errors
+/// The file cannot be read or written, or was never a recording; it is as it was, then.
+pub fn seal(path: &Path) -> Result<Option<Sealed>, Error> {
+    let file = OpenOptions::new().read(true).write(true).open(path).map_err(Error::io("open", path))?;
+    let size = file.metadata().map_err(Error::io("look at", path))?.len();
+    let source = Source { file: &file, size };
+    match recover(&source).map_err(Error::unreadable(path))? {
+        Recovered::Empty => Ok(None),
+        Recovered::Sealed(seal) => {
+            let movie = Movie::open(&source).map_err(Error::unreadable(path))?;
+            Ok(Some(Sealed {
+                repaired: false,
+                bytes: seal.size,
+                duration: movie.duration(),
+                origin: movie.anchor.map_or(Ticks90k::ZERO, |anchor| anchor.origin),
+                last_gop: seal.last_sequence,
+                camera: movie.title,
+            }))
+        }
+        Recovered::Torn(torn) => {
+            let (growing, about) = (&torn.growing, &torn.about);
+            let write = || {
+                file.set_len(growing.size())?;
+                files::apply(&file, &torn.repair)?;
+                files::apply(&file, &growing.seal(about))
+            };
+            write().map_err(Error::io("seal", path))?;
+            let seal = growing.seal_box();
+            Ok(Some(Sealed {
+                repaired: true,
+                bytes: seal.size,
+                duration: growing.end() - growing.start(),
+                origin: growing.start(),
+                last_gop: seal.last_sequence,
+                camera: Some(about.camera.clone()),
+            }))
+        }
+    }
+}
+
+/// Rewrites the sealed recording at `path` so that it holds nothing but its IDR pictures; gives its new size.
+///
+/// # Errors
+/// It cannot be read, or there is no room beside it; it is as it was, then.
+pub fn thin(path: &Path) -> Result<u64, Error> {
+    let file = File::open(path).map_err(Error::io("open", path))?;
+    let size = file.metadata().map_err(Error::io("look at", path))?.len();
+    let source = Source { file: &file, size };
+    let unfinished = files::beside(path, files::UNFINISHED);
+    let written = write_thinned(&source, &unfinished, path);
+    if written.is_err() {
+        files::remove(&unfinished).map_err(Error::io("remove", &unfinished))?;
+    }
+    let size = written?;
+    let replaced = std::fs::rename(&unfinished, path).and_then(|()| files::sync_dir(files::parent(path)));
+    replaced.map_err(Error::io("replace", path))?;
+    Ok(size)
+}
+
+fn write_thinned(source: &Source<'_>, unfinished: &Path, path: &Path) -> Result<u64, Error> {
+    let no_recording = || Error::NoRecording { path: path.to_owned() };
+    let movie = Movie::open(source).map_err(Error::unreadable(path))?;
+    let (Some(config), Some(track), Some(anchor)) =
+        (movie.stream_config(), movie.track(Track::Video), movie.anchor)
+    else {
+        return Err(no_recording());
+    };
+    let config = Arc::new(StreamConfig { audio: None, ..config });
+    let about = About { camera: movie.title.clone().unwrap_or_default(), start: anchor.start };
+    let file = File::create(unfinished).map_err(Error::io("create", unfinished))?;
+    let apply = |steps: &[Step]| {
+        steps
+            .iter()
+            .filter(|step| **step != Step::Sync)
+            .try_for_each(|step| files::apply(&file, std::slice::from_ref(step)))
+    };
+    let mut growing: Option<Growing> = None;
+    for (n, sample) in track.samples.iter().filter(|sample| sample.sync).enumerate() {
+        let mut unit = track.read(source, sample).map_err(Error::unreadable(path))?;
+        unit.pts += anchor.origin;
+        let gop = Gop {
+            sequence: anchor.first_sequence + n as u64,
+            start: unit.pts,
+            wall: None,
+            discontinuity: false,
+            config: Arc::clone(&config),
+            units: vec![unit],
+            end: None,
+        };
+        let steps = match &mut growing {
+            Some(growing) => growing.append(&gop),
+            None => Growing::begin(&gop, &about).map(|(begun, steps)| {
+                growing = Some(begun);
+                steps
+            }),
+        };
+        apply(&steps.map_err(Error::mp4(path))?).map_err(Error::io("write", unfinished))?;
+    }
+    let growing = growing.ok_or_else(no_recording)?;
+    apply(&growing.seal(&about)).and_then(|()| file.sync_all()).map_err(Error::io("write", unfinished))?;
+    Ok(growing.seal_box().size)
+}

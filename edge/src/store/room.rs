@@ -1,0 +1,103 @@
+//! Which recording leaves when room is needed. Pure: a list in, one victim out.
+//!
+//! ```text
+//! without an upload host   too old, or room needed:  the oldest leaves
+//! with an upload host      room needed:              1. the oldest with a receipt leaves
+//!                                                    2. the oldest whose upload has not begun is thinned to its IDRs
+//!                                                    3. all of those are thinned: the oldest of them is dropped
+//! ```
+//!
+//! What grows, and what is on its way to the remote host, always stays.
+
+use super::journal::Stage;
+
+/// What the choice rests on, of one recording.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Item {
+    /// Rises from the oldest to the newest.
+    pub order: u64,
+    /// How far it has come.
+    pub stage: Stage,
+    /// Its upload has begun.
+    pub begun: bool,
+    /// Only its IDRs are left.
+    pub thinned: bool,
+    /// Days since it began, if its date is known.
+    pub days: Option<f64>,
+}
+
+/// What must be done to have room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Victim {
+    /// Remove this one: nobody misses it.
+    Leave(u64),
+    /// Keep nothing of this one but its IDRs.
+    Thin(u64),
+    /// Remove this one: footage is lost.
+    Drop(u64),
+}
+
+/// The next one to go, if any must and any may.
+///
+/// `uploading`: there is an upload host. `most_days`: how long recordings stay without one. `needed`: there is not enough room.
+pub fn next_victim(
+    items: impl Iterator<Item = Item> + Clone,
+    uploading: bool,
+    most_days: u32,
+    needed: bool,
+) -> Option<Victim> {
+    let oldest = |keep: &dyn Fn(&Item) -> bool| items.clone().filter(keep).map(|item| item.order).min();
+    let sealed = |item: &Item| item.stage > Stage::Growing;
+    if !uploading {
+        let too_old = |item: &Item| item.days.is_some_and(|days| days > f64::from(most_days));
+        return oldest(&|item| sealed(item) && (needed || too_old(item))).map(Victim::Leave);
+    }
+    if !needed {
+        return None;
+    }
+    let waiting = |item: &Item| item.stage == Stage::Sealed && !item.begun;
+    oldest(&|item| item.stage == Stage::Acknowledged)
+        .map(Victim::Leave)
+        .or_else(|| oldest(&|item| waiting(item) && !item.thinned).map(Victim::Thin))
+        .or_else(|| oldest(&|item| waiting(item)).map(Victim::Drop))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(order: u64, stage: Stage) -> Item {
+        Item { order, stage, begun: false, thinned: false, days: None }
+    }
+
+    #[test]
+    fn with_an_upload_host_receipts_leave_first_then_the_oldest_is_thinned_then_dropped() {
+        let growing = item(1, Stage::Growing);
+        let begun = Item { begun: true, ..item(2, Stage::Sealed) };
+        let committing = Item { begun: true, ..item(3, Stage::Committing) };
+        let thinned = Item { thinned: true, ..item(4, Stage::Sealed) };
+        let sealed = item(5, Stage::Sealed);
+        let receipted = Item { begun: true, ..item(6, Stage::Acknowledged) };
+        let next = |items: &[Item]| next_victim(items.iter().copied(), true, 7, true);
+        let all = [growing, begun, committing, thinned, sealed, receipted];
+        assert_eq!(next(&all), Some(Victim::Leave(6)));
+        assert_eq!(next(&all[..5]), Some(Victim::Thin(5)));
+        assert_eq!(next(&all[..4]), Some(Victim::Drop(4)));
+        assert_eq!(next(&all[..3]), None, "what grows or travels stays");
+    }
+
+    #[test]
+    fn with_an_upload_host_nothing_leaves_while_there_is_room() {
+        let old = Item { days: Some(1000.0), ..item(1, Stage::Acknowledged) };
+        assert_eq!(next_victim([old].into_iter(), true, 7, false), None);
+    }
+
+    #[test]
+    fn without_an_upload_host_the_oldest_leaves_by_age_and_by_room() {
+        let aged = |order, days| Item { days, ..item(order, Stage::Sealed) };
+        let items = [item(1, Stage::Growing), aged(2, None), aged(3, Some(7.1)), aged(4, Some(6.9))];
+        let next = |needed| next_victim(items.iter().copied(), false, 7, needed);
+        assert_eq!(next(false), Some(Victim::Leave(3)), "an unknown date is no age");
+        assert_eq!(next(true), Some(Victim::Leave(2)));
+    }
+}

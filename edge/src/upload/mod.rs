@@ -1,0 +1,3 @@
+//! Sealed recordings travel to the remote host.
+
+pub mod key;
