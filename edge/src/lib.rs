@@ -10,6 +10,7 @@ pub mod appliance;
 pub mod config;
 pub mod encode;
 pub mod frames;
+pub mod live;
 pub mod logs;
 pub mod record;
 pub mod ring;

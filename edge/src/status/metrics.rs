@@ -88,12 +88,12 @@ metrics! {
         recordings_dropped: Counter,
         /// Writes of a recording that failed.
         record_errors: Counter,
+        /// Viewers of a live stream.
+        viewers: Gauge,
     }
     process {
         /// Open connections.
         connections: Gauge,
-        /// Viewers of a live stream.
-        viewers: Gauge,
         /// Connections accepted.
         connections_accepted: Counter,
         /// Connections refused because there were too many.
@@ -135,6 +135,6 @@ mod tests {
         metrics.camera("front").frames_dropped.inc();
         let text = metrics.render();
         assert!(text.contains("porthole_edge_frames_dropped_total{camera=\"front\"} 1\n"), "{text}");
-        assert!(text.contains("# HELP porthole_edge_viewers Viewers of a live stream.\n"), "{text}");
+        assert!(text.contains("# HELP porthole_edge_connections Open connections.\n"), "{text}");
     }
 }

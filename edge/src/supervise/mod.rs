@@ -15,6 +15,12 @@ pub use stop::Stop;
 use std::io;
 use std::thread::{Builder, JoinHandle};
 
+/// Runs a short job that blocks (a disk, a decoder) beside the thread of the tokio runtime that calls this. The runtime
+/// bounds how many run at once; the others wait their turn.
+pub fn aside<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> tokio::task::JoinHandle<T> {
+    tokio::task::spawn_blocking(job)
+}
+
 /// Starts the pipeline threads and joins them at the end.
 pub struct Threads {
     stop: Stop,

@@ -1,0 +1,248 @@
+//! `/recordings/NAME.mp4`: a recording that is on the edge, with ranges (RFC 9110, 14), also while it grows.
+//!
+//! A growing recording is served as long as it was when the request came: up to its last whole GOP, so that every answer is a file
+//! that opens. Names are looked up in the list of recordings; nothing from outside ever becomes a path.
+
+use super::reply::{self, Body, Cache};
+use super::routes::Asked;
+use crate::status::{Recording, RecordingState, Status};
+use crate::supervise::aside;
+use bytes::{Bytes, BytesMut};
+use hyper::body::{Frame, SizeHint};
+use hyper::header::{
+    ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, HeaderValue, IF_RANGE, RANGE,
+};
+use hyper::{Response, StatusCode};
+use std::fs::File;
+use std::future::Future;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::task::JoinHandle;
+
+/// Bytes read from the disk at once.
+const CHUNK: u64 = 64 << 10;
+
+/// Answers for the recording in the file called `file`.
+pub(super) async fn answer(status: &Status, file: &str, asked: &Asked<'_>) -> Response<Body> {
+    let recordings = status.recordings();
+    let named = |recording: &&Recording| file.strip_suffix(".mp4") == Some(recording.name.as_str());
+    let Some(recording) = recordings.iter().find(named).cloned() else {
+        return reply::not_found(format!("There is no recording {file:?} on this edge."));
+    };
+    let path = recording.path.clone();
+    let opened = aside(move || {
+        let file = File::open(path)?;
+        let length = file.metadata()?.len();
+        Ok::<_, io::Error>((file, length))
+    });
+    match opened.await {
+        Ok(Ok((opened, length))) => {
+            let length =
+                if recording.state == RecordingState::Growing { recording.bytes.min(length) } else { length };
+            serve(&recording, Arc::new(opened), length, asked)
+        }
+        // It left between the look-up and now.
+        Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => {
+            reply::not_found(format!("The recording {file:?} has just left this edge."))
+        }
+        Ok(Err(error)) => {
+            tracing::warn!(recording = file, %error, "a recording cannot be read");
+            reply::text(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                format!("The recording {file:?} cannot be read: {error}."),
+            )
+        }
+        Err(_) => reply::text(StatusCode::SERVICE_UNAVAILABLE, "The edge is stopping."),
+    }
+}
+
+fn serve(recording: &Recording, file: Arc<File>, length: u64, asked: &Asked<'_>) -> Response<Body> {
+    let growing = if recording.state == RecordingState::Growing { "growing" } else { "sealed" };
+    let tag = format!("\"{}-{growing}-{length}\"", recording.name);
+    let whole = 0..length;
+    let (code, range) = match wanted(asked, &tag, length) {
+        Wanted::Whole => (StatusCode::OK, whole),
+        Wanted::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
+        Wanted::Malformed(text) => {
+            return reply::text(StatusCode::BAD_REQUEST, format!("The range {text:?} cannot be understood."));
+        }
+        Wanted::Outside => {
+            let mut response = reply::text(
+                StatusCode::RANGE_NOT_SATISFIABLE,
+                format!("The recording has {length} bytes; nothing of the range is there."),
+            );
+            set(&mut response, CONTENT_RANGE, format!("bytes */{length}"));
+            return response;
+        }
+    };
+    let mut response = reply::ok("video/mp4", Cache::Ask, Body::stream(Reading::new(file, range.clone())));
+    *response.status_mut() = code;
+    response.headers_mut().insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    set(&mut response, CONTENT_LENGTH, (range.end - range.start).to_string());
+    if code == StatusCode::PARTIAL_CONTENT {
+        set(&mut response, CONTENT_RANGE, format!("bytes {}-{}/{length}", range.start, range.end - 1));
+    }
+    if asked.parameter("download") == Some("1") {
+        set(&mut response, CONTENT_DISPOSITION, format!("attachment; filename=\"{}.mp4\"", recording.name));
+    }
+    reply::tagged(response, &tag, asked.headers)
+}
+
+fn set(response: &mut Response<Body>, name: hyper::header::HeaderName, value: String) {
+    if let Ok(value) = HeaderValue::try_from(value) {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+/// What a request wants of a representation.
+#[derive(Debug, PartialEq, Eq)]
+enum Wanted {
+    Whole,
+    Part(Range<u64>),
+    /// Not a range by the grammar of RFC 9110, 14.1.1.
+    Malformed(String),
+    /// A range of which nothing is there.
+    Outside,
+}
+
+fn wanted(asked: &Asked<'_>, tag: &str, length: u64) -> Wanted {
+    let Some(header) = asked.headers.get(RANGE) else { return Wanted::Whole };
+    // If-Range compares strongly; a date matches nothing, since there is no Last-Modified.
+    if asked.headers.get(IF_RANGE).is_some_and(|had| had.as_bytes() != tag.as_bytes()) {
+        return Wanted::Whole;
+    }
+    match header.to_str() {
+        Ok(text) => range(text, length),
+        Err(_) => Wanted::Malformed(String::from_utf8_lossy(header.as_bytes()).into_owned()),
+    }
+}
+
+/// Reads a `Range` header. An unknown unit, and more than one range, may be ignored (14.2), and are.
+fn range(text: &str, length: u64) -> Wanted {
+    let malformed = || Wanted::Malformed(text.to_owned());
+    let Some((unit, set)) = text.split_once('=') else { return malformed() };
+    if !unit.trim().eq_ignore_ascii_case("bytes") || set.contains(',') {
+        return Wanted::Whole;
+    }
+    let Some((first, last)) = set.trim().split_once('-') else { return malformed() };
+    let number = |digits: &str| {
+        let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        // More digits than a u64 holds is simply far behind the end.
+        plain.then(|| digits.parse().unwrap_or(u64::MAX))
+    };
+    match (number(first), number(last)) {
+        (None, Some(suffix)) if first.is_empty() => {
+            if suffix == 0 || length == 0 {
+                Wanted::Outside
+            } else {
+                Wanted::Part(length.saturating_sub(suffix)..length)
+            }
+        }
+        (Some(first), None) if last.is_empty() => {
+            if first >= length {
+                Wanted::Outside
+            } else {
+                Wanted::Part(first..length)
+            }
+        }
+        (Some(first), Some(last)) if first <= last => {
+            if first >= length {
+                Wanted::Outside
+            } else {
+                Wanted::Part(first..last.saturating_add(1).min(length))
+            }
+        }
+        _ => malformed(),
+    }
+}
+
+/// A body that is read from a file, piece by piece, off the runtime's thread.
+struct Reading {
+    file: Arc<File>,
+    left: Range<u64>,
+    piece: Option<JoinHandle<io::Result<Bytes>>>,
+}
+
+impl Reading {
+    fn new(file: Arc<File>, range: Range<u64>) -> Self {
+        Self { file, left: range, piece: None }
+    }
+
+    fn start(&self) -> JoinHandle<io::Result<Bytes>> {
+        let file = Arc::clone(&self.file);
+        let offset = self.left.start;
+        let length = (self.left.end - offset).min(CHUNK) as usize;
+        aside(move || {
+            let mut bytes = BytesMut::zeroed(length);
+            file.read_exact_at(&mut bytes, offset)?;
+            Ok(bytes.freeze())
+        })
+    }
+}
+
+impl hyper::body::Body for Reading {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if self.left.is_empty() {
+            return Poll::Ready(None);
+        }
+        let mut piece = match self.piece.take() {
+            Some(piece) => piece,
+            None => self.start(),
+        };
+        let Poll::Ready(read) = Pin::new(&mut piece).poll(cx) else {
+            self.piece = Some(piece);
+            return Poll::Pending;
+        };
+        let bytes = read.map_err(io::Error::other)??;
+        self.left.start += bytes.len() as u64;
+        Poll::Ready(Some(Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left.end - self.left.start)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_read_as_rfc_9110_says() {
+        for (text, expected) in [
+            ("bytes=0-0", Wanted::Part(0..1)),
+            ("bytes=10-19", Wanted::Part(10..20)),
+            ("bytes=90-", Wanted::Part(90..100)),
+            ("bytes=-10", Wanted::Part(90..100)),
+            ("bytes=-1000", Wanted::Part(0..100)),
+            ("bytes=50-99999999999999999999999", Wanted::Part(50..100)),
+            ("BYTES=1-2", Wanted::Part(1..3)),
+            ("bytes=100-", Wanted::Outside),
+            ("bytes=-0", Wanted::Outside),
+            ("bytes=99999999999999999999999-", Wanted::Outside),
+            ("bytes=0-1,3-4", Wanted::Whole),
+            ("seconds=1-2", Wanted::Whole),
+            ("bytes", Wanted::Malformed("bytes".to_owned())),
+            ("bytes=-", Wanted::Malformed("bytes=-".to_owned())),
+            ("bytes=2-1", Wanted::Malformed("bytes=2-1".to_owned())),
+            ("bytes=+1-2", Wanted::Malformed("bytes=+1-2".to_owned())),
+            ("bytes=a-b", Wanted::Malformed("bytes=a-b".to_owned())),
+            ("bytes=1--2", Wanted::Malformed("bytes=1--2".to_owned())),
+        ] {
+            assert_eq!(range(text, 100), expected, "{text}");
+        }
+        assert_eq!(range("bytes=0-", 0), Wanted::Outside);
+        assert_eq!(range("bytes=-5", 0), Wanted::Outside);
+    }
+}

@@ -1,0 +1,147 @@
+//! Answers: bodies, caching, conditional requests (RFC 9110, RFC 9111).
+
+use bytes::Bytes;
+use hyper::body::{Frame, SizeHint};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH};
+use hyper::{HeaderMap, Response, StatusCode};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// The body of an answer.
+pub(super) enum Body {
+    /// All of it, or nothing more.
+    Whole(Bytes),
+    /// What comes piece by piece.
+    Stream(Pin<Box<dyn Stream>>),
+}
+
+/// A body that comes piece by piece.
+pub(super) trait Stream: hyper::body::Body<Data = Bytes, Error = io::Error> {}
+
+impl<T: hyper::body::Body<Data = Bytes, Error = io::Error>> Stream for T {}
+
+impl Body {
+    /// A body that comes piece by piece.
+    pub(super) fn stream(stream: impl Stream + 'static) -> Self {
+        Self::Stream(Box::pin(stream))
+    }
+}
+
+impl hyper::body::Body for Body {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        match &mut *self {
+            Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Self::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Self::Stream(stream) => stream.as_mut().poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(bytes) => bytes.is_empty(),
+            Self::Stream(stream) => stream.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Stream(stream) => stream.size_hint(),
+        }
+    }
+}
+
+/// How long an answer may be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cache {
+    /// Never: it is different each time.
+    No,
+    /// Kept, but asked again each time with its entity tag.
+    Ask,
+}
+
+impl Cache {
+    fn value(self) -> HeaderValue {
+        match self {
+            Self::No => HeaderValue::from_static("no-store"),
+            Self::Ask => HeaderValue::from_static("no-cache"),
+        }
+    }
+}
+
+/// An answer of the type `kind`.
+pub(super) fn ok(kind: &'static str, cache: Cache, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().insert(CACHE_CONTROL, cache.value());
+    response
+}
+
+/// A short text that says what is wrong.
+pub(super) fn text(status: StatusCode, text: impl Into<String>) -> Response<Body> {
+    let mut text = text.into();
+    text.push('\n');
+    let mut response = ok("text/plain; charset=utf-8", Cache::No, Body::Whole(text.into()));
+    *response.status_mut() = status;
+    response
+}
+
+/// Nothing there; `why` names what was looked for.
+pub(super) fn not_found(why: impl Into<String>) -> Response<Body> {
+    text(StatusCode::NOT_FOUND, why)
+}
+
+/// JSON that is different each time.
+pub(super) fn json(status: StatusCode, value: &impl serde::Serialize) -> Response<Body> {
+    match serde_json::to_vec(value) {
+        Ok(bytes) => {
+            let mut response = ok("application/json", Cache::No, Body::Whole(bytes.into()));
+            *response.status_mut() = status;
+            response
+        }
+        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    }
+}
+
+/// Adds the entity tag, and turns the answer into 304 if the client has that one already.
+pub(super) fn tagged(mut response: Response<Body>, tag: &str, request: &HeaderMap) -> Response<Body> {
+    if let Ok(value) = HeaderValue::try_from(tag) {
+        response.headers_mut().insert(ETAG, value);
+    }
+    if request.get_all(IF_NONE_MATCH).iter().any(|wanted| matches(wanted, tag)) {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        *response.body_mut() = Body::Whole(Bytes::new());
+        response.headers_mut().remove(CONTENT_TYPE);
+    }
+    response
+}
+
+/// Weak comparison with a list of entity tags (RFC 9110, 8.8.3.2).
+fn matches(list: &HeaderValue, tag: &str) -> bool {
+    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    list.to_str()
+        .is_ok_and(|list| list.trim() == "*" || list.split(',').any(|one| opaque(one) == opaque(tag)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_has_the_answer_already_gets_304() {
+        for (header, status) in
+            [("\"a\"", 304), ("W/\"a\"", 304), ("\"b\", \"a\"", 304), ("*", 304), ("\"b\"", 200), ("a", 200)]
+        {
+            let mut request = HeaderMap::new();
+            request.insert(IF_NONE_MATCH, HeaderValue::from_static(header));
+            let whole = ok("text/plain", Cache::Ask, Body::Whole(Bytes::from_static(b"x")));
+            let response = tagged(whole, "\"a\"", &request);
+            assert_eq!(response.status().as_u16(), status, "{header}");
+            assert_eq!(response.headers()[ETAG], "\"a\"");
+        }
+    }
+}

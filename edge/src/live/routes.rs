@@ -1,0 +1,135 @@
+//! From a request to its answer.
+
+use super::reply::{self, Body, Cache};
+use super::stream::{Tap, Viewer};
+use super::{Sources, api, recordings};
+use crate::status::CameraStatus;
+use bytes::Bytes;
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CONNECTION, HeaderName, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode, Version};
+use media::mp4::Tracks;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// What is shown.
+pub(super) struct Site {
+    pub(super) sources: Sources,
+    cameras: Vec<Camera>,
+}
+
+/// One camera, as viewers get it.
+pub(super) struct Camera {
+    pub(super) status: Arc<CameraStatus>,
+    pub(super) ring: crate::ring::Ring,
+    tap: Rc<Tap>,
+}
+
+impl Site {
+    pub(super) fn new(sources: Sources) -> Self {
+        let cameras = sources.rings.iter().filter_map(|ring| {
+            let status = Arc::clone(sources.status.camera(ring.camera())?);
+            let tap = Rc::new(Tap::new(ring.clone(), status.metrics.clone()));
+            Some(Camera { status, ring: ring.clone(), tap })
+        });
+        Self { cameras: cameras.collect(), sources }
+    }
+
+    fn camera(&self, name: &str) -> Option<&Camera> {
+        self.cameras.iter().find(|camera| camera.status.name == name)
+    }
+}
+
+/// What every route sees of a request.
+pub(super) struct Asked<'a> {
+    pub(super) headers: &'a hyper::HeaderMap,
+    pub(super) query: &'a str,
+}
+
+impl Asked<'_> {
+    /// The value of a parameter of the query. None here has a value that needs percent-encoding.
+    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
+        self.query.split('&').find_map(|pair| match pair.split_once('=') {
+            Some((key, value)) => (key == name).then_some(value),
+            None => (pair == name).then_some(""),
+        })
+    }
+}
+
+/// Answers one request.
+pub(super) async fn answer(site: &Rc<Site>, request: Request<Incoming>) -> Response<Body> {
+    let asked = Asked { headers: request.headers(), query: request.uri().query().unwrap_or("") };
+    let path = request.uri().path();
+    let mut response = match request.method() {
+        _ if !request.body().is_end_stream() => {
+            site.sources.status.metrics.requests_refused.inc();
+            let mut refused = reply::text(StatusCode::PAYLOAD_TOO_LARGE, "No request here has a body.");
+            if request.version() < Version::HTTP_2 {
+                refused.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            refused
+        }
+        &Method::GET | &Method::HEAD => route(site, path, &asked).await,
+        &Method::OPTIONS => {
+            let mut allowed = Response::new(Body::Whole(Bytes::new()));
+            *allowed.status_mut() = StatusCode::NO_CONTENT;
+            allowed.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
+            allowed
+        }
+        method => {
+            let mut refused =
+                reply::text(StatusCode::METHOD_NOT_ALLOWED, format!("{method} is not allowed here."));
+            refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
+            refused
+        }
+    };
+    secure(path, &mut response);
+    response
+}
+
+/// Headers that keep other sites from misusing an answer.
+fn secure(path: &str, response: &mut Response<Body>) {
+    let headers = response.headers_mut();
+    headers.insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
+    // Players on other pages may read the streams; nobody else's page may read the rest.
+    if path.starts_with("/live/") {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    }
+}
+
+async fn route(site: &Rc<Site>, path: &str, asked: &Asked<'_>) -> Response<Body> {
+    let steps: Vec<&str> = path.trim_start_matches('/').splitn(4, '/').collect();
+    match steps.as_slice() {
+        ["live", name, resource] => match site.camera(name) {
+            Some(camera) => live(camera, resource, asked).await,
+            None => reply::not_found(format!("There is no camera {name:?}.")),
+        },
+        ["api", "status"] => reply::json(StatusCode::OK, &api::status(&site.sources)),
+        ["api", "cameras"] => reply::json(StatusCode::OK, &api::cameras(&site.sources)),
+        ["api", "recordings"] => reply::json(StatusCode::OK, &api::recordings(&site.sources)),
+        ["api", "gaps"] => reply::json(StatusCode::OK, &api::gaps(&site.sources)),
+        ["recordings", file] => recordings::answer(&site.sources.status, file, asked).await,
+        ["healthz"] => {
+            let health = api::health(&site.sources);
+            let code = if health.healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+            reply::json(code, &health)
+        }
+        ["metrics"] => reply::ok(
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Cache::No,
+            Body::Whole(site.sources.status.metrics.render().into()),
+        ),
+        _ => reply::not_found(format!("There is nothing at {path:?}.")),
+    }
+}
+
+async fn live(camera: &Camera, resource: &str, asked: &Asked<'_>) -> Response<Body> {
+    match resource {
+        "stream.mp4" => {
+            let tracks = if asked.parameter("audio") == Some("0") { Tracks::Video } else { Tracks::Both };
+            reply::ok("video/mp4", Cache::No, Body::stream(Viewer::new(&camera.tap, tracks)))
+        }
+        "timeline" => reply::json(StatusCode::OK, &api::timeline(&camera.ring)),
+        _ => reply::not_found(format!("Camera {:?} has no {resource:?}.", camera.status.name)),
+    }
+}

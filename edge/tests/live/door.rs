@@ -1,0 +1,130 @@
+//! The door: caps, deadlines, bad clients.
+
+use crate::client::{ask, boxes_until_mdat, connect, connect_from, get, head, open};
+use crate::fixture::{House, wait_until};
+use edge::config::Config;
+use edge::live::Server;
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+const STREAM: &str = "/live/front/stream.mp4";
+
+#[test]
+fn an_occupied_port_is_an_error_that_names_the_address() {
+    let (house, _camera) = House::with_camera("");
+    let mut live = Config::default().live;
+    live.listen = house.address;
+    let error = Server::bind(&live).err().expect("occupied").to_string();
+    assert_eq!(error, format!("live.listen = {}: Address already in use (os error 98)", house.address));
+}
+
+#[test]
+fn a_request_head_over_16_kib_gets_431_and_a_body_413() {
+    let (house, _camera) = House::with_camera("");
+    let long = "x".repeat(64 << 10);
+    assert_eq!(ask(house.address, "GET", "/metrics", &[("x-long", &long)]).status, 431);
+    let refused = ask(house.address, "GET", "/metrics", &[("content-length", "10")]);
+    assert_eq!((refused.status, refused.header("connection")), (413, Some("close")));
+    let refused = ask(house.address, "POST", "/metrics", &[]);
+    assert_eq!((refused.status, refused.header("allow")), (405, Some("GET, HEAD, OPTIONS")));
+    assert_eq!(house.status.metrics.requests_refused.get(), 2);
+}
+
+#[test]
+fn a_head_that_does_not_end_gets_408() {
+    let (house, _camera) = House::with_camera("");
+    let mut slow = connect(house.address);
+    slow.write_all(b"GET /metrics HTTP/1.1\r\nhost:").expect("a first piece");
+    assert_eq!(head(slow).status, 408);
+}
+
+#[test]
+fn one_address_too_many_gets_503_and_others_are_served() {
+    let (house, mut camera) = House::with_camera("[live]\nmax_connections = 8\nmax_per_address = 2");
+    camera.gops(1);
+    let viewers: Vec<_> = (0..2).map(|_| open(connect(house.address), "GET", STREAM, &[])).collect();
+    let refused = get(house.address, "/metrics");
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("5")));
+    assert_eq!(refused.text(), "Too many connections from your address.\n");
+    let other = open(connect_from([127, 0, 0, 9], house.address), "GET", "/metrics", &[]);
+    assert_eq!(other.status, 200);
+    assert_eq!(house.status.metrics.connections_refused.get(), 1);
+    drop(viewers);
+}
+
+/// Reads until the stream has brought `count` more access units; in order, or the box reader would fail.
+fn watch(stream: &mut impl Read, count: usize) {
+    boxes_until_mdat(stream, count);
+}
+
+#[test]
+fn a_thousand_slow_connections_and_huge_heads_harm_nobody() {
+    let (house, camera) = House::with_camera("");
+    let _filming = camera.film();
+    let mut viewer = open(connect(house.address), "GET", STREAM, &[]);
+    watch(&mut viewer, 100);
+    let before = resident();
+    let slow: Vec<_> = (0..1000)
+        .map(|n| {
+            let mut slow = connect_from([127, 0, (n / 200) as u8 + 1, (n % 200) as u8 + 1], house.address);
+            let _may_be_refused = slow.write_all(b"GET / HTTP/1.1\r\nx-slow: ");
+            let _may_be_refused = slow.write_all(&[b'x'; 4 << 10]);
+            slow
+        })
+        .collect();
+    for n in 0..64 {
+        let mut huge = connect_from([127, 0, 9, n + 1], house.address);
+        let _may_be_refused = huge.write_all(&[b'x'; 64 << 10]);
+    }
+    watch(&mut viewer, 200);
+    let mut newcomer = open(connect_from([127, 0, 200, 1], house.address), "GET", STREAM, &[]);
+    assert_eq!(newcomer.status, 200);
+    watch(&mut newcomer, 100);
+    let grown = resident().saturating_sub(before);
+    assert!(grown <= 16 << 20, "memory grew by {grown} bytes");
+    drop(slow);
+}
+
+/// Resident bytes of this process: server, fixture and clients together.
+fn resident() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("procfs");
+    statm.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).expect("pages") * 4096
+}
+
+#[test]
+fn a_reader_that_stalls_is_dropped_and_counted() {
+    let (house, camera) = House::with_camera("");
+    let _filming = camera.film();
+    let mut stalled = open(connect(house.address), "GET", STREAM, &[]);
+    watch(&mut stalled, 10);
+    let mut reading = open(connect(house.address), "GET", STREAM, &[]);
+    for _ in 0..100 {
+        watch(&mut reading, 20);
+        if house.status.metrics.viewers_stalled.get() == 1 {
+            return;
+        }
+    }
+    panic!("the stalled reader was kept");
+}
+
+#[test]
+fn a_stop_ends_the_server_while_viewers_watch() {
+    let (house, mut camera) = House::with_camera("");
+    camera.gops(1);
+    let mut viewer = open(connect(house.address), "GET", STREAM, &[]);
+    watch(&mut viewer, 1);
+    let address: SocketAddr = house.address;
+    drop(house);
+    wait_until("the port is free", || std::net::TcpListener::bind(address).is_ok());
+}
+
+#[test]
+fn an_idle_connection_is_closed_without_a_word() {
+    let (house, _camera) = House::with_camera("");
+    let mut idle = connect(house.address);
+    idle.set_read_timeout(Some(Duration::from_secs(20))).expect("time-out");
+    let mut answer = Vec::new();
+    idle.read_to_end(&mut answer).expect("a close, not a reset");
+    assert_eq!(answer, b"");
+}

@@ -1,0 +1,11 @@
+//! The web server of the edge, on a real ring and real sockets.
+
+#![allow(clippy::expect_used, clippy::panic)] // a fixture that fails is a failed test
+
+mod api;
+mod client;
+mod control;
+mod door;
+mod fixture;
+mod recordings;
+mod stream;
