@@ -1,8 +1,10 @@
 // Plays an address in headless Chromium and reports, as one line of JSON, what was seen.
 //
-//   node watch.js PLAYER URL SECONDS [SCREENSHOT.png]
+//   node watch.js PLAYER URL SECONDS
 //
 // PLAYER is `page` (URL is a page of its own) or one of those in players.html. Watching starts with the first picture.
+// Environment: SCREENSHOT=FILE.png takes one at the end; CORRUPT=PATTERN overwrites the middle of every answer whose
+// address matches that regular expression, some seconds after the start.
 //
 //   first_frame_ms   from opening the page to the first picture
 //   frames, fps      pictures that the browser presented
@@ -97,7 +99,18 @@ function summary(seen, opened) {
   };
 }
 
-async function main([player, url, seconds, screenshot]) {
+// From a while after the first picture on, what matches `pattern` arrives damaged.
+async function corrupt(page, pattern) {
+  await page.route(new RegExp(pattern), async (route) => {
+    const response = await route.fetch();
+    const body = await response.body();
+    const intact = await page.evaluate(() => window.__seen.times.length < 30);
+    if (!intact) body.fill(0xff, body.length >> 2, body.length >> 1);
+    await route.fulfill({ response, body });
+  });
+}
+
+async function main([player, url, seconds]) {
   const server = await servePlayers();
   const browser = await chromium.launch({ executablePath: process.env.CHROMIUM || '/usr/bin/chromium', headless: true, args: FLAGS });
   try {
@@ -106,6 +119,7 @@ async function main([player, url, seconds, screenshot]) {
     page.on('pageerror', (error) => errors.push(`page: ${error.message}`));
     page.on('console', (message) => { if (message.type() === 'error') errors.push(`console: ${message.text()}`); });
     await page.addInitScript(observe);
+    if (process.env.CORRUPT) await corrupt(page, process.env.CORRUPT);
     const players = `http://localhost:${server.address().port}/players.html?player=${player}&url=${encodeURIComponent(url)}`;
     const opened = Date.now();
     await page.goto(player === 'page' ? url : players, { waitUntil: 'commit' });
@@ -113,7 +127,7 @@ async function main([player, url, seconds, screenshot]) {
       .catch(() => errors.push(`no picture within ${FIRST_FRAME_MS} ms`));
     await page.waitForTimeout(seconds * 1000);
     const seen = await page.evaluate(() => window.__seen);
-    if (screenshot) await page.screenshot({ path: screenshot });
+    if (process.env.SCREENSHOT) await page.screenshot({ path: process.env.SCREENSHOT });
     seen.errors.push(...errors);
     console.log(JSON.stringify({ player, chromium: browser.version(), ...summary(seen, opened) }));
   } finally {

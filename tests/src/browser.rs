@@ -67,9 +67,19 @@ fn folder() -> PathBuf {
 
 /// Opens `url` in a fresh browser and watches for as long after the first picture.
 pub fn watch(player: Player, url: &str, duration: Duration) -> Result<Watched> {
+    run(player, url, duration, &[])
+}
+
+/// Watches while everything whose address matches the regular expression `pattern` arrives damaged.
+pub fn watch_corrupted(player: Player, url: &str, duration: Duration, pattern: &str) -> Result<Watched> {
+    run(player, url, duration, &[("CORRUPT", pattern)])
+}
+
+fn run(player: Player, url: &str, duration: Duration, options: &[(&str, &str)]) -> Result<Watched> {
     let log = tempfile::tempdir()?;
     let mut node = Command::new("node");
     node.arg(folder().join("watch.js")).args([player.name(), url, &duration.as_secs_f64().to_string()]);
+    node.envs(options.iter().copied());
     let mut process = Process::start(node, &log.path().join("log"))?;
     let status = process.wait(duration + PATIENCE * 2).with_context(|| process.log())?;
     let text = process.log();

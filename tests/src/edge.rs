@@ -20,7 +20,7 @@ use crate::http::{self, Reply};
 use crate::port::free_port;
 use crate::process::Process;
 use crate::sshd::Sshd;
-use crate::wait::{PATIENCE, wait_for, wait_until};
+use crate::wait::{PATIENCE, wait_for};
 
 /// A configuration: dotted keys (`record.minutes`) with their values as TOML, and the cameras.
 #[derive(Clone, Debug)]
@@ -232,6 +232,28 @@ impl Edge {
         http::get(&self.url(path))
     }
 
+    /// A value of the metrics page: [`metric`].
+    pub fn metric(&self, name: &str) -> f64 {
+        metric(&self.get("/metrics").map(|reply| reply.text()).unwrap_or_default(), name)
+    }
+
+    /// The recordings on the edge, oldest first, as `/api/recordings` lists them.
+    pub fn recordings(&self) -> Result<Vec<Value>> {
+        let answer = self.json("/api/recordings")?;
+        answer["recordings"].as_array().cloned().with_context(|| answer.to_string())
+    }
+
+    /// Waits until the remote host has given a receipt for every recording but the growing ones, `at_least` so many.
+    pub fn wait_for_receipts(&mut self, at_least: usize) -> Result<()> {
+        self.wait_until("receipts", |edge| {
+            let recordings = edge.recordings().unwrap_or_default();
+            let in_state =
+                |state: &str| recordings.iter().filter(|recording| recording["state"] == state).count();
+            let receipts = in_state("receipted");
+            receipts >= at_least && receipts + in_state("growing") == recordings.len()
+        })
+    }
+
     /// GET of a path whose answer must be JSON.
     pub fn json(&self, path: &str) -> Result<Value> {
         let reply = self.get(path)?;
@@ -240,18 +262,24 @@ impl Edge {
     }
 }
 
-/// Waits until `edge` has uploaded and been given receipts for everything but the growing recording.
-pub fn wait_for_receipts(edge: &Edge, at_least: usize) -> Result<()> {
-    wait_until(&format!("{at_least} receipts"), PATIENCE * 3, || {
-        let recordings = edge.json("/api/recordings").unwrap_or_default();
-        let states = recordings.as_array().map(Vec::as_slice).unwrap_or_default();
-        states.iter().filter(|recording| recording["state"] == "receipted").count() >= at_least
-    })
+/// The value on a line of a metrics page, by its whole name with labels; 0 if there is no such line.
+pub fn metric(page: &str, name: &str) -> f64 {
+    let value = page.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+    value.unwrap_or(0.0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_metric_is_found_by_its_whole_name() {
+        let page =
+            "porthole_edge_viewers 3\nporthole_edge_viewers_stalled_total 7\nfps{camera=\"front\"} 29.5\n";
+        assert_eq!(metric(page, "porthole_edge_viewers"), 3.0);
+        assert_eq!(metric(page, "fps{camera=\"front\"}"), 29.5);
+        assert_eq!(metric(page, "fps{camera=\"back\"}"), 0.0);
+    }
 
     #[test]
     fn settings_become_toml_and_the_last_word_counts() {

@@ -31,24 +31,30 @@ pub fn y4m(seconds: u32) -> Result<PathBuf> {
     })
 }
 
-/// `seconds` of 320x240 at 30 fps as Motion JPEG in AVI, with a stereo tone of 48 kHz.
+/// `seconds` of 320x240 at 30 fps as Motion JPEG in AVI, of real footage if it is there.
 pub fn mjpeg_avi(seconds: u32) -> Result<PathBuf> {
     made(&format!("clip-{seconds}.avi"), |file| {
         let mut ffmpeg = quiet_ffmpeg();
         picture(&mut ffmpeg, seconds);
-        ffmpeg.args([
-            "-f",
-            "lavfi",
-            "-i",
-            &format!("sine=440:r=48000:d={seconds}"),
-            "-map",
-            "0:v",
-            "-map",
-            "1:a",
-        ]);
-        ffmpeg.args(["-c:v", "mjpeg", "-q:v", "4", "-c:a", "pcm_s16le", "-ac", "2", "-f", "avi"]).arg(file);
+        ffmpeg.args(["-c:v", "mjpeg", "-q:v", "4", "-f", "avi"]).arg(file);
         ffmpeg
     })
+}
+
+/// `seconds` of a stereo tone at 48 kHz, 16 bits a sample.
+pub fn wav(seconds: u32) -> Result<PathBuf> {
+    made(&format!("tone-{seconds}.wav"), |file| {
+        let mut ffmpeg = quiet_ffmpeg();
+        ffmpeg
+            .args(["-f", "lavfi", "-i", &format!("sine=440:r=48000:d={seconds}"), "-ac", "2", "-f", "wav"])
+            .arg(file);
+        ffmpeg
+    })
+}
+
+/// The `source` of a camera that shows real footage if it is there, with a tone and with the clock drawn into it.
+pub fn source() -> Result<String> {
+    Ok(format!("file:{}?stamp=1&audio={}", y4m(10)?.display(), wav(10)?.display()))
 }
 
 fn quiet_ffmpeg() -> Command {

@@ -20,6 +20,24 @@ pub fn packets(input: &str) -> Result<Vec<Value>> {
     answer["packets"].as_array().cloned().with_context(|| format!("no packets in {input}"))
 }
 
+/// A sha256 for every coded picture of `input`, whatever it is packed in: over its slices (NAL units 1 to 5), as Annex B.
+/// At most `seconds` of a stream without an end.
+pub fn pictures(input: &str, seconds: Option<u32>) -> Result<Vec<String>> {
+    let mut ffmpeg = Command::new("ffmpeg");
+    ffmpeg.args(["-v", "error", "-nostdin", "-i", input]);
+    if let Some(seconds) = seconds {
+        ffmpeg.args(["-t", &seconds.to_string()]);
+    }
+    ffmpeg.args(["-map", "0:v:0", "-c", "copy", "-bsf:v", "h264_mp4toannexb,filter_units=pass_types=1-5"]);
+    ffmpeg.args(["-f", "framehash", "-hash", "sha256", "-"]);
+    let output = finish(ffmpeg)?;
+    silent("ffmpeg", input, &output)?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let hashes =
+        text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.rsplit(' ').next());
+    Ok(hashes.map(str::to_owned).collect())
+}
+
 fn probe(input: &str, show: &[&str]) -> Result<Value> {
     let mut ffprobe = Command::new("ffprobe");
     ffprobe.args(["-v", "warning", "-of", "json"]).args(show).arg(input);
@@ -82,6 +100,7 @@ mod tests {
         assert!(encode.status().unwrap().success());
         assert_eq!(ffprobe(whole).unwrap()["streams"].as_array().unwrap().len(), 2);
         assert!(packets(whole).unwrap().len() > 60);
+        assert_eq!(pictures(whole, None).unwrap().len(), 60);
         decode(whole, None).unwrap();
         gstreamer(&format!("file://{whole}")).unwrap();
 

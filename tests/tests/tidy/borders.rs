@@ -117,18 +117,40 @@ impl Border {
     }
 }
 
+/// The names of the crates that a manifest asks for.
+fn dependencies(source: &Source) -> Vec<String> {
+    let manifest: BTreeMap<String, toml::Value> = toml::from_str(&source.text).expect("a manifest");
+    let tables = ["dependencies", "dev-dependencies", "build-dependencies"];
+    let tables = tables.iter().filter_map(|table| manifest.get(*table)?.as_table());
+    tables.flat_map(|table| table.keys().cloned()).collect()
+}
+
+fn is_ours(name: &str) -> bool {
+    ARROWS.iter().any(|(package, _)| *package == name)
+}
+
+/// Dependencies without a row in the list of `docs/adr/0002-dependencies.md`.
+fn unexplained(source: &Source, list: &str) -> Vec<String> {
+    if !source.ends_with("/Cargo.toml") {
+        return Vec::new();
+    }
+    let rows = list.lines().filter_map(|line| line.strip_prefix("| ")?.split('|').next());
+    let explained: Vec<&str> = rows.flat_map(|names| names.split(',')).map(str::trim).collect();
+    let names =
+        dependencies(source).into_iter().filter(|name| !is_ours(name) && !explained.contains(&name.as_str()));
+    names.map(|name| format!("{}: {name} has no row in {DECISIONS}", source.path)).collect()
+}
+
+const DECISIONS: &str = "docs/adr/0002-dependencies.md";
+
 fn wrong_dependencies(source: &Source) -> Vec<String> {
     let Some((package, allowed)) =
         ARROWS.iter().find(|(package, _)| source.path == format!("{package}/Cargo.toml"))
     else {
         return Vec::new();
     };
-    let manifest: BTreeMap<String, toml::Value> = toml::from_str(&source.text).expect("a manifest");
-    let tables = ["dependencies", "dev-dependencies", "build-dependencies"];
-    let tables = tables.iter().filter_map(|table| manifest.get(*table)?.as_table());
-    let ours = |name: &str| ARROWS.iter().any(|(package, _)| *package == name);
     let wrong =
-        tables.flat_map(|table| table.keys()).filter(|name| ours(name) && !allowed.contains(&name.as_str()));
+        dependencies(source).into_iter().filter(|name| is_ours(name) && !allowed.contains(&name.as_str()));
     wrong.map(|name| format!("{package} must not depend on {name}")).collect()
 }
 
@@ -140,6 +162,17 @@ fn no_code_crosses_a_border() {
 #[test]
 fn crates_depend_on_each_other_in_one_direction() {
     assert_tidy(wrong_dependencies);
+}
+
+#[test]
+fn every_dependency_is_explained() {
+    let list = std::fs::read_to_string(tests::workspace().join(DECISIONS)).expect(DECISIONS);
+    assert_tidy(|source| unexplained(source, &list));
+    let manifest = Source::new("media/Cargo.toml", "[dependencies]\nbytes = \"1\"\nleft-pad = \"1\"");
+    assert_eq!(
+        unexplained(&manifest, "| a, bytes | for |\n| b | c |"),
+        ["media/Cargo.toml: left-pad has no row in docs/adr/0002-dependencies.md"]
+    );
 }
 
 #[test]

@@ -22,7 +22,7 @@ use ::tests::sshd::Sshd;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 
-use snapshot::Watcher;
+use snapshot::Snapshot;
 
 /// A live view in the browser, recordings of one minute, and a remote host that receives them: all on this machine.
 #[derive(Parser)]
@@ -91,7 +91,6 @@ fn watch(edge: &mut Edge, sshd: &Sshd, seconds: Option<u64>, interrupted: &Atomi
     let on_terminal = std::io::stdout().is_terminal();
     let refresh = if on_terminal { REFRESH } else { REFRESH_PLAIN };
     println!("The live view: {}", edge.url("/"));
-    let mut watcher = Watcher::new(edge)?;
     let started = Instant::now();
     let ended = || seconds.is_some_and(|seconds| started.elapsed().as_secs() >= seconds);
     let mut next = started + refresh;
@@ -105,7 +104,7 @@ fn watch(edge: &mut Edge, sshd: &Sshd, seconds: Option<u64>, interrupted: &Atomi
             bail!("the edge ended:\n{}", edge.log());
         }
         // A look that fails, for instance while everything is being ended, is made up for by the next one.
-        if let Ok(snapshot) = watcher.look(edge, sshd) {
+        if let Ok(snapshot) = Snapshot::take(edge, sshd) {
             print!("{}", if on_terminal { screen::full(&snapshot) } else { screen::line(&snapshot) });
         }
     }

@@ -1,7 +1,7 @@
 //! What goes on at one moment, as the edge tells it over HTTP and as the inbox of the remote host shows it.
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ::tests::edge::Edge;
 use ::tests::sshd::Sshd;
@@ -13,13 +13,13 @@ use serde_json::Value;
 pub struct Snapshot {
     /// Address of the page.
     pub address: String,
-    /// Since the demo started.
+    /// Of the edge.
     pub uptime: Duration,
     /// The camera: what was opened, or why nothing was.
     pub camera: String,
-    /// Pictures encoded a second since the last look.
+    /// Pictures encoded a second.
     pub fps: f64,
-    /// Bits of video a second since the last look.
+    /// Bits encoded a second.
     pub bitrate: f64,
     /// Seconds of footage in the ring.
     pub ring_seconds: f64,
@@ -50,62 +50,27 @@ pub struct Recording {
     pub bytes: f64,
 }
 
-/// Makes snapshots; remembers the last one's counters.
-pub struct Watcher {
-    started: Instant,
-    last: Counters,
-}
-
-struct Counters {
-    at: Instant,
-    pictures: f64,
-    bytes: f64,
-}
-
-impl Counters {
-    fn of(metrics: &str) -> Self {
-        let camera = |name| metric(metrics, &format!("porthole_edge_{name}_total{{camera=\"front\"}}"));
-        Self { at: Instant::now(), pictures: camera("frames_encoded"), bytes: camera("video_bytes") }
-    }
-}
-
-impl Watcher {
-    /// Starts counting now.
-    pub fn new(edge: &Edge) -> Result<Self> {
-        Ok(Self { started: Instant::now(), last: Counters::of(&edge.get("/metrics")?.text()) })
-    }
-
+impl Snapshot {
     /// What goes on now.
-    pub fn look(&mut self, edge: &Edge, sshd: &Sshd) -> Result<Snapshot> {
-        let metrics = edge.get("/metrics")?.text();
+    pub fn take(edge: &Edge, sshd: &Sshd) -> Result<Self> {
         let status = edge.json("/api/status")?;
-        let recordings = edge.json("/api/recordings")?;
-        let now = Counters::of(&metrics);
-        let seconds = (now.at - self.last.at).as_secs_f64();
-        let rate = |now: f64, last: f64| (now - last) / seconds;
-        let snapshot = Snapshot {
+        let camera = &status["cameras"][0];
+        let number = |value: &Value| value.as_f64().unwrap_or(0.0);
+        Ok(Self {
             address: edge.url("/"),
-            uptime: self.started.elapsed(),
-            camera: camera(&status["cameras"][0]),
-            fps: rate(now.pictures, self.last.pictures),
-            bitrate: 8.0 * rate(now.bytes, self.last.bytes),
-            ring_seconds: metric(&metrics, "porthole_edge_ring_seconds{camera=\"front\"}"),
-            viewers: metric(&metrics, "porthole_edge_viewers"),
-            recordings: list(&recordings).iter().rev().map(recording).collect(),
+            uptime: Duration::try_from_secs_f64(number(&status["uptime"]))?,
+            camera: opened(camera),
+            fps: number(&camera["video"]["fps"]),
+            bitrate: number(&camera["video"]["bits_per_second"]),
+            ring_seconds: number(&camera["ring"]["end"]) - number(&camera["ring"]["start"]),
+            viewers: number(&status["viewers"]),
+            recordings: edge.recordings()?.iter().rev().map(recording).collect(),
             upload: upload(&status["upload"]),
             remote: format!("{}@127.0.0.1:{}", sshd.user(), sshd.port()),
             received: received(sshd),
             faults: list(&status["faults"]).iter().map(fault).collect(),
-        };
-        self.last = now;
-        Ok(snapshot)
+        })
     }
-}
-
-/// The value of a line of the metrics page, 0 if it is not there.
-fn metric(metrics: &str, name: &str) -> f64 {
-    let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
-    value.unwrap_or(0.0)
 }
 
 fn list(value: &Value) -> &[Value] {
@@ -116,7 +81,7 @@ fn word(value: &Value) -> &str {
     value.as_str().unwrap_or("?")
 }
 
-fn camera(camera: &Value) -> String {
+fn opened(camera: &Value) -> String {
     match word(&camera["state"]) {
         "streaming" => format!(
             "{}x{} {} from {}",
@@ -171,15 +136,6 @@ fn received(sshd: &Sshd) -> (usize, u64) {
 mod tests {
     use super::*;
     use serde_json::json;
-
-    #[test]
-    fn a_metric_is_found_by_its_whole_name() {
-        let page =
-            "porthole_edge_viewers 3\nporthole_edge_viewers_stalled_total 7\nfps{camera=\"front\"} 29.5\n";
-        assert_eq!(metric(page, "porthole_edge_viewers"), 3.0);
-        assert_eq!(metric(page, "fps{camera=\"front\"}"), 29.5);
-        assert_eq!(metric(page, "fps{camera=\"back\"}"), 0.0);
-    }
 
     #[test]
     fn an_upload_says_what_it_does_and_what_failed() {
