@@ -142,7 +142,7 @@ fn an_error_names_the_box_and_where_it_stands() {
         (in_init(b"stts", 12, &[0xFF; 4]), format!("stts at {}: ends too early", find(&init, b"stts", 0))),
         (
             in_init(b"stsz", 12, &[0, 0, 0, 9, 0xFF, 0xFF, 0xFF, 0xFF]),
-            format!("stsz at {}: 4294967295 samples, at most 4194304 are read", find(&init, b"stsz", 0)),
+            format!("stsz at {}: 4294967295 samples, at most 2097152 are read", find(&init, b"stsz", 0)),
         ),
         (in_init(b"avcC", 8, &[9]), "avcC at 532: cannot be read".into()),
         (
@@ -151,7 +151,7 @@ fn an_error_names_the_box_and_where_it_stands() {
         ),
         (
             damaged(&growing, trun + 12, &[0x7F; 4]),
-            format!("trun at {trun}: 2139062143 samples, at most 4194228 are read"),
+            format!("trun at {trun}: 2139062143 samples, at most 2097076 are read"),
         ),
         (damaged(&growing, moof, &[0; 4]), format!("torn: moof at {moof}: smaller than its header")),
     ];

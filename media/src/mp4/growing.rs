@@ -13,7 +13,7 @@
 use super::Error;
 use super::boxes::header;
 use super::fragment::{Fragment, Run};
-use super::moov::{self, About, MAX_NAME, Timeline};
+use super::moov::{self, About, MAX_NAME};
 use super::seal::{Anchor, Seal};
 use super::tables::{Sample, Tables};
 use super::track::Codec;
@@ -126,13 +126,13 @@ impl Growing {
     /// Appends a GOP. After an error the recording is as it was before: it can grow on or be sealed.
     pub fn append(&mut self, gop: &Gop) -> Result<Vec<Step>, Error> {
         self.check(gop)?;
-        let mut bytes = BytesMut::new();
+        let payload: usize = gop.units.iter().map(|unit| unit.data.len()).sum();
+        let mut bytes = BytesMut::with_capacity(payload + 256 + 12 * gop.units.len());
         self.fragment(gop).write(&mut bytes)?;
         let moof = Bytes::copy_from_slice(&bytes[..8]);
         bytes[4..8].copy_from_slice(b"free");
 
         let offset = self.end;
-        let payload: usize = gop.units.iter().map(|unit| unit.data.len()).sum();
         let mut chunk_at = offset + (bytes.len() - payload) as u64;
         for track in [Track::Video, Track::Audio] {
             let chunk = self.chunk(gop, track, chunk_at);
@@ -206,10 +206,7 @@ impl Growing {
         if gop.config != self.config {
             return Err(Error::ConfigChanged { sequence: gop.sequence });
         }
-        let first = self.video.tables.is_empty() && self.audio.tables.is_empty();
-        let rises =
-            if first { gop.sequence == self.last_sequence } else { gop.sequence > self.last_sequence };
-        if !rises || gop.sequence - self.anchor.first_sequence >= u64::from(u32::MAX) {
+        if !self.accepts(gop.sequence) {
             return Err(Error::SequenceWentBack { sequence: gop.sequence, last: self.last_sequence });
         }
         let mut needed = self.moov_fixed;
@@ -219,7 +216,9 @@ impl Growing {
                 .track(track)
                 .fold((0, 0), |(count, sync), unit| (count + 1, sync + usize::from(unit.key)));
             needed += tables.size_with(count, sync);
-            self.check_follows(gop, track)?;
+            if let (Some(unit), Ok(codec)) = (gop.track(track).next(), Codec::of(&self.config, track)) {
+                self.follows(codec, self.media_time(unit.pts, codec))?;
+            }
         }
         if needed > MAX_MOOV {
             return Err(Error::Full { needed, reserved: MAX_MOOV });
@@ -234,29 +233,10 @@ impl Growing {
         rises && sequence - self.anchor.first_sequence < u64::from(u32::MAX)
     }
 
-    /// The first access unit of `gop` in `track` must come after the last one in the file, and not too late.
-    fn check_follows(&self, gop: &Gop, track: Track) -> Result<(), Error> {
-        let (Some(unit), Some(last)) = (gop.track(track).next(), self.written(track).tables.last_time())
-        else {
-            return Ok(());
-        };
-        let codec = Codec::of(&self.config, track)?;
-        let last = last as i64;
-        let delta = self.media_time(unit.pts, codec) - last;
-        if delta <= 0 {
-            let after = self.timeline().zero(track) + Ticks90k::from_scale(last, codec.timescale());
-            return Err(Error::TimeWentBack { track, at: unit.pts, after });
-        }
-        if delta > i64::from(u32::MAX) {
-            return Err(Error::GapTooLong { track, at: unit.pts });
-        }
-        Ok(())
-    }
-
     fn fragment<'a>(&'a self, gop: &'a Gop) -> Fragment<'a, impl Iterator<Item = &'a AccessUnit> + Clone, 2> {
         let run = |track| Run {
             track,
-            origin: self.timeline().zero(track),
+            origin: self.anchor.zero(track),
             units: gop.track(track),
             end: end_of(gop, track),
         };
@@ -310,23 +290,31 @@ impl Growing {
         self.end = end;
     }
 
+    /// The decoder configuration of every GOP in it.
+    pub fn config(&self) -> &Arc<StreamConfig> {
+        &self.config
+    }
+
     /// Whether there is no GOP yet; only a recording that is being recovered is.
     pub(super) fn is_empty(&self) -> bool {
         self.video.tables.is_empty() && self.audio.tables.is_empty()
     }
 
-    /// Whether a sample at `media_time` may be the next one of a track.
-    pub(super) fn follows(&self, track: Track, media_time: u64) -> bool {
-        let last = self.written(track).tables.last_time();
-        last.is_none_or(|last| media_time > last && media_time - last <= u32::MAX.into())
-    }
-
-    fn timeline(&self) -> Timeline {
-        Timeline { origin: self.anchor.origin, audio_zero: self.anchor.audio_zero }
+    /// A sample at `media_time` must come after the last one of its track, and not too late.
+    pub(super) fn follows(&self, codec: Codec<'_>, media_time: i64) -> Result<(), Error> {
+        let track = codec.track();
+        let Some(last) = self.written(track).tables.last_time() else { return Ok(()) };
+        let pts = |time| self.anchor.zero(track) + Ticks90k::from_scale(time, codec.timescale());
+        let last = last as i64;
+        match media_time - last {
+            ..=0 => Err(Error::TimeWentBack { track, at: pts(media_time), after: pts(last) }),
+            delta if delta > i64::from(u32::MAX) => Err(Error::GapTooLong { track, at: pts(media_time) }),
+            _ => Ok(()),
+        }
     }
 
     fn media_time(&self, pts: Ticks90k, codec: Codec<'_>) -> i64 {
-        (pts - self.timeline().zero(codec.track())).to_scale(codec.timescale())
+        (pts - self.anchor.zero(codec.track())).to_scale(codec.timescale())
     }
 
     fn written(&self, track: Track) -> &Written {

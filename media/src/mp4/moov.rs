@@ -35,48 +35,29 @@ impl About {
     }
 }
 
-/// The zeros of a recording's tracks, on the media clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Timeline {
-    /// The first picture: zero of the movie and of the video track.
-    pub(super) origin: Ticks90k,
-    /// Zero of the audio track.
-    pub(super) audio_zero: Ticks90k,
-}
-
-impl Timeline {
-    pub(super) fn zero(&self, track: Track) -> Ticks90k {
-        match track {
-            Track::Video => self.origin,
-            Track::Audio => self.audio_zero,
-        }
-    }
-
-    /// Edits that put media time `first` of a track where it belongs in the movie; what is before time 0 is cut off. `first`
-    /// becomes 0 in the file. The samples last until `end`; `None`: more will come.
-    fn edits(&self, codec: Codec<'_>, first: u64, end: Option<u64>) -> Vec<Edit> {
-        let ticks = |time: u64| Ticks90k::from_scale(time as i64, codec.timescale());
-        let lead = self.zero(codec.track()) - self.origin;
-        let start = (lead + ticks(first)).0;
-        let until = end.map_or(0, |end| (lead + ticks(end)).0.max(0) as u64);
-        if start > 0 {
-            let empty = start as u64;
-            let duration = until.saturating_sub(empty);
-            vec![Edit { duration: empty, media_time: None }, Edit { duration, media_time: Some(0) }]
-        } else {
-            let before = (-lead).to_scale(codec.timescale()).max(0) as u64;
-            vec![Edit { duration: until, media_time: Some(before.saturating_sub(first)) }]
-        }
+/// Edits that put media time `first` of a track where it belongs in the movie; what is before time 0 is cut off. `first`
+/// becomes 0 in the file. The samples last until `end`; `None`: more will come.
+fn edits(anchor: &Anchor, codec: Codec<'_>, first: u64, end: Option<u64>) -> Vec<Edit> {
+    let ticks = |time: u64| Ticks90k::from_scale(time as i64, codec.timescale());
+    let lead = anchor.zero(codec.track()) - anchor.origin;
+    let start = (lead + ticks(first)).0;
+    let until = end.map_or(0, |end| (lead + ticks(end)).0.max(0) as u64);
+    if start > 0 {
+        let empty = start as u64;
+        let duration = until.saturating_sub(empty);
+        vec![Edit { duration: empty, media_time: None }, Edit { duration, media_time: Some(0) }]
+    } else {
+        let before = (-lead).to_scale(codec.timescale()).max(0) as u64;
+        vec![Edit { duration: until, media_time: Some(before.saturating_sub(first)) }]
     }
 }
 
 /// Appends the `moov` of a recording that grows.
 pub(super) fn growing(out: &mut BytesMut, config: &StreamConfig, about: &About, anchor: &Anchor) {
-    let timeline = Timeline { origin: anchor.origin, audio_zero: anchor.audio_zero };
     boxed(out, b"moov", |out| {
         mvhd(out, about.start, 0);
         for codec in Tracks::Both.codecs(config) {
-            let edits = timeline.edits(codec, 0, None);
+            let edits = edits(anchor, codec, 0, None);
             let header = Header {
                 created: about.start,
                 name: about.name(),
@@ -100,13 +81,12 @@ pub(super) fn sealed<'a>(
     anchor: &Anchor,
     written: impl Fn(Track) -> &'a Written,
 ) {
-    let timeline = Timeline { origin: anchor.origin, audio_zero: anchor.audio_zero };
     let tracks: Vec<_> = Tracks::Both
         .codecs(config)
         .filter_map(|codec| {
             let samples = written(codec.track());
             let first = samples.tables.first_time()?;
-            let edits = timeline.edits(codec, first, Some(samples.end));
+            let edits = edits(anchor, codec, first, Some(samples.end));
             Some((codec, samples, first, edits))
         })
         .collect();

@@ -9,12 +9,14 @@
 //! so the answer is always "it is sealed" or "cut it here and seal it again".
 
 use super::demux::{
-    BoxName, Budget, MAX_MOOF, Moof, Movie, MovieHeader, ReadAt, ReadError, TopBox, TrackConfig, Trex, read,
+    BoxName, Budget, MAX_MOOF, Moof, Movie, MovieHeader, ReadAt, ReadError, TopBox, TrackConfig, Trex,
+    is_sane, read,
 };
 use super::growing::{Chunk, FTYP, Growing, HEAD, MAX_MOOV, MEDIA_AT, Step, head};
 use super::moov::About;
 use super::seal::Seal;
 use super::tables::Sample;
+use super::track::Codec;
 use crate::{StreamConfig, Ticks90k, Track, VideoConfig};
 use std::sync::Arc;
 
@@ -140,36 +142,39 @@ impl<'a, S: ReadAt + ?Sized> Walk<'a, S> {
     /// Adds the next fragment; false if none follows that is whole.
     fn add_fragment(&mut self) -> Result<bool, ReadError> {
         let Some((moof, mdat)) = unless_damaged(self.fragment())? else { return Ok(false) };
-        let first_sequence = self.growing.anchor().first_sequence;
-        let count = u64::from(moof.sequence).checked_sub(1);
-        let Some(sequence) = count.and_then(|count| first_sequence.checked_add(count)) else {
+        let first = self.growing.anchor().first_sequence;
+        let sequence = first.saturating_add(moof.sequence.into()).saturating_sub(1);
+        let Some(chunks) = self.chunks(&moof, &mdat).filter(|_| self.growing.accepts(sequence)) else {
             return Ok(false);
         };
-        let mut chunk_at = mdat.payload;
+        self.hash(&mdat)?;
+        chunks.into_iter().for_each(|chunk| self.growing.push_chunk(chunk));
+        self.growing.push_fragment(sequence, mdat.end);
+        Ok(true)
+    }
+
+    /// The chunks of a fragment, if they fill its `mdat` and follow on from what the recording has.
+    fn chunks(&self, moof: &Moof, mdat: &TopBox) -> Option<Vec<Chunk>> {
         let mut chunks: Vec<Chunk> = Vec::new();
-        for traf in &moof.trafs {
+        let mut offset = mdat.payload;
+        for traf in moof.trafs.iter().filter(|traf| !traf.samples.is_empty()) {
             let track = if traf.track_id == 1 { Track::Video } else { Track::Audio };
-            let Some(first) = traf.samples.first() else { continue };
-            let follows =
-                self.growing.follows(track, first.dts) && chunks.iter().all(|chunk| chunk.track != track);
-            if !follows || first.offset != chunk_at {
-                return Ok(false);
+            let codec = Codec::of(self.growing.config(), track).ok()?;
+            let first = traf.samples.first()?;
+            let repeated = chunks.iter().any(|chunk| chunk.track == track);
+            if repeated || first.offset != offset || !is_sane(traf.end, codec.timescale()) {
+                return None;
             }
-            chunk_at = traf.data_end;
+            self.growing.follows(codec, first.dts as i64).ok()?;
             let samples = traf.samples.iter().map(|sample| Sample {
                 media_time: sample.dts,
                 size: sample.size,
                 sync: sample.sync,
             });
-            chunks.push(Chunk { track, offset: first.offset, samples: samples.collect(), end: traf.end });
+            chunks.push(Chunk { track, offset, samples: samples.collect(), end: traf.end });
+            offset = traf.data_end;
         }
-        if chunk_at != mdat.end || !self.growing.accepts(sequence) {
-            return Ok(false);
-        }
-        self.hash(&mdat)?;
-        chunks.into_iter().for_each(|chunk| self.growing.push_chunk(chunk));
-        self.growing.push_fragment(sequence, mdat.end);
-        Ok(true)
+        (offset == mdat.end).then_some(chunks)
     }
 
     fn fragment(&mut self) -> Result<(Moof, TopBox), ReadError> {

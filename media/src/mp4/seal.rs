@@ -11,7 +11,7 @@
 //! known fields belongs to later versions.
 
 use super::boxes::boxed;
-use crate::{Ticks90k, WallTime};
+use crate::{Ticks90k, Track, WallTime};
 use bytes::{Buf, BufMut, BytesMut};
 
 /// User type of the anchor box.
@@ -46,6 +46,14 @@ pub struct Seal {
 }
 
 impl Anchor {
+    /// Media time of time 0 of a track.
+    pub fn zero(&self, track: Track) -> Ticks90k {
+        match track {
+            Track::Video => self.origin,
+            Track::Audio => self.audio_zero,
+        }
+    }
+
     pub(super) fn write(&self, out: &mut BytesMut) {
         write_uuid(out, &ANCHOR_UUID, |out| {
             out.put_u64(self.first_sequence);
@@ -58,12 +66,15 @@ impl Anchor {
     /// Reads the payload behind the user type.
     pub fn parse(mut payload: &[u8]) -> Option<Self> {
         version_0(&mut payload)?;
-        Some(Self {
+        let anchor = Self {
             first_sequence: payload.try_get_u64().ok()?,
             origin: Ticks90k(payload.try_get_i64().ok()?),
             audio_zero: Ticks90k(payload.try_get_i64().ok()?),
             start: Some(payload.try_get_i64().ok()?).filter(|&wall| wall != i64::MIN).map(WallTime),
-        })
+        };
+        // A thousand years: times can be added to it without care.
+        let is_sane = |time: Ticks90k| time.0.unsigned_abs() < 1 << 52;
+        (is_sane(anchor.origin) && is_sane(anchor.audio_zero)).then_some(anchor)
     }
 }
 

@@ -25,21 +25,21 @@ use crate::{AccessUnit, AudioConfig, StreamConfig, Ticks90k, Track, VideoConfig,
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-/// Largest `moov` that is read: some eight hours of picture and sound.
+/// Largest `moov` that is read.
 const MAX_MOOV: u64 = 32 << 20;
 /// Largest `moof` that is read.
 pub(super) const MAX_MOOF: u64 = 4 << 20;
 /// Largest access unit that is read.
 const MAX_ACCESS_UNIT: u64 = 16 << 20;
-/// Most samples in all tracks of a file.
-const MAX_SAMPLES: u64 = 1 << 22;
+/// Most samples in all tracks of a file: seven hours of picture and sound.
+const MAX_SAMPLES: u64 = 1 << 21;
 /// Most boxes at the top level of a file.
 const MAX_BOXES: u64 = 1 << 20;
 /// Most seconds that a time in a file may be: two thousand years, so that no sum overflows.
 const MAX_SECONDS: u64 = 1 << 36;
 
 /// Whether a time is one that can be calculated with.
-fn is_sane(time: u64, timescale: u32) -> bool {
+pub(super) fn is_sane(time: u64, timescale: u32) -> bool {
     time < 1 << 62 && time / u64::from(timescale) < MAX_SECONDS
 }
 
