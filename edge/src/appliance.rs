@@ -57,7 +57,7 @@ impl Appliance {
         let mut consumers = Group::new(&stages);
         let store = Store::new(current.clone(), Arc::clone(&status));
         for own in &status.cameras {
-            let ring = start_camera(&current.get(), own, &status, &mut producers.threads)?;
+            let ring = start_camera(&current, own, &status, &mut producers.threads)?;
             if current.get().record.enabled {
                 let inputs = record::Inputs {
                     ring: ring.clone(),
@@ -96,13 +96,14 @@ impl Appliance {
 
 /// Starts capture, sound and encode of one camera.
 fn start_camera(
-    config: &Config,
+    current: &Current,
     own: &Arc<CameraStatus>,
     status: &Arc<Status>,
     threads: &mut Threads,
 ) -> anyhow::Result<Ring> {
+    let config = current.get();
     let camera = config.camera.iter().find(|camera| camera.name == own.name).context("camera")?;
-    let (writer, ring) = open_ring(config, own, status)?;
+    let (writer, ring) = open_ring(&config, own, status)?;
     let (sender, frames) = frames::queue(camera.width.into(), camera.height.into());
     let capture = (camera.clone(), Arc::clone(own), Arc::clone(status));
     threads.spawn(&format!("capture {}", camera.name), move |stop, heartbeat| {
@@ -111,7 +112,7 @@ fn start_camera(
     })?;
     let inputs = encode::Inputs {
         camera: camera.clone(),
-        video: config.video.clone(),
+        current: current.clone(),
         frames,
         audio: None,
         ring: writer,

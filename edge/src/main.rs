@@ -5,6 +5,7 @@ use clap::{Args, Parser, Subcommand};
 use edge::appliance::Appliance;
 use edge::config::Config;
 use edge::logs;
+use edge::source::probe;
 use edge::store;
 use edge::supervise::signals::{Signals, Wish};
 use edge::upload::key::DeviceKey;
@@ -26,6 +27,8 @@ struct Cli {
 enum Command {
     /// Run the appliance.
     Run(Run),
+    /// List the cameras, what they can do, and what would be chosen.
+    Probe(At),
     /// Check a configuration file.
     CheckConfig {
         /// The file.
@@ -68,6 +71,12 @@ struct Run {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Run(options) => run(&options),
+        Command::Probe(at) => {
+            let config = load(&at)?;
+            let camera = config.camera.first().context("no camera is configured")?;
+            print!("{}", probe::render(&probe::probe(camera), camera));
+            Ok(())
+        }
         Command::CheckConfig { file } => {
             Config::load(&file).with_context(|| file.display().to_string())?;
             println!("{}: good", file.display());

@@ -38,19 +38,20 @@ impl Coder {
     /// For a camera of this configuration.
     pub fn new(camera: &Camera, video: &Video) -> Self {
         let (width, height) = (usize::from(camera.width), usize::from(camera.height));
-        let bitrate = f64::from(video.bitrate);
-        let limits = Limits {
-            bitrate,
-            peak: bitrate * f64::from(video.peak),
-            samples: (width * height) as f64 * f64::from(camera.fps),
-        };
         Self {
             camera: camera.clone(),
             video: video.clone(),
             encoder: None,
             meter: Meter::new(width, height),
-            rate: RateControl::new(limits),
+            rate: RateControl::new(limits(camera, video)),
         }
+    }
+
+    /// Takes over a bitrate and a peak that were changed meanwhile; the profile stays.
+    pub fn retarget(&mut self, video: &Video) {
+        self.video.bitrate = video.bitrate;
+        self.video.peak = video.peak;
+        self.rate.retarget(limits(&self.camera, &self.video));
     }
 
     /// Encodes one picture, as an IDR if asked for.
@@ -90,6 +91,15 @@ impl Coder {
     /// What a decoder must know; `None` before the first picture.
     pub fn config(&self) -> Option<&VideoConfig> {
         self.encoder.as_ref().map(VideoEncoder::config)
+    }
+}
+
+fn limits(camera: &Camera, video: &Video) -> Limits {
+    let bitrate = f64::from(video.bitrate);
+    Limits {
+        bitrate,
+        peak: bitrate * f64::from(video.peak),
+        samples: f64::from(camera.width) * f64::from(camera.height) * f64::from(camera.fps),
     }
 }
 

@@ -136,6 +136,14 @@ impl RateControl {
         }
     }
 
+    /// Holds other bounds from now on. What was learnt of the scene stays.
+    pub fn retarget(&mut self, limits: Limits) {
+        if limits != self.limits {
+            self.limits = limits;
+            self.balance = 0.0;
+        }
+    }
+
     /// The QP to code this picture at.
     pub fn plan(&mut self, facts: &Facts) -> u8 {
         self.forget(facts.pts);

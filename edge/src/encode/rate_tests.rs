@@ -131,6 +131,17 @@ fn the_average_of_changing_scenes_is_within_two_percent_of_the_bitrate() {
 }
 
 #[test]
+fn a_bitrate_that_is_changed_meanwhile_is_the_one_that_is_held() {
+    let mut simulation = Simulation::new(6.0);
+    simulation.run(&MINUTE);
+    simulation.rate.retarget(Limits { bitrate: 200_000.0, peak: 600_000.0, ..LIMITS });
+    simulation.run(&MINUTE);
+    simulation.run(&MINUTE);
+    let held = simulation.average(120..180) / 200_000.0;
+    assert!((0.93..=1.02).contains(&held), "{held}");
+}
+
+#[test]
 fn the_quality_of_a_scene_is_steady() {
     let mut simulation = Simulation::new(6.0);
     simulation.run(&[scene(90, 90e3, 8e3, 8.0, 2.0)]);

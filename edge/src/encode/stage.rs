@@ -4,7 +4,7 @@ use super::audio::{self, Stream};
 use super::cadence::{Cadence, Kind};
 use super::coder::{Coded, Coder};
 use super::video;
-use crate::config::{Camera, Video};
+use crate::config::{Camera, Current};
 use crate::frames::{FrameReceiver, Picture};
 use crate::ring;
 use crate::status::{CameraStatus, Cause, Status};
@@ -26,8 +26,8 @@ const MOST_ERRORS: u32 = 3;
 pub struct Inputs {
     /// The camera's part of the configuration.
     pub camera: Camera,
-    /// How to encode.
-    pub video: Video,
+    /// How to encode: read at each IDR.
+    pub current: Current,
     /// Pictures, of the camera's configured size.
     pub frames: FrameReceiver,
     /// Sound, if this camera may have some.
@@ -100,7 +100,7 @@ impl Stage {
         let part = |stage: &str| Trouble { part: format!("{stage} {}", inputs.camera.name), errors: 0 };
         Self {
             cadence: Cadence::after(inputs.ring.last_video_pts()),
-            coder: Coder::new(&inputs.camera, &inputs.video),
+            coder: Coder::new(&inputs.camera, &inputs.current.get().video),
             config: None,
             stream: 0,
             wait_until: None,
@@ -141,6 +141,9 @@ impl Stage {
     }
 
     fn encode(&mut self, picture: &Picture, idr: bool) -> Result<(), video::Error> {
+        if idr {
+            self.coder.retarget(&self.inputs.current.get().video);
+        }
         if self.coder.encode(picture, idr)? == Coded::LeftOut {
             self.cadence.freeze();
             self.inputs.own.metrics.frames_left_out.inc();

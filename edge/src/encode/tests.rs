@@ -3,7 +3,7 @@
 use super::audio::{self, Stream};
 use super::scenes;
 use super::stage::{Inputs, Stage};
-use crate::config::Config;
+use crate::config::{Config, Current};
 use crate::frames::{self, Picture};
 use crate::ring::{self, Limits, Ring};
 use crate::status::Status;
@@ -32,7 +32,7 @@ impl Rig {
         let (_sender, frames) = frames::queue(320, 240);
         let inputs = Inputs {
             camera: config.camera[0].clone(),
-            video: config.video.clone(),
+            current: Current::new(config.clone()),
             frames,
             audio,
             ring: writer,
