@@ -12,7 +12,7 @@
 //! the GOP has ended. Cutting depends on nothing but the GOP: every run of every server cuts alike.
 
 use crate::access_unit::{AccessUnit, Gop, StreamConfig, Track};
-use crate::time::{Ticks90k, WallTime};
+use crate::time::{TICKS_PER_SECOND, Ticks90k, WallTime};
 use sha2::{Digest, Sha256};
 use std::collections::VecDeque;
 use std::fmt;
@@ -329,12 +329,12 @@ impl Timeline {
         self.anchors.iter().copied()
     }
 
-    /// The largest and the average bit rate of the ended segments, both tracks together: bits a second.
-    pub fn bit_rates(&self) -> Option<(u64, u64)> {
-        let rate = |bytes: u64, time: Ticks90k| bytes * 8 * 90_000 / time.0.max(1) as u64;
+    /// The largest and the average bit rate of the ended segments, over these tracks together: bits a second.
+    pub fn bit_rates(&self, tracks: &[Track]) -> Option<(u64, u64)> {
+        let rate = |bytes: u64, time: Ticks90k| bytes * 8 * TICKS_PER_SECOND as u64 / time.0.max(1) as u64;
         let (mut peak, mut bytes, mut time) = (0, 0, Ticks90k::ZERO);
         for segment in self.complete().filter(|segment| !segment.video.is_gap()) {
-            let size = segment.video.bytes + segment.audio.bytes;
+            let size = tracks.iter().map(|&track| segment.media(track).bytes).sum();
             peak = peak.max(rate(size, segment.video.duration));
             bytes += size;
             time += segment.video.duration;
@@ -635,8 +635,9 @@ mod tests {
     #[test]
     fn bit_rates_are_the_bytes_of_both_tracks_over_time() {
         let config = config(true);
-        assert_eq!(Timeline::new(&config, 9).bit_rates(), None);
-        let (peak, average) = timeline(&config, 10..14).bit_rates().unwrap();
+        let both = [Track::Video, Track::Audio];
+        assert_eq!(Timeline::new(&config, 9).bit_rates(&both), None);
+        let (peak, average) = timeline(&config, 10..14).bit_rates(&both).unwrap();
         let bytes = |units: u64| (units * 1016 + 11 * PART_OVERHEAD) * 8;
         assert_eq!(peak, bytes(30 + 47));
         assert!((bytes(30 + 46)..=peak).contains(&average), "{average}");

@@ -2,7 +2,7 @@
 //! MPEG-TS (4.4.1 to 4.4.5).
 //!
 //! The media playlists of both tracks list the same segments under the same numbers, with the same discontinuities and the
-//! same `EXT-X-SERVER-CONTROL`, as 6.2.4 asks of renditions.
+//! same `EXT-X-SERVER-CONTROL`, as 6.2.4 asks of renditions. (`let _ = writeln!`: writing to a `String` cannot fail.)
 
 use super::{Resource, track_name};
 use crate::access_unit::Track;
@@ -22,30 +22,26 @@ impl Display for Seconds {
 /// The multivariant playlist: one variant, its sound as a rendition of its own. `None` until a first segment has ended: its
 /// bandwidth is measured.
 pub fn master(timeline: &Timeline) -> Option<String> {
-    let (peak, average) = timeline.bit_rates()?;
+    let (peak, average) = timeline.bit_rates(&[Track::Video, Track::Audio])?;
     let config = &timeline.segments().next_back()?.config;
     let mut text = String::from("#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n");
     let mut audio_group = "";
     if let Some(audio) = &config.audio {
         audio_group = ",AUDIO=\"audio\"";
-        line(
-            &mut text,
-            format_args!(
-                "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio\",NAME=\"Microphone\",DEFAULT=YES,AUTOSELECT=YES,CHANNELS=\"{}\",URI=\"audio.m3u8\"",
-                audio.channels
-            ),
+        let _ = writeln!(
+            text,
+            "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio\",NAME=\"Microphone\",DEFAULT=YES,AUTOSELECT=YES,CHANNELS=\"{}\",URI=\"audio.m3u8\"",
+            audio.channels
         );
     }
     let video = &config.video;
-    line(
-        &mut text,
-        format_args!(
-            "#EXT-X-STREAM-INF:BANDWIDTH={peak},AVERAGE-BANDWIDTH={average},CODECS=\"{}\",RESOLUTION={}x{},FRAME-RATE={:.3}{audio_group}\nvideo.m3u8",
-            config.codecs(),
-            video.width,
-            video.height,
-            TICKS_PER_SECOND as f64 / video.frame_duration.0.max(1) as f64,
-        ),
+    let _ = writeln!(
+        text,
+        "#EXT-X-STREAM-INF:BANDWIDTH={peak},AVERAGE-BANDWIDTH={average},CODECS=\"{}\",RESOLUTION={}x{},FRAME-RATE={:.3}{audio_group}\nvideo.m3u8",
+        config.codecs(),
+        video.width,
+        video.height,
+        TICKS_PER_SECOND as f64 / video.frame_duration.0.max(1) as f64,
     );
     Some(text)
 }
@@ -54,22 +50,9 @@ pub fn master(timeline: &Timeline) -> Option<String> {
 pub fn media(timeline: &Timeline, track: Track, skip: bool) -> String {
     let skipped = if skip { skippable(timeline, track) } else { 0 };
     let mut text = String::with_capacity(1024 + 128 * timeline.segments().len());
-    header(&mut text, timeline, if skipped > 0 { 9 } else { 6 }, |text| {
-        let (video, audio) = (timeline.part_target(Track::Video), timeline.part_target(Track::Audio));
-        let target = timeline.target_duration();
-        line(
-            text,
-            format_args!(
-                "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL={}.0,HOLD-BACK={}.0,PART-HOLD-BACK={}",
-                6 * target,
-                3 * target,
-                Seconds(Ticks90k(3 * video.max(audio).0)),
-            ),
-        );
-        line(text, format_args!("#EXT-X-PART-INF:PART-TARGET={}", Seconds(timeline.part_target(track))));
-    });
+    header(&mut text, timeline, if skipped > 0 { 9 } else { 6 }, Some(track));
     if skipped > 0 {
-        line(&mut text, format_args!("#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}"));
+        let _ = writeln!(text, "#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}");
     }
     let parts_from = first_with_parts(timeline, track);
     let mut config = None;
@@ -82,7 +65,7 @@ pub fn media(timeline: &Timeline, track: Track, skip: bool) -> String {
             text.push_str("#EXT-X-DISCONTINUITY\n");
         }
         if config.replace(segment.config_id) != Some(segment.config_id) {
-            line(&mut text, format_args!("#EXT-X-MAP:URI=\"{}\"", Resource::Init(track, segment.config_id)));
+            let _ = writeln!(text, "#EXT-X-MAP:URI=\"{}\"", Resource::Init(track, segment.config_id));
         }
         date(&mut text, segment, media.start);
         if segment.sequence >= parts_from {
@@ -99,7 +82,7 @@ pub fn media(timeline: &Timeline, track: Track, skip: bool) -> String {
 /// The media playlist over MPEG-TS: both tracks in one segment, no parts, for players that know nothing newer.
 pub fn ts(timeline: &Timeline) -> String {
     let mut text = String::with_capacity(256 + 96 * timeline.segments().len());
-    header(&mut text, timeline, 3, |_| {});
+    header(&mut text, timeline, 3, None);
     for segment in timeline.complete() {
         if segment.discontinuity {
             text.push_str("#EXT-X-DISCONTINUITY\n");
@@ -118,58 +101,54 @@ pub(super) fn last_part(timeline: &Timeline, track: Track) -> Option<(u64, Optio
     Some((last.sequence, (last.media(track).parts.len() as u32).checked_sub(1)))
 }
 
-fn line(text: &mut String, content: fmt::Arguments<'_>) {
-    // Writing to a String cannot fail.
-    let _ = text.write_fmt(content);
-    text.push('\n');
-}
-
-fn header(text: &mut String, timeline: &Timeline, version: u8, more: impl FnOnce(&mut String)) {
-    line(
+fn header(text: &mut String, timeline: &Timeline, version: u8, low_latency: Option<Track>) {
+    let target = timeline.target_duration();
+    let _ = writeln!(text, "#EXTM3U\n#EXT-X-VERSION:{version}\n#EXT-X-TARGETDURATION:{target}");
+    if let Some(track) = low_latency {
+        let longest_part = timeline.part_target(Track::Video).max(timeline.part_target(Track::Audio));
+        let _ = writeln!(
+            text,
+            "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL={}.0,HOLD-BACK={}.0,PART-HOLD-BACK={}\n\
+             #EXT-X-PART-INF:PART-TARGET={}",
+            6 * target,
+            3 * target,
+            Seconds(Ticks90k(3 * longest_part.0)),
+            Seconds(timeline.part_target(track)),
+        );
+    }
+    let _ = writeln!(
         text,
-        format_args!(
-            "#EXTM3U\n#EXT-X-VERSION:{version}\n#EXT-X-TARGETDURATION:{}",
-            timeline.target_duration()
-        ),
-    );
-    more(text);
-    let first = timeline.segments().next().map_or(0, |segment| segment.sequence);
-    line(
-        text,
-        format_args!(
-            "#EXT-X-MEDIA-SEQUENCE:{first}\n#EXT-X-DISCONTINUITY-SEQUENCE:{}\n#EXT-X-INDEPENDENT-SEGMENTS",
-            timeline.discontinuity_sequence()
-        ),
+        "#EXT-X-MEDIA-SEQUENCE:{}\n#EXT-X-DISCONTINUITY-SEQUENCE:{}\n#EXT-X-INDEPENDENT-SEGMENTS",
+        timeline.segments().next().map_or(0, |first| first.sequence),
+        timeline.discontinuity_sequence()
     );
 }
 
 /// `EXT-X-PROGRAM-DATE-TIME` dates the first sample of the segment (4.4.4.6), which for sound is not that of the picture.
 fn date(text: &mut String, segment: &Segment, first: Ticks90k) {
     if let Some(wall) = segment.wall {
-        line(text, format_args!("#EXT-X-PROGRAM-DATE-TIME:{}", wall.plus(first - segment.start).rfc3339()));
+        let _ = writeln!(text, "#EXT-X-PROGRAM-DATE-TIME:{}", wall.plus(first - segment.start).rfc3339());
     }
 }
 
 fn ended(text: &mut String, duration: Ticks90k, gap: bool, resource: Resource) {
-    line(text, format_args!("#EXTINF:{},", Seconds(duration)));
+    let _ = writeln!(text, "#EXTINF:{},", Seconds(duration));
     if gap {
         text.push_str("#EXT-X-GAP\n");
     }
-    line(text, format_args!("{resource}"));
+    let _ = writeln!(text, "{resource}");
 }
 
 fn write_parts(text: &mut String, timeline: &Timeline, segment: &Segment, track: Track) {
     let target = timeline.part_target(track);
     for (index, Part { duration, independent, .. }) in segment.media(track).parts.iter().enumerate() {
         // A camera that stalls makes a part longer than it may be called.
-        line(
+        let _ = writeln!(
             text,
-            format_args!(
-                "#EXT-X-PART:DURATION={},URI=\"{}\"{}",
-                Seconds((*duration).min(target)),
-                Resource::Part(track, segment.sequence, index as u32),
-                if *independent { ",INDEPENDENT=YES" } else { "" },
-            ),
+            "#EXT-X-PART:DURATION={},URI=\"{}\"{}",
+            Seconds((*duration).min(target)),
+            Resource::Part(track, segment.sequence, index as u32),
+            if *independent { ",INDEPENDENT=YES" } else { "" },
         );
     }
 }
@@ -180,10 +159,7 @@ fn live_edge(text: &mut String, timeline: &Timeline, track: Track) {
         Some(open) => (open.sequence, open.media(track).parts.len() as u32),
         None => (timeline.segments().next_back().map_or(0, |last| last.sequence + 1), 0),
     };
-    line(
-        text,
-        format_args!("#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{}\"", Resource::Part(track, next.0, next.1)),
-    );
+    let _ = writeln!(text, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{}\"", Resource::Part(track, next.0, next.1));
     let other = if track == Track::Video { Track::Audio } else { Track::Video };
     let has_audio = timeline.segments().next_back().is_some_and(|last| last.config.audio.is_some());
     if let Some((sequence, part)) = last_part(timeline, other).filter(|_| has_audio) {
