@@ -16,6 +16,7 @@
 mod api;
 pub mod control;
 mod door;
+mod page;
 mod recordings;
 mod reply;
 mod routes;

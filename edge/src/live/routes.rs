@@ -2,7 +2,7 @@
 
 use super::reply::{self, Body, Cache};
 use super::stream::{Tap, Viewer};
-use super::{Sources, api, recordings};
+use super::{Sources, api, page, recordings};
 use crate::status::CameraStatus;
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
@@ -100,6 +100,7 @@ fn secure(path: &str, response: &mut Response<Body>) {
 async fn route(site: &Rc<Site>, path: &str, asked: &Asked<'_>) -> Response<Body> {
     let steps: Vec<&str> = path.trim_start_matches('/').splitn(4, '/').collect();
     match steps.as_slice() {
+        [""] | ["page", _] => page::answer(path, asked),
         ["live", name, resource] => match site.camera(name) {
             Some(camera) => live(camera, resource, asked).await,
             None => reply::not_found(format!("There is no camera {name:?}.")),
