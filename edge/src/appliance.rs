@@ -11,11 +11,12 @@
 //! seal their recordings.
 
 use crate::config::{Config, Current};
+use crate::live::control::Control;
 use crate::ring::{self, Ring};
 use crate::status::{CameraStatus, Cause, Status};
 use crate::store::Store;
 use crate::supervise::{Stages, Stop, Threads, clock};
-use crate::{encode, frames, record, source};
+use crate::{encode, frames, live, record, source};
 use anyhow::Context;
 use std::sync::Arc;
 
@@ -56,8 +57,12 @@ impl Appliance {
         let mut producers = Group::new(&stages);
         let mut consumers = Group::new(&stages);
         let store = Store::new(current.clone(), Arc::clone(&status));
+        let server = live::Server::bind(&current.get().live)?;
+        let control = Control::bind(&current.get().live.control)?;
+        let mut rings = Vec::new();
         for own in &status.cameras {
             let ring = start_camera(&current, own, &status, &mut producers.threads)?;
+            rings.push(ring.clone());
             if current.get().record.enabled {
                 let inputs = record::Inputs {
                     ring: ring.clone(),
@@ -71,6 +76,10 @@ impl Appliance {
                 })?;
             }
         }
+        let sources = live::Sources { config: current.clone(), status, rings };
+        let told = sources.clone();
+        consumers.threads.spawn("control", move |stop, heartbeat| control.run(&told, &stop, &heartbeat))?;
+        consumers.threads.spawn("live", |stop, heartbeat| server.run(sources, stop, heartbeat))?;
         Ok(Self { current, producers, consumers })
     }
 

@@ -4,6 +4,7 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use edge::appliance::Appliance;
 use edge::config::Config;
+use edge::live::control;
 use edge::logs;
 use edge::source::probe;
 use edge::store;
@@ -27,6 +28,8 @@ struct Cli {
 enum Command {
     /// Run the appliance.
     Run(Run),
+    /// Ask the running appliance how it is; the answer is JSON.
+    Status(At),
     /// List the cameras, what they can do, and what would be chosen.
     Probe(At),
     /// Check a configuration file.
@@ -71,6 +74,10 @@ struct Run {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Run(options) => run(&options),
+        Command::Status(at) => {
+            println!("{}", control::ask(&load(&at)?.live.control, "/status")?);
+            Ok(())
+        }
         Command::Probe(at) => {
             let config = load(&at)?;
             let camera = config.camera.first().context("no camera is configured")?;
