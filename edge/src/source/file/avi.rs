@@ -160,3 +160,68 @@ impl Frames for Avi {
         self.reader.seek(SeekFrom::Start(self.first_frame)).map(|_| ())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::geometry::Turn;
+    use std::io::Write;
+
+    /// Reads a file to its end: how many frames it had, `None` if it was refused.
+    fn frames_of(bytes: &[u8]) -> Option<usize> {
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(bytes).expect("written");
+        file.rewind().expect("rewound");
+        let target = Target { width: 32, height: 32, turn: Turn::None };
+        let mut opened = open(BufReader::new(file), target).ok()?;
+        let mut frame = Vec::new();
+        let mut count = 0;
+        while opened.frames.next(&mut frame).ok()? {
+            count += 1;
+        }
+        Some(count)
+    }
+
+    fn chunk(id: &[u8], data: &[u8]) -> Vec<u8> {
+        [id, &(data.len() as u32).to_le_bytes(), data].concat()
+    }
+
+    fn list(kind: &[u8], chunks: &[Vec<u8>]) -> Vec<u8> {
+        chunk(b"LIST", &[kind, &chunks.concat()].concat())
+    }
+
+    fn small() -> Vec<u8> {
+        let header = [b"vids", &[0; 16][..], &[1, 0, 0, 0, 30, 0, 0, 0], &[0; 20]].concat();
+        let format = [&[40, 0, 0, 0, 32, 0, 0, 0, 32, 0, 0, 0, 1, 0, 24, 0][..], b"MJPG", &[0; 20]].concat();
+        let stream = list(b"strl", &[chunk(b"strh", &header), chunk(b"strf", &format)]);
+        let movi = list(b"movi", &[chunk(b"00dc", &[1; 10]), chunk(b"00dc", &[2; 12])]);
+        chunk(b"RIFF", &[&b"AVI "[..], &list(b"hdrl", &[stream]), &movi, &chunk(b"idx1", &[0; 32])].concat())
+    }
+
+    #[test]
+    fn whole_frames_are_read_from_whatever_is_left_of_a_file() {
+        let whole = small();
+        assert_eq!(frames_of(&whole), Some(2));
+        let movi = whole.windows(4).position(|bytes| bytes == b"movi").expect("frames");
+        for length in 0..=whole.len() {
+            let expected = match length.checked_sub(movi + 4) {
+                None => None,
+                Some(rest) => Some(usize::from(rest >= 18) + usize::from(rest >= 38)),
+            };
+            assert_eq!(frames_of(&whole[..length]), expected, "{length} of {}", whole.len());
+        }
+    }
+
+    #[test]
+    fn no_changed_byte_makes_it_panic_or_read_for_ever() {
+        let whole = small();
+        for at in 0..whole.len() {
+            for value in [0, 1, 0x7F, 0x80, 0xFF] {
+                let mut changed = whole.clone();
+                changed[at] = value;
+                let frames = frames_of(&changed);
+                assert!(frames.is_none_or(|count| count <= 2), "byte {at} is {value}: {frames:?}");
+            }
+        }
+    }
+}

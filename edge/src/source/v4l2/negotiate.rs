@@ -2,10 +2,11 @@
 //!
 //! The order of what matters, each decided before the next:
 //!
-//! 1. the frame rate that is wished for, or as little below it as possible;
+//! 1. four fifths of the frame rate that is wished for, or as little below that as possible;
 //! 2. the exact size, else a larger one (the nearest), else the largest of the smaller ones;
-//! 3. a raw format before Motion-JPEG: no decoding, no artefacts;
-//! 4. among raw formats 4:2:0 before 4:2:2: fewer bytes over the bus.
+//! 3. the whole frame rate;
+//! 4. a raw format before Motion-JPEG: no decoding, no artefacts;
+//! 5. among raw formats 4:2:0 before 4:2:2: fewer bytes over the bus.
 
 use crate::config::Camera;
 use crate::source::geometry::Turn;
@@ -128,12 +129,12 @@ pub fn choose(offers: &[Offer], wish: &Wish) -> Option<Choice> {
     ranked.min_by_key(|(rank, _)| *rank).map(|(_, choice)| choice)
 }
 
-/// Smaller is better: the four rules above, in their order.
-fn rank(choice: &Choice, wish: &Wish) -> (u64, u8, u64, Reverse<u64>, u8) {
+/// Smaller is better: the rules above, in their order.
+fn rank(choice: &Choice, wish: &Wish) -> (u64, u8, u64, Reverse<u64>, u64, u8) {
     let wished = u64::from(wish.fps) * 1000;
     // A driver that does not tell its rates is taken at its word once it is asked: neither preferred nor avoided.
     let rate = choice.rate.map_or(wished, Rate::millihertz);
-    let slow = if rate * 100 >= wished * 99 { 0 } else { wished - rate };
+    let below = |share: u64| (wished * share / 100).saturating_sub(rate);
     let area = u64::from(choice.width) * u64::from(choice.height);
     let format = match choice.format {
         PixelFormat::I420 => 0,
@@ -149,7 +150,7 @@ fn rank(choice: &Choice, wish: &Wish) -> (u64, u8, u64, Reverse<u64>, u8) {
     } else {
         (2, 0, area)
     };
-    (slow, size, larger, Reverse(smaller), format)
+    (below(80), size, larger, Reverse(smaller), below(99), format)
 }
 
 /// One direction of a stepwise size.

@@ -65,15 +65,15 @@ fn laptop() -> Vec<Offer> {
         .concat()
 }
 
-/// The kernel's test driver as a webcam: it has no 320 x 240.
+/// The kernel's test driver as a webcam (Linux 6.1): it has no 320 x 240.
 fn vivid() -> Vec<Offer> {
-    let sizes = "320x180 1,2,4,5,10,15,25,30,40,50,60
-                 640x360 1,2,4,5,10,15,25,30,40,50,60
-                 640x480 1,2,4,5,10,15,25,30,40,50,60
-                 1280x720 1,2,4,5,10,15,25,30,40,50,60
-                 1920x1080 1,2,4,5,10,15,25,30,40,50,60
-                 3840x2160 1,2,4,5,10,15";
-    [modes(Yuyv, sizes), modes(Nv12, sizes), modes(I420, sizes)].concat()
+    let sizes = "320x180 1,2,4,5,10,12.5,15,25,30,40,50,60
+                 640x360 1,2,4,5,10,12.5,15,25,30,40
+                 640x480 1,2,4,5,10,12.5,15,25
+                 1280x720 1,2,4,5,10,12.5
+                 1920x1080 1,2,4,5
+                 3840x2160 1,2";
+    [Yuyv, Uyvy, I420, Nv12].map(|format| modes(format, sizes)).concat()
 }
 
 /// A parallel sensor behind the camera interface of an Allwinner chip: any size, rates not told.
@@ -104,6 +104,7 @@ fn what_is_chosen_on_real_cameras() {
         (logitech_c270(), (1280, 720, 5), "YUYV 1280x720 at 5 fps"),
         (logitech_c270(), (240, 320, 30), "YUYV 640x360 at 30 fps"),
         (logitech_c920(), (320, 240, 30), "YUYV 320x240 at 30 fps"),
+        (logitech_c920(), (800, 600, 30), "YUYV 800x600 at 24 fps"),
         (logitech_c920(), (640, 480, 60), "YUYV 640x480 at 30 fps"),
         (logitech_c920(), (1920, 1080, 30), "MJPEG 1920x1080 at 30 fps"),
         (logitech_c920(), (1920, 1088, 30), "MJPEG 1920x1080 at 30 fps"),
@@ -111,7 +112,9 @@ fn what_is_chosen_on_real_cameras() {
         (laptop(), (320, 240, 25), "YUYV 640x360 at 30 fps"),
         (laptop(), (1280, 720, 25), "MJPEG 1280x720 at 30 fps"),
         (vivid(), (320, 240, 30), "I420 640x360 at 30 fps"),
-        (vivid(), (1920, 1080, 24), "I420 1920x1080 at 25 fps"),
+        (vivid(), (320, 240, 25), "I420 640x360 at 25 fps"),
+        (vivid(), (640, 480, 30), "I420 640x480 at 25 fps"),
+        (vivid(), (1920, 1080, 5), "I420 1920x1080 at 5 fps"),
         (sunxi, (320, 240, 30), "I420 320x240"),
         (any_rate(), (320, 240, 30), "UYVY 720x576 at 25 fps"),
         (any_rate(), (320, 240, 12), "UYVY 720x576 at 12 fps"),
