@@ -101,7 +101,8 @@ pub enum Profile {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Audio {
-    /// `auto` (the first microphone, else no sound), `none`, or an ALSA device such as `hw:1,0`.
+    /// `auto` (the first microphone, else no sound), `none`, an ALSA device such as `hw:1,0`, or `beep` (a quiet tone at each
+    /// whole second).
     pub device: String,
     /// Bits a second of AAC-LC.
     pub bitrate: u32,

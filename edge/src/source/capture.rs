@@ -196,6 +196,7 @@ impl Capture<'_> {
                 metrics.frames_captured.inc();
                 if let Some(picture) = picture.take_if(|picture| self.last < Some(picture.pts)) {
                     self.last = Some(picture.pts);
+                    self.own.set_pass(source.pass());
                     self.sender.send(picture);
                 } else {
                     metrics.frames_damaged.inc();

@@ -101,6 +101,11 @@ pub trait Source: Send {
     fn lost(&mut self) -> u64 {
         0
     }
+
+    /// Media time of the first picture of this pass through a file that is played in a loop, for the sound beside it.
+    fn pass(&self) -> Option<Ticks90k> {
+        None
+    }
 }
 
 /// Opens what a camera's configuration names, again and again.

@@ -15,6 +15,7 @@ use crate::supervise::Stages;
 use media::{Ticks90k, WallTime};
 use serde::Serialize;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Everything the process tells of itself.
@@ -41,7 +42,12 @@ pub struct CameraStatus {
     /// Its counters.
     pub metrics: CameraMetrics,
     state: Mutex<CameraState>,
+    /// [`CameraStatus::pass`] in ticks; [`NO_PASS`] for none.
+    pass: AtomicI64,
 }
+
+/// No file is being played.
+const NO_PASS: i64 = i64::MIN;
 
 /// What one camera is doing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -91,6 +97,17 @@ impl CameraState {
 }
 
 impl CameraStatus {
+    /// Media time of the first picture of this pass through a file that is played in a loop.
+    pub fn pass(&self) -> Option<Ticks90k> {
+        let ticks = self.pass.load(Ordering::Relaxed);
+        (ticks != NO_PASS).then_some(Ticks90k(ticks))
+    }
+
+    /// Says where the file is; for the capture thread.
+    pub fn set_pass(&self, pass: Option<Ticks90k>) {
+        self.pass.store(pass.map_or(NO_PASS, |pass| pass.0), Ordering::Relaxed);
+    }
+
     /// What it does now.
     pub fn state(&self) -> CameraState {
         lock(&self.state).clone()
@@ -236,6 +253,7 @@ impl Status {
                     name: camera.name.clone(),
                     metrics: metrics.camera(&camera.name),
                     state: Mutex::default(),
+                    pass: AtomicI64::new(NO_PASS),
                 })
             })
             .collect();

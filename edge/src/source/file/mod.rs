@@ -62,6 +62,8 @@ pub struct FileSource {
     frame: Vec<u8>,
     /// `frame` holds the frame of the slot that the grid stands at.
     loaded: bool,
+    /// Media time of the file's first frame in this pass.
+    pass: Option<Ticks90k>,
 }
 
 impl FileSource {
@@ -102,16 +104,18 @@ impl FileSource {
         };
         let grid = Grid::starting_at(rate, clock::media_now());
         let stamp = params.stamp;
-        Ok(Self { mode, frames, converter, grid, stamp, frame: Vec::new(), loaded: false })
+        Ok(Self { mode, frames, converter, grid, stamp, frame: Vec::new(), loaded: false, pass: None })
     }
 
     /// Reads the next frame, beginning again at the end of the file.
     fn load(&mut self) -> Result<(), Error> {
         let io = |source| Error::Io { device: self.mode.device.clone(), source };
+        self.pass.get_or_insert(self.grid.due());
         if self.frames.next(&mut self.frame).map_err(io)? {
             return Ok(());
         }
         self.frames.rewind().map_err(io)?;
+        self.pass = Some(self.grid.due());
         if self.frames.next(&mut self.frame).map_err(io)? {
             return Ok(());
         }
@@ -139,6 +143,10 @@ impl FileSource {
 impl Source for FileSource {
     fn mode(&self) -> &Mode {
         &self.mode
+    }
+
+    fn pass(&self) -> Option<Ticks90k> {
+        self.pass
     }
 
     fn next(&mut self, picture: Option<&mut Picture>, timeout: Duration) -> Result<Captured, Error> {
