@@ -11,6 +11,7 @@
 //! seal their recordings.
 
 use crate::config::{Config, Current};
+use crate::encode::audio;
 use crate::live::control::Control;
 use crate::ring::{self, Ring};
 use crate::status::{CameraStatus, Cause, Status};
@@ -114,6 +115,7 @@ fn start_camera(
     let camera = config.camera.iter().find(|camera| camera.name == own.name).context("camera")?;
     let (writer, ring) = open_ring(&config, own, status)?;
     let (sender, frames) = frames::queue(camera.width.into(), camera.height.into());
+    let audio = start_audio(&config, own, threads)?;
     let capture = (camera.clone(), Arc::clone(own), Arc::clone(status));
     threads.spawn(&format!("capture {}", camera.name), move |stop, heartbeat| {
         let (camera, own, status) = capture;
@@ -123,7 +125,7 @@ fn start_camera(
         camera: camera.clone(),
         current: current.clone(),
         frames,
-        audio: None,
+        audio,
         ring: writer,
         status: Arc::clone(status),
         own: Arc::clone(own),
@@ -131,6 +133,20 @@ fn start_camera(
     threads
         .spawn(&format!("encode {}", camera.name), |stop, heartbeat| encode::run(inputs, stop, heartbeat))?;
     Ok(ring)
+}
+
+/// Starts the sound of one camera, if it may have some.
+fn start_audio(
+    config: &Config,
+    own: &Arc<CameraStatus>,
+    threads: &mut Threads,
+) -> anyhow::Result<Option<audio::Receiver>> {
+    let index = config.camera.iter().position(|camera| camera.name == own.name).context("camera")?;
+    let Some(origin) = audio::Origin::of(config, index) else { return Ok(None) };
+    let (frames, receiver) = audio::queue();
+    let inputs = audio::Inputs { origin, audio: config.audio.clone(), frames, own: Arc::clone(own) };
+    threads.spawn(&format!("audio {}", own.name), |stop, heartbeat| audio::run(inputs, stop, heartbeat))?;
+    Ok(Some(receiver))
 }
 
 /// Opens the ring of one camera, and says loudly what is wrong with its place.
