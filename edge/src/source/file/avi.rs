@@ -204,10 +204,8 @@ mod tests {
         assert_eq!(frames_of(&whole), Some(2));
         let movi = whole.windows(4).position(|bytes| bytes == b"movi").expect("frames");
         for length in 0..=whole.len() {
-            let expected = match length.checked_sub(movi + 4) {
-                None => None,
-                Some(rest) => Some(usize::from(rest >= 18) + usize::from(rest >= 38)),
-            };
+            let rest = length.checked_sub(movi + 4);
+            let expected = rest.map(|rest| usize::from(rest >= 18) + usize::from(rest >= 38));
             assert_eq!(frames_of(&whole[..length]), expected, "{length} of {}", whole.len());
         }
     }
