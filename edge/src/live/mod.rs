@@ -15,7 +15,10 @@
 
 mod api;
 pub mod control;
+mod dash;
 mod door;
+mod hls;
+mod packager;
 mod page;
 mod recordings;
 mod reply;

@@ -1,12 +1,14 @@
 //! Answers: bodies, caching, conditional requests (RFC 9110, RFC 9111).
 
+use super::packager::Unready;
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, RETRY_AFTER};
 use hyper::{HeaderMap, Response, StatusCode};
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 /// The body of an answer.
 pub(super) enum Body {
@@ -25,6 +27,48 @@ impl Body {
     /// A body that comes piece by piece.
     pub(super) fn stream(stream: impl Stream + 'static) -> Self {
         Self::Stream(Box::pin(stream))
+    }
+
+    /// A body of which `next` gives one piece after the other, until it gives `None`.
+    pub(super) fn pieces<S, F>(state: S, next: impl FnMut(S) -> F + Unpin + 'static) -> Self
+    where
+        S: 'static,
+        F: Future<Output = Option<(Bytes, S)>> + 'static,
+    {
+        Self::stream(Pieces { state: Some(state), piece: None, next })
+    }
+}
+
+/// See [`Body::pieces`].
+struct Pieces<S, F, N> {
+    /// What `next` is called with, while no piece is under way.
+    state: Option<S>,
+    piece: Option<Pin<Box<F>>>,
+    next: N,
+}
+
+impl<S, F, N> Unpin for Pieces<S, F, N> {}
+
+impl<S, F, N> hyper::body::Body for Pieces<S, F, N>
+where
+    F: Future<Output = Option<(Bytes, S)>>,
+    N: FnMut(S) -> F,
+{
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let this = self.get_mut();
+        if let Some(state) = this.state.take() {
+            this.piece = Some(Box::pin((this.next)(state)));
+        }
+        let Some(piece) = &mut this.piece else { return Poll::Ready(None) };
+        let piece = ready!(piece.as_mut().poll(cx));
+        this.piece = None;
+        Poll::Ready(piece.map(|(bytes, state)| {
+            this.state = Some(state);
+            Ok(Frame::data(bytes))
+        }))
     }
 }
 
@@ -62,6 +106,10 @@ pub(super) enum Cache {
     No,
     /// Kept, but asked again each time with its entity tag.
     Ask,
+    /// For this many seconds.
+    Seconds(u32),
+    /// For ever: another content has another name.
+    Forever,
 }
 
 impl Cache {
@@ -69,6 +117,9 @@ impl Cache {
         match self {
             Self::No => HeaderValue::from_static("no-store"),
             Self::Ask => HeaderValue::from_static("no-cache"),
+            Self::Seconds(seconds) => HeaderValue::try_from(format!("max-age={seconds}"))
+                .unwrap_or(HeaderValue::from_static("no-cache")),
+            Self::Forever => HeaderValue::from_static("max-age=31536000, immutable"),
         }
     }
 }
@@ -93,6 +144,13 @@ pub(super) fn text(status: StatusCode, text: impl Into<String>) -> Response<Body
 /// Nothing there; `why` names what was looked for.
 pub(super) fn not_found(why: impl Into<String>) -> Response<Body> {
     text(StatusCode::NOT_FOUND, why)
+}
+
+/// It did not come in time: 503, as RFC 8216bis, 6.2.5.2 asks for.
+pub(super) fn unready(unready: Unready) -> Response<Body> {
+    let mut response = text(StatusCode::SERVICE_UNAVAILABLE, unready.to_string());
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    response
 }
 
 /// JSON that is different each time.

@@ -1,14 +1,18 @@
 //! From a request to its answer.
 
+use super::packager::Packager;
 use super::reply::{self, Body, Cache};
 use super::stream::{Tap, Viewer};
-use super::{Sources, api, page, recordings};
+use super::{Sources, api, dash, hls, page, recordings};
 use crate::status::CameraStatus;
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CONNECTION, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Version};
+use media::Track;
+use media::hls::Resource;
 use media::mp4::Tracks;
+use media::time::WallMapping;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -16,6 +20,8 @@ use std::sync::Arc;
 pub(super) struct Site {
     pub(super) sources: Sources,
     cameras: Vec<Camera>,
+    /// MPD time of DASH.
+    clock: WallMapping,
 }
 
 /// One camera, as viewers get it.
@@ -23,16 +29,19 @@ pub(super) struct Camera {
     pub(super) status: Arc<CameraStatus>,
     pub(super) ring: crate::ring::Ring,
     tap: Rc<Tap>,
+    packager: Rc<Packager>,
 }
 
 impl Site {
     pub(super) fn new(sources: Sources) -> Self {
+        let seconds = sources.config.get().ring.seconds;
         let cameras = sources.rings.iter().filter_map(|ring| {
             let status = Arc::clone(sources.status.camera(ring.camera())?);
             let tap = Rc::new(Tap::new(ring.clone(), status.metrics.clone()));
-            Some(Camera { status, ring: ring.clone(), tap })
+            let packager = Rc::new(Packager::new(ring.clone(), seconds));
+            Some(Camera { status, ring: ring.clone(), tap, packager })
         });
-        Self { cameras: cameras.collect(), sources }
+        Self { cameras: cameras.collect(), clock: dash::mapping(), sources }
     }
 
     fn camera(&self, name: &str) -> Option<&Camera> {
@@ -102,7 +111,7 @@ async fn route(site: &Rc<Site>, path: &str, asked: &Asked<'_>) -> Response<Body>
     match steps.as_slice() {
         [""] | ["page", _] => page::answer(path, asked),
         ["live", name, resource] => match site.camera(name) {
-            Some(camera) => live(camera, resource, asked).await,
+            Some(camera) => live(site, camera, resource, asked).await,
             None => reply::not_found(format!("There is no camera {name:?}.")),
         },
         ["api", "status"] => reply::json(StatusCode::OK, &api::status(&site.sources)),
@@ -124,13 +133,21 @@ async fn route(site: &Rc<Site>, path: &str, asked: &Asked<'_>) -> Response<Body>
     }
 }
 
-async fn live(camera: &Camera, resource: &str, asked: &Asked<'_>) -> Response<Body> {
+async fn live(site: &Site, camera: &Camera, resource: &str, asked: &Asked<'_>) -> Response<Body> {
+    let packager = &camera.packager;
     match resource {
         "stream.mp4" => {
             let tracks = if asked.parameter("audio") == Some("0") { Tracks::Video } else { Tracks::Both };
             reply::ok("video/mp4", Cache::No, Body::stream(Viewer::new(&camera.tap, tracks)))
         }
         "timeline" => reply::json(StatusCode::OK, &api::timeline(&camera.ring)),
+        "master.m3u8" => hls::master(packager, asked).await,
+        "video.m3u8" => hls::media(packager, Track::Video, asked).await,
+        "audio.m3u8" => hls::media(packager, Track::Audio, asked).await,
+        "ts.m3u8" => hls::ts(packager, asked).await,
+        "manifest.mpd" => dash::manifest(packager, &site.clock, asked).await,
+        media::dash::CLOCK => dash::time(&site.clock),
+        _ if let Ok(piece) = resource.parse::<Resource>() => hls::resource(packager, piece, asked).await,
         _ => reply::not_found(format!("Camera {:?} has no {resource:?}.", camera.status.name)),
     }
 }

@@ -7,5 +7,6 @@ mod client;
 mod control;
 mod door;
 mod fixture;
+mod hls;
 mod recordings;
 mod stream;
