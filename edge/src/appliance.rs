@@ -17,7 +17,7 @@ use crate::ring::{self, Ring};
 use crate::status::{CameraStatus, Cause, Status};
 use crate::store::Store;
 use crate::supervise::{Stages, Stop, Threads, clock};
-use crate::{encode, frames, live, record, source};
+use crate::{encode, frames, live, record, source, upload};
 use anyhow::Context;
 use std::sync::Arc;
 
@@ -65,17 +65,13 @@ impl Appliance {
             let ring = start_camera(&current, own, &status, &mut producers.threads)?;
             rings.push(ring.clone());
             if current.get().record.enabled {
-                let inputs = record::Inputs {
-                    ring: ring.clone(),
-                    store: store.clone(),
-                    current: current.clone(),
-                    status: Arc::clone(&status),
-                    own: Arc::clone(own),
-                };
-                consumers.threads.spawn(&format!("record {}", own.name), |stop, heartbeat| {
-                    record::run(inputs, stop, heartbeat);
-                })?;
+                start_recorder(&current, own, ring, &store, &status, &mut consumers.threads)?;
             }
+        }
+        if current.get().upload.is_some() {
+            let (current, status) = (current.clone(), Arc::clone(&status));
+            let inputs = upload::Inputs { store, current, status, patience: upload::Patience::default() };
+            consumers.threads.spawn("upload", |stop, heartbeat| upload::run(inputs, stop, heartbeat))?;
         }
         let sources = live::Sources { config: current.clone(), status, rings };
         let told = sources.clone();
@@ -147,6 +143,25 @@ fn start_audio(
     let inputs = audio::Inputs { origin, audio: config.audio.clone(), frames, own: Arc::clone(own) };
     threads.spawn(&format!("audio {}", own.name), |stop, heartbeat| audio::run(inputs, stop, heartbeat))?;
     Ok(Some(receiver))
+}
+
+/// Starts the recorder of one camera.
+fn start_recorder(
+    current: &Current,
+    own: &Arc<CameraStatus>,
+    ring: Ring,
+    store: &Store,
+    status: &Arc<Status>,
+    threads: &mut Threads,
+) -> std::io::Result<()> {
+    let inputs = record::Inputs {
+        ring,
+        store: store.clone(),
+        current: current.clone(),
+        status: Arc::clone(status),
+        own: Arc::clone(own),
+    };
+    threads.spawn(&format!("record {}", own.name), |stop, heartbeat| record::run(inputs, stop, heartbeat))
 }
 
 /// Opens the ring of one camera, and says loudly what is wrong with its place.

@@ -4,12 +4,12 @@
 //! |---|---|
 //! | [`edge`] | the appliance: `porthole-edge` with a configuration made for the test |
 //! | [`sshd`] | the remote host: an OpenSSH server with throw-away keys |
+//! | [`proxy`] | a wire that can be cut |
 //! | [`browser`] | pages and players in headless Chromium |
 //! | [`players`] | ffprobe, ffmpeg and GStreamer as judges of files and streams |
 //! | [`footage`] | test media, made by command |
 //! | [`http`] | an HTTP client that shares no code with the server |
 //! | [`hls_rules`] | the rules of RFC 8216bis over the text of playlists |
-//! | [`ts_rules`] | the rules of ISO/IEC 13818-1 over transport streams |
 //! | [`process`], [`port`], [`wait`], [`work`] | child processes, free ports, conditions, how much to do |
 //!
 //! Nothing here sleeps for a while and hopes: whoever waits, waits for a condition with a generous deadline.
@@ -22,8 +22,8 @@ pub mod http;
 pub mod players;
 pub mod port;
 pub mod process;
+pub mod proxy;
 pub mod sshd;
-pub mod ts_rules;
 pub mod wait;
 pub mod work;
 

@@ -34,6 +34,8 @@ pub struct Sshd {
     view: View,
     port: u16,
     user: String,
+    /// Every SFTP request is written into the log.
+    requests: bool,
     process: Option<Process>,
 }
 
@@ -75,7 +77,7 @@ impl Sshd {
 
     fn start_in(folder: Folder, view: View) -> Result<Self> {
         let user = User::from_uid(Uid::current())?.context("this user has no name")?.name;
-        let mut sshd = Self { folder, view, port: free_port()?, user, process: None };
+        let mut sshd = Self { folder, view, port: free_port()?, user, requests: false, process: None };
         fs::create_dir_all(sshd.inbox())?;
         fs::write(sshd.file("authorized_keys"), "")?;
         sshd.make_host_key()?;
@@ -104,6 +106,11 @@ impl Sshd {
     /// Ends the server and every session, without a word to their peers.
     pub fn stop(&mut self) {
         self.process = None;
+    }
+
+    /// From the next start on [`Sshd::log`] tells of every SFTP request. Not in a chroot, where the log is out of reach.
+    pub fn log_requests(&mut self) {
+        self.requests = true;
     }
 
     /// Every session, and the server itself, stands still: connections stay open and nothing answers.
@@ -180,6 +187,11 @@ impl Sshd {
             View::Whole => "none".to_owned(),
             View::Chroot => format!("{folder}/home"),
         };
+        let sftp = if self.requests {
+            format!("/bin/sh -c 'exec /usr/lib/openssh/sftp-server -e -l VERBOSE 2>>{folder}/sshd.log'")
+        } else {
+            "internal-sftp".to_owned()
+        };
         format!(
             "\
 ListenAddress 127.0.0.1
@@ -187,8 +199,8 @@ Port {port}
 HostKey {folder}/host_key
 AuthorizedKeysFile {folder}/authorized_keys
 ChrootDirectory {chroot}
-Subsystem sftp internal-sftp
-ForceCommand internal-sftp
+Subsystem sftp {sftp}
+ForceCommand {sftp}
 PidFile none
 UsePAM no
 StrictModes no

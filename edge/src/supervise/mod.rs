@@ -4,11 +4,13 @@
 
 mod backoff;
 pub mod clock;
+mod dial;
 mod heartbeat;
 pub mod signals;
 mod stop;
 
 pub use backoff::Backoff;
+pub use dial::dial;
 pub use heartbeat::{Heartbeat, StageHealth, Stages};
 pub use stop::Stop;
 

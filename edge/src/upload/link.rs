@@ -1,0 +1,193 @@
+//! An authenticated SSH session in which no call can hang: the socket never blocks, each call has a time-out, and the wish
+//! to end interrupts all of them.
+
+use super::error::Error;
+use super::key::DeviceKey;
+use crate::config;
+use crate::supervise::{Heartbeat, Stop, clock, dial};
+use media::Ticks90k;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use ssh_key::{HashAlg, PublicKey};
+use ssh2::{BlockDirections, ErrorCode, MethodType, Session};
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+/// `LIBSSH2_ERROR_EAGAIN`.
+const AGAIN: ErrorCode = ErrorCode::Session(libssh2_sys::LIBSSH2_ERROR_EAGAIN);
+/// How long a call sleeps before it looks at the wish to end.
+const SLICE: u16 = 100;
+/// What the C library may take to let go of a session whose socket is shut: it does not wait for anything then.
+const LETTING_GO: u32 = 500;
+
+/// A session with the remote host.
+pub struct Link {
+    /// `user@host:port`, for messages.
+    pub remote: String,
+    pub session: Session,
+    socket: TcpStream,
+    patience: Duration,
+    stop: Stop,
+    heartbeat: Heartbeat,
+}
+
+impl Link {
+    /// Connects, checks the host key before anything is said, and logs in. `patience` bounds each single call.
+    pub fn open(
+        config: &config::Upload,
+        key: &DeviceKey,
+        patience: Duration,
+        stop: &Stop,
+        heartbeat: &Heartbeat,
+    ) -> Result<Self, Error> {
+        let remote = remote_name(config);
+        let pinned = PublicKey::from_openssh(&config.host_key).map_err(Error::HostKeyConfig)?;
+        heartbeat.quiet_for(Ticks90k::from_duration(patience * 2));
+        let unreachable = |source| Error::Unreachable { remote: remote.clone(), source };
+        let socket = dial(&config.host, config.port, patience, stop).map_err(unreachable)?;
+        let socket = socket.ok_or(Error::Stopped)?;
+        socket.set_nodelay(true).map_err(unreachable)?;
+        let broken = |source| Error::Broken { remote: remote.clone(), doing: "begin a session", source };
+        let mut session = Session::new().map_err(broken)?;
+        session.set_tcp_stream(socket.try_clone().map_err(unreachable)?);
+        session.set_blocking(false);
+        session.set_timeout(LETTING_GO);
+        session.method_pref(MethodType::HostKey, signature_algorithms(&pinned)).map_err(broken)?;
+        let (stop, heartbeat) = (stop.clone(), heartbeat.clone());
+        let link = Self { remote, session, socket, patience, stop, heartbeat };
+        link.check_host(&pinned)?;
+        link.log_in(&config.user, key)?;
+        Ok(link)
+    }
+
+    /// Exchanges keys and compares the host's with the pinned one.
+    fn check_host(&self, pinned: &PublicKey) -> Result<(), Error> {
+        let mut session = self.session.clone();
+        let mismatch = |found: String| Error::HostKey {
+            remote: self.remote.clone(),
+            found,
+            pinned: pinned.fingerprint(HashAlg::Sha256).to_string(),
+        };
+        match self.call("exchange keys", || session.handshake()) {
+            // Only the pinned kind of key was asked for.
+            Err(Error::Broken { source, .. }) if is_no_agreement(&source) => {
+                return Err(mismatch("a key of another kind".to_owned()));
+            }
+            exchanged => exchanged?,
+        }
+        let found = session.host_key().map(|(blob, _)| blob.to_owned()).unwrap_or_default();
+        if pinned.to_bytes().is_ok_and(|pinned| pinned == found) {
+            return Ok(());
+        }
+        let fingerprint =
+            PublicKey::from_bytes(&found).map(|key| key.fingerprint(HashAlg::Sha256).to_string());
+        Err(mismatch(fingerprint.unwrap_or_else(|_| "a key that cannot be read".to_owned())))
+    }
+
+    fn log_in(&self, user: &str, key: &DeviceKey) -> Result<(), Error> {
+        let (public, private) = (key.public_line()?, key.private_text()?);
+        let asked =
+            self.call("log in", || self.session.userauth_pubkey_memory(user, Some(&public), &private, None));
+        match asked {
+            Err(Error::Broken { source, .. }) if is_refusal(&source) => {
+                Err(Error::KeyRefused { remote: self.remote.clone() })
+            }
+            asked => asked,
+        }
+    }
+
+    /// Repeats `request` until it no longer says "again". What SFTP answers is the inner result; that the session broke, that
+    /// nothing went on for too long, or that the end was asked for, is the outer one.
+    pub fn ask<T>(
+        &self,
+        doing: &'static str,
+        mut request: impl FnMut() -> Result<T, ssh2::Error>,
+    ) -> Result<Result<T, ssh2::Error>, Error> {
+        let patience = Ticks90k::from_duration(self.patience);
+        self.heartbeat.quiet_for(patience);
+        let deadline = clock::media_now() + patience;
+        loop {
+            match request() {
+                Err(error) if error.code() == AGAIN => {}
+                Err(source) if matches!(source.code(), ErrorCode::Session(_)) => {
+                    return Err(Error::Broken { remote: self.remote.clone(), doing, source });
+                }
+                answered => return Ok(answered),
+            }
+            if self.stop.asked() {
+                return Err(Error::Stopped);
+            }
+            if clock::media_now() >= deadline {
+                let seconds = self.patience.as_secs();
+                return Err(Error::Slow { remote: self.remote.clone(), doing, seconds });
+            }
+            self.wait_for_socket()?;
+        }
+    }
+
+    /// As [`Link::ask`], for what is no SFTP request.
+    fn call<T>(
+        &self,
+        doing: &'static str,
+        request: impl FnMut() -> Result<T, ssh2::Error>,
+    ) -> Result<T, Error> {
+        self.ask(doing, request)?.map_err(|source| Error::Broken {
+            remote: self.remote.clone(),
+            doing,
+            source,
+        })
+    }
+
+    /// Waits until the socket can do what the session wants, at most one slice.
+    fn wait_for_socket(&self) -> Result<(), Error> {
+        let events = match self.session.block_directions() {
+            BlockDirections::Inbound | BlockDirections::None => PollFlags::POLLIN,
+            BlockDirections::Outbound => PollFlags::POLLOUT,
+            BlockDirections::Both => PollFlags::POLLIN | PollFlags::POLLOUT,
+        };
+        let mut sockets = [PollFd::new(self.socket.as_fd(), events)];
+        match poll(&mut sockets, PollTimeout::from(SLICE)) {
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(errno) => Err(Error::Unreachable { remote: self.remote.clone(), source: errno.into() }),
+        }
+    }
+
+    /// Shuts the socket: whatever the C library still says to the remote host fails at once.
+    pub fn hang_up(&self) {
+        // It may be shut already.
+        let _shut = self.socket.shutdown(Shutdown::Both);
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.hang_up();
+    }
+}
+
+/// `user@host:port`.
+pub fn remote_name(config: &config::Upload) -> String {
+    format!("{}@{}:{}", config.user, config.host, config.port)
+}
+
+/// The signature algorithms that a host with this key can offer; no other is asked for.
+fn signature_algorithms(key: &PublicKey) -> &'static str {
+    match key.algorithm().as_str() {
+        "ssh-rsa" => "rsa-sha2-512,rsa-sha2-256",
+        "ecdsa-sha2-nistp256" => "ecdsa-sha2-nistp256",
+        "ecdsa-sha2-nistp384" => "ecdsa-sha2-nistp384",
+        "ecdsa-sha2-nistp521" => "ecdsa-sha2-nistp521",
+        _ => "ssh-ed25519",
+    }
+}
+
+fn is_no_agreement(error: &ssh2::Error) -> bool {
+    error.code() == ErrorCode::Session(libssh2_sys::LIBSSH2_ERROR_KEX_FAILURE)
+}
+
+fn is_refusal(error: &ssh2::Error) -> bool {
+    let refused =
+        [libssh2_sys::LIBSSH2_ERROR_AUTHENTICATION_FAILED, libssh2_sys::LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED];
+    refused.into_iter().any(|code| error.code() == ErrorCode::Session(code))
+}

@@ -1,0 +1,85 @@
+//! The upload of sealed recordings to a real OpenSSH server, with every kind of trouble between.
+
+mod outbox;
+mod trouble;
+
+use outbox::Outbox;
+use tests::proxy::{Proxy, Way};
+use tests::sshd::{Sshd, View};
+
+#[test]
+fn recordings_arrive_whole_and_in_order_and_nothing_else_is_left() {
+    let mut sshd = Sshd::start(View::Whole).unwrap();
+    sshd.stop();
+    sshd.log_requests();
+    sshd.start_again().unwrap();
+    let outbox = Outbox::new(&sshd, sshd.port());
+    let names: Vec<String> = [1, 5 << 20, 20 << 20].into_iter().map(|bytes| outbox.seal(bytes)).collect();
+    let uploader = outbox.upload();
+    uploader.wait_for_receipts(3);
+    outbox.assert_arrived(&sshd, &names);
+
+    let log = sshd.log();
+    let committed =
+        log.lines().filter_map(|line| line.split_once("posix-rename old").map(|(_, names)| names));
+    let order: Vec<bool> =
+        committed.zip(&names).map(|(line, name)| line.contains(&format!("{name}.mp4"))).collect();
+    assert_eq!(order, [true; 3], "{log}");
+    assert!(!log.contains("rename old") || !log.contains(" rename old"), "a rename in two steps: {log}");
+    // Lock, part, and the folder three times, for each recording; and the 20 MiB one twice more, between its pieces.
+    assert_eq!(log.matches("fsync ").count(), 3 * 5 + 2, "{log}");
+    assert_eq!(uploader.status().failure, None);
+}
+
+#[test]
+fn a_chroot_is_no_different() {
+    if !nix::unistd::Uid::current().is_root() {
+        eprintln!("only root can start a server with a chroot");
+        return;
+    }
+    let sshd = Sshd::start(View::Chroot).unwrap();
+    let outbox = Outbox::new(&sshd, sshd.port());
+    let name = outbox.seal(100);
+    outbox.upload().wait_for_receipts(1);
+    outbox.assert_arrived(&sshd, &[name]);
+}
+
+/// Uploads one small recording through a wire that is cut after `at` bytes, and again until it has arrived.
+fn survives_a_cut(sshd: &Sshd, proxy: &Proxy, way: Way, at: u64) {
+    let outbox = Outbox::new(sshd, proxy.port());
+    let name = outbox.seal(1000);
+    proxy.cut_next(way, at);
+    outbox.upload().wait_for_receipts(1);
+    outbox.assert_arrived(sshd, &[name]);
+    outbox.clear_inbox(sshd);
+}
+
+/// Bytes that an undisturbed upload of the same recording sends one way.
+fn length(sshd: &Sshd, proxy: &Proxy, way: Way) -> u64 {
+    let before = proxy.passed(way);
+    survives_a_cut(sshd, proxy, way, u64::MAX);
+    proxy.passed(way) - before
+}
+
+#[test]
+fn every_request_may_be_the_last_one() {
+    let sshd = Sshd::start(View::Whole).unwrap();
+    let proxy = Proxy::start(sshd.port()).unwrap();
+    let length = length(&sshd, &proxy, Way::Requests);
+    // The part itself is most of the length; what is before and behind it is cut finely.
+    let head = (1000..6000).step_by(211);
+    let tail = (length - 3500..length).step_by(61);
+    for at in head.chain([length / 3, length / 2]).chain(tail) {
+        survives_a_cut(&sshd, &proxy, Way::Requests, at);
+    }
+}
+
+#[test]
+fn every_reply_may_be_lost() {
+    let sshd = Sshd::start(View::Whole).unwrap();
+    let proxy = Proxy::start(sshd.port()).unwrap();
+    let length = length(&sshd, &proxy, Way::Replies);
+    for at in (length - 6000.min(length / 2)..length).step_by(61) {
+        survives_a_cut(&sshd, &proxy, Way::Replies, at);
+    }
+}

@@ -1,0 +1,209 @@
+//! An edge without cameras: a store with sealed recordings, and its uploader.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use edge::config::{Config, Current, Upload, UploadMode};
+use edge::status::{RecordingState, Status, UploadState, UploadStatus};
+use edge::store::{Sealed, Store, files};
+use edge::supervise::{Stages, Stop, clock};
+use edge::upload::key::DeviceKey;
+use edge::upload::{Inputs, Patience, run};
+use media::mp4::{About, Growing};
+use media::{AccessUnit, Gop, StreamConfig, Ticks90k, Track, VideoConfig, WallTime};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+use tests::sshd::Sshd;
+use tests::wait::{PATIENCE, wait_until};
+
+/// Tries come quickly; a single answer may take as long as a busy machine needs.
+const QUICK: Patience =
+    Patience { call: PATIENCE, shortest: Duration::from_millis(10), longest: Duration::from_millis(100) };
+
+/// A store, and what it needs.
+pub struct Outbox {
+    pub folder: TempDir,
+    pub current: Current,
+    pub status: Arc<Status>,
+    pub store: Store,
+    pub patience: Patience,
+}
+
+/// A running uploader; asked to end when dropped.
+pub struct Uploader {
+    status: Arc<Status>,
+    stop: Stop,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Outbox {
+    /// A store whose uploads go to `sshd`, which knows its key, by way of `port`.
+    pub fn new(sshd: &Sshd, port: u16) -> Self {
+        let folder = TempDir::with_prefix("outbox-").unwrap();
+        let mut config = Config::default();
+        config.record.dir = folder.path().join("recordings");
+        let key = folder.path().join("id_ed25519");
+        sshd.authorize(&DeviceKey::load_or_make(&key).unwrap().public_line().unwrap()).unwrap();
+        config.upload = Some(Upload {
+            host: "127.0.0.1".to_owned(),
+            port,
+            user: sshd.user().to_owned(),
+            key,
+            host_key: sshd.host_key().unwrap(),
+            dir: sshd.inbox_over_sftp(),
+            mode: UploadMode::Sealed,
+        });
+        let status = Arc::new(Status::new(&config, Stages::default(), Ticks90k::ZERO));
+        let current = Current::new(config);
+        let store = Store::new(current.clone(), Arc::clone(&status));
+        Self { folder, current, status, store, patience: QUICK }
+    }
+
+    /// Changes the `[upload]` in force.
+    pub fn change(&self, change: impl FnOnce(&mut Upload)) {
+        let mut config = (*self.current.get()).clone();
+        change(config.upload.as_mut().unwrap());
+        self.current.replace(config);
+    }
+
+    /// Seals a recording with one picture of `bytes` bytes; gives its name.
+    pub fn seal(&self, bytes: usize) -> String {
+        let video = VideoConfig {
+            width: 320,
+            height: 240,
+            frame_duration: Ticks90k(3000),
+            sps: vec![0x67, 0x42, 0xC0, 0x0A, 0x8C].into(),
+            pps: vec![0x68, 0xCE, 0x3C, 0x80].into(),
+        };
+        // No two windows of it are the same, so that bytes in the wrong place show.
+        let mut data: Vec<u8> = Vec::with_capacity(bytes + 64);
+        data.extend(((bytes.max(1)) as u32).to_be_bytes());
+        let mut block = 0_u64;
+        while data.len() < bytes + 5 {
+            data.extend(Sha256::digest(block.to_be_bytes()));
+            block += 1;
+        }
+        data.truncate(bytes.max(1) + 4);
+        let start = Ticks90k(90_000);
+        let unit = AccessUnit { track: Track::Video, pts: start, key: true, data: data.into() };
+        let wall = Some(WallTime(1_795_241_700_000_000));
+        let config = Arc::new(StreamConfig { video, audio: None });
+        let gop =
+            Gop { sequence: 1, start, wall, discontinuity: false, config, units: vec![unit], end: None };
+        let about = About { camera: "front".to_owned(), start: wall };
+        let (growing, steps) = Growing::begin(&gop, &about).unwrap();
+        let begun = self.store.begin("front", start, wall).unwrap();
+        files::apply(&begun.file, &steps).unwrap();
+        files::apply(&begun.file, &growing.seal(&about)).unwrap();
+        let sealed = Sealed {
+            repaired: false,
+            bytes: growing.seal_box().size,
+            duration: growing.end() - growing.start(),
+            origin: start,
+            last_gop: 1,
+            camera: None,
+        };
+        self.store.seal(&begun.name, &sealed).unwrap();
+        begun.name.to_string()
+    }
+
+    /// Starts the uploader.
+    pub fn upload(&self) -> Uploader {
+        let inputs = Inputs {
+            store: self.store.clone(),
+            current: self.current.clone(),
+            status: Arc::clone(&self.status),
+            patience: self.patience,
+        };
+        let stop = Stop::default();
+        let heartbeat = self.status.stages.register("upload");
+        let ends = stop.clone();
+        let thread = Some(std::thread::spawn(move || run(inputs, ends, heartbeat)));
+        Uploader { status: Arc::clone(&self.status), stop, thread }
+    }
+
+    /// The recording on the edge.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.current.get().record.dir.join(format!("{name}.mp4"))
+    }
+
+    /// The inbox holds these recordings, whole, and nothing else; and the edge knows it, also after a restart.
+    pub fn assert_arrived(&self, sshd: &Sshd, names: &[String]) {
+        let mut there: Vec<String> = inbox(sshd);
+        let mut expected: Vec<String> = names.iter().map(|name| format!("{name}.mp4")).collect();
+        there.sort();
+        expected.sort();
+        assert_eq!(there, expected);
+        for name in names {
+            let [sent, arrived] = [self.path(name), sshd.inbox().join(format!("{name}.mp4"))]
+                .map(|path| Sha256::digest(fs::read(path).unwrap()));
+            assert_eq!(sent, arrived, "{name}");
+            let journal = fs::read_to_string(self.path(name).with_extension("mp4.journal")).unwrap();
+            assert!(journal.contains("\"stage\":\"acknowledged\""), "{journal}");
+        }
+        let receipted = |state| state == RecordingState::Receipted;
+        let list = self.status.recordings();
+        assert_eq!(list.iter().filter(|recording| receipted(recording.state)).count(), names.len());
+    }
+
+    /// Empties the inbox.
+    pub fn clear_inbox(&self, sshd: &Sshd) {
+        for name in inbox(sshd) {
+            fs::remove_file(sshd.inbox().join(name)).unwrap();
+        }
+    }
+}
+
+/// What is in the inbox.
+pub fn inbox(sshd: &Sshd) -> Vec<String> {
+    let list = fs::read_dir(sshd.inbox()).unwrap();
+    list.map(|file| file.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+impl Uploader {
+    /// What it tells of itself; before its first word, that it is idle.
+    pub fn status(&self) -> UploadStatus {
+        let silent = UploadStatus {
+            remote: String::new(),
+            state: UploadState::Idle,
+            pending: 0,
+            receipts: 0,
+            failure: None,
+        };
+        self.status.upload().unwrap_or(silent)
+    }
+
+    /// Waits until its status satisfies `condition`.
+    pub fn wait_until(&self, what: &str, condition: impl Fn(&UploadStatus) -> bool) {
+        let waited = wait_until(what, PATIENCE, || condition(&self.status()));
+        waited.unwrap_or_else(|error| panic!("{error}: {:?}", self.status()));
+    }
+
+    /// Waits until it has so many receipts and nothing more to do.
+    pub fn wait_for_receipts(&self, count: u64) {
+        self.wait_until("receipts", |status| status.receipts == count && status.state == UploadState::Idle);
+    }
+
+    /// Ends it; gives how long that took.
+    pub fn end(mut self) -> Duration {
+        let begun = clock::media_now();
+        self.stop.ask();
+        self.thread.take().unwrap().join().unwrap();
+        (clock::media_now() - begun).to_duration()
+    }
+}
+
+impl Drop for Uploader {
+    fn drop(&mut self) {
+        self.stop.ask();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+            && !std::thread::panicking()
+        {
+            panic!("the uploader panicked");
+        }
+    }
+}
