@@ -22,4 +22,4 @@ mod stage;
 mod tests;
 pub mod video;
 
-pub use stage::{Inputs, run};
+pub use stage::{Inputs, Stage, run};

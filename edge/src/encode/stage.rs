@@ -55,7 +55,8 @@ pub fn run(inputs: Inputs, stop: Stop, heartbeat: Heartbeat) {
     }
 }
 
-pub(super) struct Stage {
+/// The encode thread's work without its loop.
+pub struct Stage {
     inputs: Inputs,
     cadence: Cadence,
     coder: Coder,
@@ -96,7 +97,8 @@ impl Trouble {
 }
 
 impl Stage {
-    pub(super) fn new(inputs: Inputs) -> Self {
+    /// Nothing is encoded yet; the first picture starts a GOP.
+    pub fn new(inputs: Inputs) -> Self {
         let part = |stage: &str| Trouble { part: format!("{stage} {}", inputs.camera.name), errors: 0 };
         Self {
             cadence: Cadence::after(inputs.ring.last_video_pts()),
@@ -112,7 +114,7 @@ impl Stage {
     }
 
     /// Encodes one picture and stores it.
-    pub(super) fn picture(&mut self, picture: &Picture) {
+    pub fn picture(&mut self, picture: &Picture) {
         if self.config.is_none() && self.waits_for_sound(picture.pts) {
             return;
         }
@@ -182,7 +184,7 @@ impl Stage {
     }
 
     /// Stores the sound that has come.
-    pub(super) fn sound(&mut self) {
+    pub fn sound(&mut self) {
         let Some(audio) = &mut self.inputs.audio else { return };
         let metrics = &self.inputs.own.metrics;
         let mut dropped = 0;
