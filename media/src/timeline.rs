@@ -487,6 +487,9 @@ pub(crate) mod sample {
 mod tests {
     use super::sample::{config, gop, growing, timeline};
     use super::*;
+    use crate::mp4::fragment::SegmentType;
+    use crate::mp4::{Fragment, Run};
+    use bytes::BytesMut;
 
     fn durations(parts: &[Part]) -> Vec<i64> {
         parts.iter().map(|part| part.duration.0).collect()
@@ -630,6 +633,30 @@ mod tests {
         assert_ne!(segment.config_id, timeline.get(11).unwrap().config_id);
         assert_eq!(segment.config_id.to_string().parse(), Ok(segment.config_id));
         assert_eq!(ConfigId::of(&config(false)).to_string(), ConfigId::of(&segment.config).to_string());
+    }
+
+    #[test]
+    fn what_is_sent_is_never_more_than_the_bytes_that_bandwidths_are_told_from() {
+        let config = config(true);
+        let gop = gop(&config, 7, 3000);
+        let timeline = timeline(&config, 7..8);
+        for track in [Track::Video, Track::Audio] {
+            let mut sent = BytesMut::new();
+            for part in parts(&gop, track, true) {
+                let units = part.units_of(&gop, track);
+                let run = Run { track, origin: Ticks90k::ZERO, units, end: part.end() };
+                let segment = Some(SegmentType::Segment);
+                let fragment =
+                    Fragment { config: &config, sequence: 1, segment, captured: gop.wall, runs: [run] };
+                fragment.write(&mut sent).unwrap();
+            }
+            let told = timeline.get(7).unwrap().media(track).bytes;
+            assert!(
+                sent.len() as u64 <= told && told < sent.len() as u64 * 102 / 100,
+                "{track:?}: {told}, {}",
+                sent.len()
+            );
+        }
     }
 
     #[test]
