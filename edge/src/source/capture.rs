@@ -63,6 +63,7 @@ pub fn run(
         stop,
         heartbeat,
         spare: None,
+        begun: clock::media_now(),
         last: None,
         complaint: String::new(),
     }
@@ -90,6 +91,8 @@ struct Capture<'a> {
     heartbeat: Heartbeat,
     /// A picture that was taken from the queue and not filled.
     spare: Option<Picture>,
+    /// When the loop began: a camera that never came is missing since then.
+    begun: Ticks90k,
     /// Timestamp of the last picture that was sent: none may go back behind it.
     last: Option<Ticks90k>,
     /// The last error that was logged: a camera that stays away is reported once.
@@ -220,7 +223,7 @@ impl Capture<'_> {
 
     /// The first picture after an opening was sent.
     fn found(&mut self, source: &dyn Source) {
-        let since = self.last.unwrap_or_else(clock::media_now);
+        let since = self.last.unwrap_or(self.begun);
         self.gaps.close(&self.own.name, Cause::CameraGone, since);
         self.own.set_state(CameraState::streaming(source.mode(), since));
         self.complaint.clear();
@@ -229,7 +232,7 @@ impl Capture<'_> {
     fn gone(&mut self, error: &Error) {
         let error = error.to_string();
         // The footage ends with the last picture, not when its absence was noticed.
-        let since = self.last.unwrap_or_else(clock::media_now);
+        let since = self.last.unwrap_or(self.begun);
         let start = clock::mapping().map(|mapping| mapping.wall_of(since));
         self.gaps.open(&self.own.name, Cause::CameraGone, since, start);
         if self.complaint != error {
@@ -357,6 +360,7 @@ mod tests {
                 stop: stop.clone(),
                 heartbeat,
                 spare: None,
+                begun: Ticks90k(7),
                 last: None,
                 complaint: String::new(),
             }
@@ -418,6 +422,14 @@ mod tests {
         let CameraState::Gone { error, .. } = bench.status.cameras[0].state() else { panic!("must be gone") };
         assert_eq!(error, "/dev/video0: not connected");
         assert!(bench.stop.asked());
+    }
+
+    #[test]
+    fn a_camera_that_never_came_is_missing_since_the_start() {
+        let mut bench = Bench::play(vec![None, None, Some(vec![Act::Frame(3000)])]);
+        assert_eq!(bench.received(), [3000]);
+        assert_eq!(bench.gap(), (7, Some(3000)));
+        assert_eq!(bench.counts(), [1, 0, 0, 0, 0]);
     }
 
     #[test]

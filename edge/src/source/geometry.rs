@@ -209,33 +209,63 @@ impl Scaler {
 
 /// Takes every `step`-th byte.
 fn gather(source: &[u8], step: usize, line: &mut [u8]) {
-    if step == 1 {
-        line.copy_from_slice(&source[..line.len()]);
-        return;
-    }
-    for (sample, from) in line.iter_mut().zip(source.iter().step_by(step)) {
-        *sample = *from;
+    match step {
+        1 => line.copy_from_slice(&source[..line.len()]),
+        2 => each::<2, _>(source, line, |sample, from| *sample = from),
+        3 => each::<3, _>(source, line, |sample, from| *sample = from),
+        _ => each::<4, _>(source, line, |sample, from| *sample = from),
     }
 }
 
 /// Adds a source line to the sums.
 fn accumulate(source: &[u8], step: usize, weight: u16, sums: &mut [u16]) {
-    if step == 1 {
-        // Contiguous bytes: the compiler makes vector code of this.
-        sums.iter_mut().zip(source).for_each(|(sum, from)| *sum += u16::from(*from) * weight);
-        return;
-    }
-    for (sum, from) in sums.iter_mut().zip(source.iter().step_by(step)) {
-        *sum += u16::from(*from) * weight;
+    let add = |sum: &mut u16, from| *sum += u16::from(from) * weight;
+    match step {
+        1 => each::<1, _>(source, sums, add),
+        2 => each::<2, _>(source, sums, add),
+        3 => each::<3, _>(source, sums, add),
+        _ => each::<4, _>(source, sums, add),
     }
 }
 
+/// Goes over `line` with every `STEP`-th byte of the source; a known step is what the compiler can make vector code of.
+fn each<const STEP: usize, T>(source: &[u8], line: &mut [T], mut work: impl FnMut(&mut T, u8)) {
+    let (whole, rest) = source.as_chunks::<STEP>();
+    let count = line.len();
+    for (item, chunk) in line.iter_mut().zip(whole) {
+        work(item, chunk[0]);
+    }
+    // The last sample of a frame need not have its neighbours behind it.
+    if let (Some(last), true, [from, ..]) = (line.last_mut(), whole.len() < count, rest) {
+        work(last, *from);
+    }
+}
+
+const HALF: u32 = 1 << 23;
+
 /// Makes the samples of a target line from the sums.
 fn weigh(sums: &[u16], columns: &Taps, line: &mut [u8]) {
-    const HALF: u32 = 1 << 23;
-    for (sample, (first, weights)) in line.iter_mut().zip(columns.iter()) {
-        let sum: u32 = sums[first..].iter().zip(weights).map(|(sum, weight)| u32::from(*sum) * weight).sum();
-        *sample = ((sum + HALF) >> 24) as u8;
+    match (sums.len() / line.len(), sums.len() % line.len()) {
+        (1, 0) => mean::<1>(sums, line),
+        (2, 0) => mean::<2>(sums, line),
+        (3, 0) => mean::<3>(sums, line),
+        (4, 0) => mean::<4>(sums, line),
+        _ => {
+            for (sample, (first, weights)) in line.iter_mut().zip(columns.iter()) {
+                let products =
+                    sums[first..].iter().zip(weights).map(|(sum, weight)| u32::from(*sum) * weight);
+                *sample = ((products.sum::<u32>() + HALF) >> 24) as u8;
+            }
+        }
+    }
+}
+
+/// The same where every target sample is the mean of `N` whole ones.
+fn mean<const N: usize>(sums: &[u16], line: &mut [u8]) {
+    let weight = COLUMN_UNIT / N as u32;
+    for (sample, sums) in line.iter_mut().zip(sums.as_chunks::<N>().0) {
+        let sum: u32 = sums.iter().map(|sum| u32::from(*sum)).sum();
+        *sample = ((sum * weight + HALF) >> 24) as u8;
     }
 }
 

@@ -86,25 +86,17 @@ impl Grid {
         self.start + self.rate.time_of(self.slot)
     }
 
-    /// The number of the slot it stands at.
-    pub fn slot(&self) -> i64 {
-        self.slot
-    }
-
     /// Goes on to the next slot.
     pub fn advance(&mut self) {
         self.slot += 1;
     }
 
     /// Leaves out what has been missed: if the slot was due more than `most_late` before `now`, stands at the last one
-    /// that is due. Says how many slots were left out.
-    pub fn catch_up(&mut self, now: Ticks90k, most_late: Ticks90k) -> i64 {
-        if now - self.due() <= most_late {
-            return 0;
+    /// that is due.
+    pub fn catch_up(&mut self, now: Ticks90k, most_late: Ticks90k) {
+        if now - self.due() > most_late {
+            self.slot = self.rate.slot_at(now - self.start);
         }
-        let missed = self.rate.slot_at(now - self.start) - self.slot;
-        self.slot += missed;
-        missed
     }
 }
 
@@ -147,8 +139,9 @@ mod tests {
         let mut grid = Grid::starting_at(ntsc(), Ticks90k(500));
         grid.advance();
         assert_eq!(grid.due(), Ticks90k(3503));
-        assert_eq!(grid.catch_up(Ticks90k(6506), Ticks90k(3003)), 0);
-        assert_eq!(grid.catch_up(Ticks90k(6507), Ticks90k(3003)), 1);
-        assert_eq!((grid.slot(), grid.due()), (2, Ticks90k(6506)));
+        grid.catch_up(Ticks90k(6506), Ticks90k(3003));
+        assert_eq!(grid.due(), Ticks90k(3503));
+        grid.catch_up(Ticks90k(6507), Ticks90k(3003));
+        assert_eq!(grid.due(), Ticks90k(6506));
     }
 }

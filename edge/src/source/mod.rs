@@ -135,7 +135,7 @@ impl<'a> Opener<'a> {
                     opened(Box::new(camera))
                 }
                 Err(error) if stand_in && !self.seen => {
-                    tracing::debug!(%error, "the pattern stands in");
+                    tracing::warn!(camera = self.camera.name, %error, "the test pattern stands in");
                     let source = Box::new(pattern::Pattern::open(self.camera)?);
                     Ok(Opened { source, stand_in: true })
                 }

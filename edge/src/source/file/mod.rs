@@ -30,7 +30,7 @@ use std::time::Duration;
 /// Largest coded frame that is taken.
 const MOST_FRAME_BYTES: u32 = 16 << 20;
 /// A file that is read later than this leaves slots out instead of hurrying after the clock.
-const MOST_LATE: Ticks90k = Ticks90k::SECOND;
+const MOST_LATE: Ticks90k = Ticks90k(5 * Ticks90k::SECOND.0);
 
 /// Reads the frames of one file, one after another.
 trait Frames: Send {
@@ -122,6 +122,15 @@ impl FileSource {
         Err(Refused::because("holds no whole frame").of(&self.mode.device))
     }
 
+    /// Leaves slots out if the file is far behind; the pass moves with them, so that the sound stays with its picture.
+    fn catch_up(&mut self, now: Ticks90k) {
+        let due = self.grid.due();
+        self.grid.catch_up(now, MOST_LATE);
+        if let Some(pass) = &mut self.pass {
+            *pass += self.grid.due() - due;
+        }
+    }
+
     /// Puts the loaded frame into the picture and hands it over when it is due.
     fn show(&mut self, picture: &mut Picture, due: Ticks90k) -> Captured {
         if self.frame.is_empty() {
@@ -151,7 +160,7 @@ impl Source for FileSource {
 
     fn next(&mut self, picture: Option<&mut Picture>, timeout: Duration) -> Result<Captured, Error> {
         let now = clock::media_now();
-        self.grid.catch_up(now, MOST_LATE);
+        self.catch_up(now);
         let due = self.grid.due();
         let deadline = now + Ticks90k::from_duration(timeout);
         if due > deadline {

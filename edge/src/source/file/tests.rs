@@ -102,6 +102,21 @@ fn a_file_loops_with_timestamps_that_go_on_at_its_own_rate() {
 }
 
 #[test]
+fn a_file_that_is_far_behind_leaves_slots_out_and_takes_its_sound_along() {
+    let clip = y4m("60:1", &[20, 40, 60]);
+    let mut source = open(clip.path(), "");
+    let first = play(&mut source, 1)[0].2;
+    assert_eq!(source.pass(), Some(Ticks90k(first)));
+    let (rate, behind) = (Rate::new(60, 1).expect("a rate"), Ticks90k(9 * 90_000));
+    source.grid = Grid::starting_at(rate, source.grid.due() - behind);
+    let (_, value, second) = play(&mut source, 1)[0];
+    assert_eq!(value, 40, "no frame is left out");
+    let moved = source.pass().expect("a pass") - Ticks90k(first);
+    assert!(moved > Ticks90k(8 * 90_000), "{moved}");
+    assert_eq!(second - first, 1500 + moved.0 - behind.0);
+}
+
+#[test]
 fn a_tail_that_is_no_whole_frame_is_left_out() {
     let clip = y4m("60:1", &[20, 40]);
     let length = clip.as_file().metadata().expect("metadata").len();
