@@ -1,5 +1,7 @@
 //! FFmpeg reads what the encoder makes: parameter sets, picture types, and every sample of it without an error.
 
+#![allow(clippy::expect_used)] // helpers of tests, outside #[test]
+
 use edge::config::{Camera, Profile, Video};
 use edge::encode::cadence::{Cadence, Kind};
 use edge::encode::coder::{Coded, Coder};
