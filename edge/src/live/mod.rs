@@ -20,6 +20,7 @@ mod door;
 mod hls;
 mod packager;
 mod page;
+mod picture;
 mod recordings;
 mod reply;
 mod routes;

@@ -1,6 +1,7 @@
 //! From a request to its answer.
 
 use super::packager::Packager;
+use super::picture::{self, Pictures};
 use super::reply::{self, Body, Cache};
 use super::stream::{Tap, Viewer};
 use super::{Sources, api, dash, hls, page, recordings};
@@ -30,16 +31,20 @@ pub(super) struct Camera {
     pub(super) ring: crate::ring::Ring,
     tap: Rc<Tap>,
     packager: Rc<Packager>,
+    pictures: Rc<Pictures>,
 }
 
 impl Site {
     pub(super) fn new(sources: Sources) -> Self {
+        let decoding = Rc::default();
         let seconds = sources.config.get().ring.seconds;
         let cameras = sources.rings.iter().filter_map(|ring| {
             let status = Arc::clone(sources.status.camera(ring.camera())?);
             let tap = Rc::new(Tap::new(ring.clone(), status.metrics.clone()));
             let packager = Rc::new(Packager::new(ring.clone(), seconds));
-            Some(Camera { status, ring: ring.clone(), tap, packager })
+            let viewers = status.metrics.viewers.clone();
+            let pictures = Rc::new(Pictures::new(ring.clone(), viewers, Rc::clone(&decoding)));
+            Some(Camera { status, ring: ring.clone(), tap, packager, pictures })
         });
         Self { cameras: cameras.collect(), clock: dash::mapping(), sources }
     }
@@ -145,6 +150,8 @@ async fn live(site: &Site, camera: &Camera, resource: &str, asked: &Asked<'_>) -
         "video.m3u8" => hls::media(packager, Track::Video, asked).await,
         "audio.m3u8" => hls::media(packager, Track::Audio, asked).await,
         "ts.m3u8" => hls::ts(packager, asked).await,
+        "snapshot.jpg" => picture::snapshot(&camera.pictures, asked).await,
+        "mjpeg" => picture::mjpeg(&camera.pictures),
         "manifest.mpd" => dash::manifest(packager, &site.clock, asked).await,
         media::dash::CLOCK => dash::time(&site.clock),
         _ if let Ok(piece) = resource.parse::<Resource>() => hls::resource(packager, piece, asked).await,

@@ -8,5 +8,6 @@ mod control;
 mod door;
 mod fixture;
 mod hls;
+mod picture;
 mod recordings;
 mod stream;
