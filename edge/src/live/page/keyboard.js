@@ -7,16 +7,19 @@ const OWN_KEYS = 'input, textarea, select, video, dialog';
 /** Elements that use space and enter themselves. */
 const PRESSED = 'button, a, summary';
 
-/** Listens for `bindings`: `{ key: [action, what it does, how the key is written] }`; a `null` text stays out of the help. */
+/**
+ * Listens for `bindings`: `{ keys, action, what, written }`. `action` gets the key; `what` it does and how the keys are `written`
+ * are for the list `help`.
+ */
 export function keyboard(bindings, help) {
   document.addEventListener('keydown', (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest(OWN_KEYS)) return;
     if (event.key === ' ' && event.target.closest(PRESSED)) return;
-    const [action] = bindings[event.key] ?? bindings[event.key.toLowerCase()] ?? [];
-    if (!action) return;
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    const binding = bindings.find(({ keys }) => keys.includes(key));
+    if (!binding) return;
     event.preventDefault();
-    action();
+    binding.action(key);
   });
-  const rows = Object.entries(bindings).filter(([, [, what]]) => what);
-  help.append(...rows.map(([key, [, what, written]]) => h('div', {}, h('dt', {}, h('kbd', {}, written ?? key.toUpperCase())), h('dd', {}, what))));
+  help.append(...bindings.map(({ what, written }) => h('div', {}, h('dt', {}, h('kbd', {}, written)), h('dd', {}, what))));
 }

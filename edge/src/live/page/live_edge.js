@@ -29,9 +29,9 @@ export const JOIN = 5;
 /** Seconds too far behind from which playback jumps instead of hurrying. */
 export const JUMP = 1;
 /** Seconds that are kept in hand on top after playback ran dry once, at most, and in how many seconds half of that is forgiven. */
-const EXTRA = 0.03;
-const MOST_EXTRA = 0.2;
-const FORGIVEN = 30;
+const EXTRA = 0.015;
+const MOST_EXTRA = 0.06;
+const FORGIVEN = 15;
 /** A join is over with less error than this many seconds, judged from more arrivals than a few. */
 const SETTLED = 0.015;
 const FEW = 10;

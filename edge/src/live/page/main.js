@@ -26,8 +26,8 @@ const panel = new Panel($('#panel'));
 const grid = new Grid($('#grid'), (name) => choose(name));
 const recordings = new Recordings({ list: $('#recordings'), summary: $('#recordings-summary'), empty: $('#recordings-empty'), more: $('#recordings-more') });
 
-/** What the edge said last; `status` is null while it does not answer. */
-const said = { status: null, cameras: [], edgeGone: false };
+/** What the edge said last; `status` is null while it does not answer, `stages` are told only when one does not move. */
+const said = { status: null, cameras: [], stages: [], edgeGone: false };
 
 // --- cameras -------------------------------------------------------------------------------------------------------------
 
@@ -35,7 +35,7 @@ const tabs = new Map();
 
 /** Shows the camera of that name, or all of them. */
 function choose(name) {
-  location.hash = name === ALL ? 'all' : name;
+  history.replaceState(null, '', `#${name === ALL ? 'all' : name}`);
   const all = name === ALL;
   $('#view').hidden = all;
   $('#panel').hidden = all;
@@ -74,8 +74,9 @@ async function pollStatus() {
   const sent = performance.now() / 1000;
   const status = await get('/api/status').catch(() => null);
   if (status) clock.sample(sent, performance.now() / 1000, status.now);
+  const stages = status && !status.healthy ? (await get('/healthz').catch(() => null))?.stages : [];
   if (status && said.edgeGone) stage.live.retry();
-  Object.assign(said, { status, edgeGone: !status, cameras: status?.cameras ?? said.cameras });
+  Object.assign(said, { status, stages, edgeGone: !status, cameras: status?.cameras ?? said.cameras });
   const names = said.cameras.map((camera) => camera.name);
   showTabs(names);
   if (!names.includes(stage.camera) && !grid.shown && names.length) choose(firstChoice(names));
@@ -91,7 +92,6 @@ async function pollRing() {
 
 new Poll(1000, pollStatus);
 const ringPoll = new Poll(3000, pollRing);
-new Poll(3000, async () => panel.showHealth(await get('/healthz')));
 new Poll(5000, async () => recordings.show((await get('/api/recordings')).recordings, said.cameras.length > 1));
 new Poll(5000, async () => showGaps($('#gaps'), $('#gaps-empty'), (await get('/api/gaps')).gaps, said.cameras.length > 1));
 
@@ -100,7 +100,7 @@ new Poll(5000, async () => showGaps($('#gaps'), $('#gaps-empty'), (await get('/a
 /** Everything that follows from what the edge said and what the stage does. */
 function show() {
   const camera = said.cameras.find((one) => one.name === stage.camera);
-  panel.showStatus(said.status, camera);
+  panel.showStatus(said.status, said.stages, said.status && camera);
   showFaults($('#faults'), said.status?.faults ?? []);
   const live = stage.mode === 'live';
   const state = live ? stage.state : stage.paused ? 'paused' : 'past';
@@ -111,6 +111,7 @@ function show() {
   press('#pause', stage.paused ? 'play' : 'pause', stage.paused ? 'Play' : 'Pause');
   press('#mute', stage.muted ? 'muted' : 'sound', stage.muted ? 'Sound on' : 'Sound off');
   $('#volume').value = stage.muted ? 0 : stage.volume;
+  $('#mute').hidden = $('#volume').hidden = Boolean(camera?.video && !camera.audio);
   $('#timeline').hidden = !stage.canScrub;
   stage.say(...notice(camera, state));
   document.title = camera ? `${camera.name} · Porthole` : 'Porthole';
@@ -183,17 +184,16 @@ timeline.addEventListener('seek', (event) => stage.seek(event.detail));
 timeline.addEventListener('live', actions.live);
 stage.addEventListener('change', show);
 
-const nth = (n) => () => [...tabs.keys()][n] && choose([...tabs.keys()][n]);
-keyboard({
-  ' ': [actions.pause, 'Pause, play', 'space'],
-  ArrowLeft: [() => timeline.step(-5), '5 seconds back', '←'],
-  ArrowRight: [() => timeline.step(5), '5 seconds on', '→'],
-  l: [actions.live, 'Back to live'],
-  m: [actions.mute, 'Sound on, off'],
-  f: [actions.fullscreen, 'Full screen'],
-  s: [actions.snapshot, 'Save the picture'],
-  t: [toggleTheme, 'Light or dark'],
-  1: [nth(0), 'Cameras by number', '1 … 8'],
-  ...Object.fromEntries([2, 3, 4, 5, 6, 7, 8].map((n) => [n, [nth(n - 1), null]])),
-  '?': [actions.help, 'This help'],
-}, $('#keys'));
+const nth = (key) => [...tabs.keys()][key - 1];
+keyboard([
+  { keys: [' '], action: actions.pause, what: 'Pause, play', written: 'space' },
+  { keys: ['ArrowLeft'], action: () => timeline.step(-5), what: '5 seconds back', written: '←' },
+  { keys: ['ArrowRight'], action: () => timeline.step(5), what: '5 seconds on', written: '→' },
+  { keys: ['l'], action: actions.live, what: 'Back to live', written: 'L' },
+  { keys: ['m'], action: actions.mute, what: 'Sound on, off', written: 'M' },
+  { keys: ['s'], action: actions.snapshot, what: 'Save the picture', written: 'S' },
+  { keys: ['f'], action: actions.fullscreen, what: 'Full screen', written: 'F' },
+  { keys: ['t'], action: toggleTheme, what: 'Light or dark', written: 'T' },
+  { keys: [...'123456789'], action: (key) => nth(key) && choose(nth(key)), what: 'Camera by number', written: '1 … 9' },
+  { keys: ['?'], action: actions.help, what: 'This help', written: '?' },
+], $('#keys'));

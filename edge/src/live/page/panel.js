@@ -49,11 +49,11 @@ export function describeUpload(upload) {
   return ['good', pending ? waiting : 'All recordings archived', remote, null];
 }
 
-/** Which stages move: `[tone, line, detail]`. */
-export function describeHealth(stages) {
-  const stuck = stages.filter((stage) => !stage.moving).map((stage) => stage.stage);
-  if (stuck.length) return ['bad', `Not moving: ${stuck.join(', ')}`, 'Restarting the appliance may help; its log says more.'];
-  return ['good', `All ${stages.length} stages are moving`, ''];
+/** Whether all stages move: `[tone, line, detail]`. */
+export function describeHealth(healthy, stages) {
+  const stuck = (stages ?? []).filter((stage) => !stage.moving).map((stage) => stage.stage);
+  if (stuck.length) return ['bad', `Not moving: ${stuck.join(', ')}`, 'The log of the appliance says more.'];
+  return healthy ? ['good', 'All stages are moving', ''] : ['bad', 'A stage is not moving', ''];
 }
 
 export class Panel {
@@ -100,7 +100,7 @@ export class Panel {
   }
 
   /** What `/api` tells; `null` while the edge does not answer. */
-  showStatus(status, camera) {
+  showStatus(status, stages, camera) {
     const ring = camera?.ring;
     text(this.viewers, status ? String(status.viewers) : '–');
     text(this.ring, ring ? `${duration(ring.end - ring.start)} · ${bytes(ring.bytes)}` : '–');
@@ -110,11 +110,7 @@ export class Panel {
     }
     this.camera.show(...describeCamera(camera));
     this.upload.show(...describeUpload(status.upload));
-  }
-
-  /** What `/healthz` tells. */
-  showHealth({ stages }) {
-    this.health.show(...describeHealth(stages));
+    this.health.show(...describeHealth(status.healthy, stages));
   }
 }
 

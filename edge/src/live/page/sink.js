@@ -72,6 +72,8 @@ export class Sink {
   close() {
     this.#failed = () => {};
     for (const lane of this.#lanes) lane.close();
+    // Somebody else may have taken the element over by now.
+    if (this.video.src !== this.#url) return;
     this.video.removeAttribute('src');
     this.video.load();
   }

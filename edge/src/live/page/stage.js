@@ -57,8 +57,9 @@ export class Stage extends EventTarget {
   /** Whether the past can be shown: it takes Media Source Extensions. */
   get canScrub() { return canFeed(); }
 
-  /** Media time of the picture on screen. */
+  /** Media time of the picture on screen; null where the browser plays by itself and does not tell. */
   get position() {
+    if (!this.canScrub) return null;
     return this.#mode === 'live' ? this.liveVideo.currentTime : (this.#asked ?? this.past.position);
   }
 
@@ -121,6 +122,8 @@ export class Stage extends EventTarget {
 
   toggleMute() {
     this.#muted = !this.#muted;
+    // With sound it is another stream.
+    if (this.#mode === 'live') this.#keep();
     this.#apply();
     if (this.#mode === 'past' && !this.#paused) this.seek(this.position);
   }
@@ -223,7 +226,12 @@ export class Stage extends EventTarget {
   #visibility() {
     clearTimeout(this.#hiddenTimer);
     if (!document.hidden) this.#apply();
-    else if (this.#muted) this.#hiddenTimer = setTimeout(() => this.live.stop(), HIDDEN);
+    else if (this.#muted) this.#hiddenTimer = setTimeout(() => this.#rest(), HIDDEN);
+  }
+
+  #rest() {
+    this.#keep();
+    this.live.stop();
   }
 
   #changed() {

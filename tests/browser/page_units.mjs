@@ -1,0 +1,207 @@
+// The parts of the page that compute and touch neither a document nor a network.   node --test page_units.mjs
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+const page = (module) => import(new URL(`../../edge/src/live/page/${module}`, import.meta.url));
+const { LiveEdge, RESERVE, FASTEST, SLOWEST } = await page('live_edge.js');
+const { Backoff } = await page('backoff.js');
+const { MediaClock } = await page('clock.js');
+const { BoxSplitter, concat, fragmentTrack, tracks } = await page('boxes.js');
+const { parsePlaylist, place, segmentAt } = await page('ring.js');
+const { describeCamera, describeHealth, describeUpload } = await page('panel.js');
+const format = await page('format.js');
+
+const FRAME = 1 / 30;
+
+/**
+ * Plays `seconds` of a stream whose pictures come `late(n)` seconds after they were taken, with the law in charge of the rate.
+ * Returns how far behind the newest picture taken playback is, and how often it ran dry.
+ */
+function play(edge, seconds, late, behind) {
+  let position = -behind;
+  let rate = 1;
+  let dry = 0;
+  let end = 0;
+  const step = 0.005;
+  let n = 0;
+  for (let now = 0; now < seconds; now += step) {
+    const come = () => (n + 1) * FRAME + late(n) <= now;
+    // What comes at once is one arrival.
+    if (come()) edge.arrived(now, end);
+    while (come()) {
+      n += 1;
+      end = n * FRAME;
+      const order = edge.step(now, position);
+      rate = order.rate;
+      position = order.position ?? position;
+    }
+    if (position + step * rate < end) position += step * rate;
+    else if (now > 2) dry += 1;
+  }
+  return { behind: seconds - position, dry };
+}
+
+test('a punctual stream is followed closely, wherever playback began', () => {
+  for (const start of [0.1, 0.3, 0.8, 5]) {
+    const { behind, dry } = play(new LiveEdge(), 30, () => 0, start);
+    assert.ok(behind > RESERVE && behind < RESERVE + 2 * FRAME, `${start}: ${behind}`);
+    assert.equal(dry, 0);
+  }
+});
+
+test('a stream that comes unevenly is followed at the distance that it needs', () => {
+  let seed = 1;
+  const uneven = () => (seed = (seed * 16807) % 2147483647) / 2147483647 * 0.15;
+  const lateness = Array.from({ length: 2000 }, uneven);
+  const { behind } = play(new LiveEdge(), 60, (n) => lateness[n], 0.1);
+  assert.ok(behind > 0.14 && behind < 0.26, String(behind));
+});
+
+test('one late picture does not slow down what follows', () => {
+  const { behind } = play(new LiveEdge(), 20, (n) => (n === 450 ? 0.3 : 0), 0.1);
+  assert.ok(behind < 0.12, String(behind));
+});
+
+test('the rate stays where nobody notices it once the join is over', () => {
+  const edge = new LiveEdge();
+  for (let n = 0; n < 300; n += 1) {
+    edge.arrived(n * FRAME, n * FRAME);
+    edge.step(n * FRAME, n * FRAME - RESERVE);
+  }
+  assert.deepEqual(edge.step(10, 10 - RESERVE), { rate: 1 });
+  assert.deepEqual(edge.step(10, 9.2), { rate: FASTEST });
+  assert.deepEqual(edge.step(10, 10.2), { rate: SLOWEST });
+  const { rate, position } = edge.step(10, 8);
+  assert.equal(rate, 1);
+  assert.ok(Math.abs(position - (10 - FRAME - RESERVE)) < 2 * FRAME, String(position));
+});
+
+test('running dry makes the reserve larger for a while', () => {
+  const edge = new LiveEdge();
+  for (let n = 0; n < 60; n += 1) edge.arrived(n * FRAME, n * FRAME);
+  const before = edge.error(2, 1.9);
+  edge.starved(2);
+  const after = edge.error(2, 1.9);
+  assert.ok(before - after > 0.01);
+  assert.ok(Math.abs(edge.error(120, 119.9) - before) < 0.001, 'forgiven after two minutes');
+});
+
+test('the back-off doubles up to its bound, with jitter, and starts again', () => {
+  const backoff = new Backoff(250, 5000, () => 1);
+  assert.deepEqual(Array.from({ length: 7 }, () => backoff.next()), [250, 500, 1000, 2000, 4000, 5000, 5000]);
+  backoff.reset();
+  assert.equal(backoff.next(), 250);
+  assert.equal(new Backoff(250, 5000, () => 0).next(), 125);
+});
+
+test('the clock believes the quickest round trip, and forgets everything when the edge reboots', () => {
+  const clock = new MediaClock();
+  assert.equal(clock.media(5), null);
+  clock.sample(10, 10.4, { media: 1000.1, wall: null });
+  assert.ok(Math.abs(clock.media(10) - 999.9) < 1e-9);
+  clock.sample(20, 20.01, { media: 1010.005, wall: 1_700_000_000_000 });
+  clock.sample(30, 30.9, { media: 1020.1, wall: 1_700_000_010_095 });
+  assert.ok(Math.abs(clock.media(30) - 1020) < 1e-9);
+  assert.ok(Math.abs(clock.uncertainty() - 0.005) < 1e-9);
+  assert.equal(clock.date(1020.1).getTime(), 1_700_000_010_095);
+  clock.sample(40, 40.01, { media: 3.005, wall: null });
+  assert.ok(Math.abs(clock.media(40) - 3) < 1e-9);
+  assert.equal(clock.date(3), null);
+});
+
+const bytes = (...values) => Uint8Array.from(values);
+const ascii = (name) => [...name].map((letter) => letter.charCodeAt(0));
+function box(name, ...parts) {
+  const content = concat(parts);
+  const size = content.length + 8;
+  return concat([bytes(size >>> 24, (size >> 16) & 255, (size >> 8) & 255, size & 255, ...ascii(name)), content]);
+}
+
+test('boxes are whole however the stream is cut, and a size that cannot be is an error', () => {
+  const stream = concat([box('ftyp', bytes(1, 2, 3)), box('moof'), box('mdat', new Uint8Array(500))]);
+  for (const cut of [1, 7, 8, 9, 100, 1000]) {
+    const splitter = new BoxSplitter();
+    const boxes = [];
+    for (let at = 0; at < stream.length; at += cut) boxes.push(...splitter.push(stream.subarray(at, at + cut)));
+    assert.deepEqual(boxes.map(({ type, bytes: { length } }) => [type, length]), [['ftyp', 11], ['moof', 8], ['mdat', 508]], `cut ${cut}`);
+  }
+  assert.throws(() => new BoxSplitter().push(bytes(0, 0, 0, 7, ...ascii('moof'))), /box moof of 7 bytes/);
+  assert.throws(() => new BoxSplitter().push(bytes(255, 255, 255, 255, ...ascii('mdat'))), /box mdat of 4294967295 bytes/);
+});
+
+test('tracks and codecs come from the moov, the track of a fragment from its moof', () => {
+  const tkhd = (id) => box('tkhd', new Uint8Array(12), bytes(0, 0, 0, id), new Uint8Array(68));
+  const hdlr = (kind) => box('hdlr', new Uint8Array(8), bytes(...ascii(kind)), new Uint8Array(13));
+  const avc1 = box('avc1', new Uint8Array(78), box('avcC', bytes(1, 0x42, 0xc0, 0x1e)));
+  const stbl = box('stbl', box('stsd', new Uint8Array(8), avc1));
+  const video = box('trak', tkhd(1), box('mdia', hdlr('vide'), box('minf', stbl)));
+  const sound = box('trak', tkhd(2), box('mdia', hdlr('soun')));
+  assert.deepEqual(tracks(box('moov', box('mvhd'), video, sound)), [
+    { id: 1, kind: 'vide', codec: 'avc1.42C01E' },
+    { id: 2, kind: 'soun', codec: 'mp4a.40.2' },
+  ]);
+  const tfhd = box('tfhd', bytes(0, 2, 0, 0, 0, 0, 0, 2));
+  assert.equal(fragmentTrack(box('moof', box('mfhd', new Uint8Array(8)), box('traf', tfhd))), 2);
+  assert.equal(fragmentTrack(box('moof')), undefined);
+});
+
+const PLAYLIST = `#EXTM3U
+#EXT-X-VERSION:6
+#EXT-X-TARGETDURATION:1
+#EXT-X-MEDIA-SEQUENCE:70
+#EXT-X-MAP:URI="video-1a2b3c4d.mp4"
+#EXT-X-PROGRAM-DATE-TIME:2026-11-21T05:41:40.000Z
+#EXTINF:1.00000,
+video-70.m4s
+#EXTINF:1.00000,
+#EXT-X-GAP
+video-71.m4s
+#EXT-X-DISCONTINUITY
+#EXT-X-MAP:URI="video-55667788.mp4"
+#EXT-X-PART:DURATION=0.20000,URI="video-72.0.m4s",INDEPENDENT=YES
+#EXTINF:0.96667,
+video-72.m4s
+#EXTINF:1.03333,
+video-73.m4s
+#EXT-X-PRELOAD-HINT:TYPE=PART,URI="video-74.0.m4s"
+`;
+
+test('segments get their place in media time from the spans of the ring', () => {
+  const segments = parsePlaylist(PLAYLIST);
+  assert.deepEqual(segments[2], { sequence: 72, uri: 'video-72.m4s', map: 'video-55667788.mp4', seconds: 0.96667, gap: false });
+  const placed = place(segments, [
+    { first_sequence: 69, last_sequence: 71, start: 500, end: 502 },
+    { first_sequence: 72, last_sequence: 73, start: 510, end: 512 },
+  ]);
+  assert.deepEqual(placed.map(({ sequence, from, to }) => [sequence, from, +to.toFixed(2)]), [
+    [70, 500, 501], [71, 501, 502], [72, 510, 510.97], [73, 510.96667, 512],
+  ]);
+  const at = (time) => placed[segmentAt(placed, time)]?.sequence;
+  assert.deepEqual([400, 500.5, 501.5, 505, 511.5, 512].map(at), [70, 70, 72, 72, 73, undefined]);
+});
+
+test('what is wrong is said in words, with the culprit', () => {
+  const streaming = { state: 'streaming', device: '/dev/video0', width: 640, height: 480, format: 'YUYV', fps: 29.97, video: { width: 320, height: 240 } };
+  assert.deepEqual(describeCamera(streaming), ['good', 'Streaming', '/dev/video0 · 640 × 480 → 320 × 240 · 29.97 fps YUYV']);
+  assert.deepEqual(describeCamera({ state: 'gone', error: '/dev/video0: no such device' }), ['bad', 'Camera gone', '/dev/video0: no such device']);
+  assert.deepEqual(describeHealth(false, [{ stage: 'encode front', moving: false }, { stage: 'store', moving: true }]),
+    ['bad', 'Not moving: encode front', 'The log of the appliance says more.']);
+  const upload = { remote: 'cam@host:22', pending: 3, failure: null, state: { state: 'sending', sent: 25e6, bytes: 100e6 } };
+  assert.deepEqual(describeUpload(upload), ['good', 'Sending, 75.0 MB to go', '3 recordings wait · cam@host:22', 0.25]);
+  const failure = { kind: 'disk_full', message: 'no space', tries: 2 };
+  assert.deepEqual(describeUpload({ ...upload, failure, state: { state: 'backing_off', seconds: 42 } }),
+    ['bad', '3 recordings wait', 'The remote host’s disk is full. Next try in 42 s.', null]);
+  assert.deepEqual(describeUpload(null), ['', 'No remote host', 'Recordings stay on this device.', null]);
+});
+
+test('figures are written the same way everywhere', () => {
+  assert.deepEqual([0, 7, 898, 3723].map(format.duration), ['0:00', '0:07', '14:58', '1:02:03']);
+  assert.deepEqual([1.44, 12.4, 1284, 18180, 172800].map(format.span), ['1.4 s', '12 s', '21 min', '5 h 3 min', '2 days']);
+  assert.deepEqual([812, 47000, 999.7, 7.9e6, 63.5e6, 1.25e9].map(format.bytes), ['812 B', '47.0 kB', '1.0 kB', '7.90 MB', '63.5 MB', '1.25 GB']);
+  assert.deepEqual([402300, 1.84e6].map(format.bitrate), ['402 kb/s', '1.8 Mb/s']);
+  assert.equal(format.stamp(new Date(2026, 10, 21, 6, 31, 7)), '20261121-063107');
+  const now = new Date(2026, 10, 21, 6, 31);
+  assert.deepEqual([new Date(2026, 10, 21), new Date(2026, 10, 20, 23, 59), new Date(2026, 10, 14)].map((date) => format.day(date, now)),
+    ['Today', 'Yesterday', 'Sat 14 Nov']);
+});
