@@ -15,6 +15,8 @@ const SILENCE = 3000;
 /** Seconds behind the newest picture at which a new viewer starts. */
 const JOIN_BEHIND = 0.15;
 const JOIN_BEHIND_WITH_SOUND = 0.35;
+/** Seconds after which a jump that has not arrived is made again, to what is newest then. */
+const SEEK_PATIENCE = 1;
 /** Seconds that stay in the buffer behind what is shown. */
 const KEEP = 10;
 
@@ -156,6 +158,7 @@ class Feed {
   #ftyp = new Uint8Array(0);
   #moof = null;
   #joined = false;
+  #jumped = 0;
 
   constructor(video, sound, totals, onerror) {
     this.video = video;
@@ -200,20 +203,33 @@ class Feed {
   /** After each append: start, stay close to the live edge, let go of the past. */
   #follow() {
     const { video } = this;
+    const now = performance.now() / 1000;
     const end = this.#sink.end();
     if (end === 0) return;
+    const behind = this.sound ? JOIN_BEHIND_WITH_SOUND : JOIN_BEHIND;
     if (!this.#joined) {
       this.#joined = true;
       // What arrives while the decoder starts says nothing about how punctual arrivals are.
       video.addEventListener('playing', () => this.#edge.reset(), { once: true });
-      video.currentTime = end - (this.sound ? JOIN_BEHIND_WITH_SOUND : JOIN_BEHIND);
+      this.#jump(now, end - behind);
       video.play().catch(() => {});
+    } else if (!video.seeking && video.currentTime < this.#sink.begin() && video.readyState < HTMLMediaElement.HAVE_FUTURE_DATA) {
+      // Pictures are missing, and those before them have been shown.
+      this.#jump(now, end - behind);
     } else if (!video.seeking) {
-      const { rate, position } = this.#edge.step(performance.now() / 1000, video.currentTime);
-      if (position !== undefined) video.currentTime = position;
+      const { rate, position } = this.#edge.step(now, video.currentTime);
+      if (position !== undefined) this.#jump(now, position);
       if (video.playbackRate !== rate) video.playbackRate = rate;
+    } else if (now - this.#jumped > SEEK_PATIENCE) {
+      this.#jump(now, end - behind);
     }
     this.#sink.trim(video.currentTime - KEEP);
+  }
+
+  /** Goes to `position`, or to where the buffer begins: before that there is nothing to wait for. */
+  #jump(now, position) {
+    this.#jumped = now;
+    this.video.currentTime = Math.max(position, this.#sink.begin());
   }
 
   close() {

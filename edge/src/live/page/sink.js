@@ -34,10 +34,16 @@ export class Sink {
     return this.#lanes;
   }
 
-  /** End in seconds of the buffered range that holds `time` (or of the last one before it), 0 without any. */
+  /** End in seconds of the newest buffered range, 0 without any. */
   end() {
     const { buffered } = this.video;
     return buffered.length ? buffered.end(buffered.length - 1) : 0;
+  }
+
+  /** Begin in seconds of the newest buffered range, 0 without any. */
+  begin() {
+    const { buffered } = this.video;
+    return buffered.length ? buffered.start(buffered.length - 1) : 0;
   }
 
   /** Whether `time` can be played at once. */
