@@ -44,7 +44,10 @@ impl Spec {
             None if text == "auto" => Ok(Self::Auto),
             None if text == "pattern" => Ok(Self::Pattern),
             Some(("v4l2", path)) if !path.is_empty() => Ok(Self::V4l2(path.into())),
-            Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.to_owned())),
+            Some(("file", text)) if !text.is_empty() => match file::Params::parse(text) {
+                Ok(_) => Ok(Self::File(text.to_owned())),
+                Err(_) => Err(file::ALLOWED),
+            },
             _ => Err(ALLOWED),
         }
     }
@@ -177,5 +180,6 @@ mod tests {
         assert_eq!(Spec::parse("file:a.y4m"), Ok(Spec::File("a.y4m".to_owned())));
         assert!(Spec::parse("webcam").is_err());
         assert!(Spec::parse("file:").is_err());
+        assert_eq!(Spec::parse("file:a.yuv?format=rgb"), Err(file::ALLOWED));
     }
 }

@@ -14,7 +14,7 @@ mod params;
 mod raw;
 mod y4m;
 
-pub use params::Params;
+pub use params::{ALLOWED, Params};
 
 use super::convert::{Converter, Target};
 use super::grid::{Grid, Rate};

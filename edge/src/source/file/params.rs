@@ -79,8 +79,10 @@ impl Params {
     }
 }
 
-const ALLOWED: &str = "allowed are stamp=0|1, audio=FILE.wav, and for a raw file format=yuyv|uyvy|nv12|i420|mjpeg, \
-                       width= and height= of 1 to 4096, fps=N, N/D or N.N of 1/10 to 1000";
+/// What the parameters may be.
+pub const ALLOWED: &str = "allowed behind file:PATH? are stamp=0|1, audio=FILE.wav, and all of \
+                           format=yuyv|uyvy|nv12|i420|mjpeg, width= and height= of 1 to 4096, \
+                           fps=N, N/D or N.N of 1/10 to 1000 for bare frames";
 
 fn set<T>(place: &mut Option<T>, value: Option<T>) -> bool {
     *place = value;
@@ -140,7 +142,7 @@ mod tests {
     #[test]
     fn impossible_parameters_are_named() {
         for (text, begin) in [
-            ("a?size=3", "a: unknown parameter size; allowed are stamp=0|1"),
+            ("a?size=3", "a: unknown parameter size; allowed behind file:PATH? are stamp=0|1, "),
             ("a?width=5000", "a: width=5000 cannot be; "),
             ("a?width=0", "a: width=0 cannot be; "),
             ("a?fps=0", "a: fps=0 cannot be; "),
