@@ -1,0 +1,114 @@
+// Uses the page as a viewer does, in headless Chromium, and reports what it showed as one line of JSON.
+//
+//   node page.mjs URL [FOLDER]
+//
+// With FOLDER, `page-desktop.png` and `page-phone.png` are taken there. Whoever started this restarts the edge when `RESTART` is
+// printed. Each answer is what the page said or showed, for the test to judge.
+
+import { chromium } from 'playwright-core';
+
+const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+  '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required'];
+const PATIENCE = 60_000;
+
+const [url, folder] = process.argv.slice(2);
+const browser = await chromium.launch({ executablePath: process.env.CHROMIUM || '/usr/bin/chromium', args: FLAGS });
+
+const state = (page, wanted) => page.waitForFunction((state) => document.querySelector('#view').dataset.state === state, wanted, { timeout: PATIENCE });
+const video = (page, which) => page.$eval(which, ({ currentTime, paused, videoWidth }) => ({ currentTime, paused, videoWidth }));
+/** Media time of the next picture that `which` presents. */
+const nextPicture = (page, which) => page.$eval(which, (video) => new Promise((resolve) => video.requestVideoFrameCallback((_, { mediaTime }) => resolve(mediaTime))));
+const text = (page, selector) => page.textContent(selector);
+
+async function open(options) {
+  const page = await browser.newPage(options);
+  page.setDefaultTimeout(PATIENCE);
+  const strangers = [];
+  const violations = [];
+  page.on('request', (request) => { if (!request.url().startsWith(url) && !request.url().startsWith('blob:')) strangers.push(request.url()); });
+  page.on('pageerror', (error) => violations.push(error.message));
+  page.on('console', (message) => { if (/Content Security Policy/.test(message.text())) violations.push(message.text()); });
+  await page.goto(url);
+  return { page, strangers, violations };
+}
+
+async function live(page) {
+  await state(page, 'live');
+  await page.waitForFunction(() => /^\d+$/.test(document.querySelector('.figure').textContent), null, { timeout: PATIENCE });
+  return { badge: await text(page, '#badge'), camera: await text(page, '.state-line .line'), width: (await video(page, '.live-video')).videoWidth };
+}
+
+/** Back with the arrow keys, pause, one step on, play, and the LIVE button. */
+async function scrub(page) {
+  await page.waitForFunction(() => document.querySelector('.bar').getAttribute('aria-valuetext') === 'live' && document.querySelector('.footage').children.length > 0);
+  const before = (await video(page, '.live-video')).currentTime;
+  await page.keyboard.press('ArrowLeft');
+  await state(page, 'past');
+  const shown = await nextPicture(page, '.past-video');
+  await page.keyboard.press('Space');
+  await state(page, 'paused');
+  await page.waitForFunction(() => document.querySelector('.past-video').paused);
+  const held = (await video(page, '.past-video')).currentTime;
+  await page.keyboard.press('Space');
+  await state(page, 'past');
+  await page.waitForFunction((held) => document.querySelector('.past-video').currentTime > held + 0.2, held);
+  const slider = await page.getAttribute('.bar', 'aria-valuetext');
+  await page.click('#live');
+  await state(page, 'live');
+  return { back: before - shown, slider, forward: (await nextPicture(page, '.live-video')) > before };
+}
+
+async function snapshot(page) {
+  const [download] = await Promise.all([page.waitForEvent('download'), page.keyboard.press('s')]);
+  return download.suggestedFilename();
+}
+
+async function recording(page) {
+  await page.waitForSelector('.recording .open');
+  await page.click('.recording .open');
+  await page.waitForFunction(() => document.querySelector('.replay')?.currentTime > 0.3);
+  const row = { state: await text(page, '.recording .state'), width: (await video(page, '.replay')).videoWidth };
+  await page.click('.recording .open');
+  return { ...row, closed: (await page.$('.replay')) === null };
+}
+
+async function help(page) {
+  await page.keyboard.press('?');
+  const keys = await page.$$eval('#help[open] kbd', (keys) => keys.map((key) => key.textContent));
+  await page.keyboard.press('Escape');
+  return keys;
+}
+
+/** Everything that can be operated has a name, and nothing is wider than the phone. */
+async function phone() {
+  const { page } = await open({ viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true, colorScheme: 'light' });
+  await live(page);
+  const nameless = await page.$$eval('button, input, a, video, [role=slider]', (all) => all
+    .filter((one) => one.checkVisibility() && !(one.getAttribute('aria-label') || one.textContent.trim())).map((one) => one.outerHTML));
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  if (folder) await page.screenshot({ path: `${folder}/page-phone.png` });
+  await page.close();
+  return { nameless, wide };
+}
+
+/** The edge goes away and comes back: the page says so, keeps the last picture, and returns by itself. */
+async function restart(page) {
+  console.log('RESTART');
+  await state(page, 'waiting');
+  const kept = await page.$eval('.still', (still) => !still.hidden && still.width > 0);
+  await state(page, 'live');
+  return { kept };
+}
+
+try {
+  const { page, strangers, violations } = await open({ viewport: { width: 1440, height: 900 }, colorScheme: 'dark' });
+  const seen = { live: await live(page), scrub: await scrub(page), snapshot: await snapshot(page), recording: await recording(page), help: await help(page) };
+  if (folder) {
+    await page.waitForTimeout(20_000);
+    await page.screenshot({ path: `${folder}/page-desktop.png` });
+  }
+  Object.assign(seen, { phone: await phone(), restart: await restart(page), strangers, violations });
+  console.log(JSON.stringify(seen));
+} finally {
+  await browser.close();
+}
