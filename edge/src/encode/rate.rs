@@ -1,13 +1,13 @@
 //! The rate control: which QP a picture is coded at. Values in, values out; docs/design/encode.md has the reasons.
 //!
 //! ```text
-//! base QP      one for a GOP, from what a minute of this footage costs and from the balance of the account
+//! base QP      one for a GOP, from what this footage costs and from the balance of the account
 //!   - 6        for the IDR: what stands still keeps its quality for the whole GOP
 //!   raised     for a single picture, when its predicted size does not fit what is left of the peak
 //! ```
 //!
 //! Three accounts:
-//! - *cost*: bits a second that the footage would take at QP 26, averaged over about a minute;
+//! - *cost*: bits a second that the footage would take at QP 26, averaged over half a minute;
 //! - *balance*: bits that were allowed and not spent, or the debt;
 //! - *window*: what was spent in the last second. [`RateControl::admit`] refuses what would break the peak, so that the
 //!   bound holds however wrong a prediction was.
