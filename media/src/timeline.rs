@@ -448,7 +448,11 @@ pub(crate) mod sample {
     /// GOP `sequence` in second `sequence` of media time: pictures every `interval` ticks and AAC frames in between.
     pub fn gop(config: &Arc<StreamConfig>, sequence: u64, interval: i64) -> Gop {
         let start = Ticks90k(sequence as i64 * 90_000);
-        let unit = |track, pts, key| AccessUnit { track, pts, key, data: Bytes::from(vec![1; 1000]) };
+        // One NAL unit of 996 bytes behind its length, or an AAC frame of 1000 bytes.
+        let mut data = vec![1; 1000];
+        data[..4].copy_from_slice(&996u32.to_be_bytes());
+        let data = Bytes::from(data);
+        let unit = |track, pts, key| AccessUnit { track, pts, key, data: data.clone() };
         let mut units: Vec<_> = (0..90_000 / interval)
             .map(|n| unit(Track::Video, start + Ticks90k(n * interval), n == 0))
             .collect();

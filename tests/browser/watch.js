@@ -9,7 +9,7 @@
 //   first_frame_ms   from opening the page to the first picture
 //   frames, fps      pictures that the browser presented
 //   waiting          how often the player ran out of media after the first picture
-//   stalls, gap_ms   spans without a new picture of more than half a second; the longest span
+//   stalls, gap_ms   spans without a new picture of more than a second; the longest span
 //   played_s         media time that passed
 //   p50, p95, ...    milliseconds from the clock that is drawn in the pattern source's picture to the screen; the code is
 //                    20 x 2 blocks of 16 x 16 luma: 32 bits of wall clock in ms, then 8 check bits
@@ -21,7 +21,7 @@ const http = require('http');
 const path = require('path');
 const { chromium } = require('playwright-core');
 
-const STALL_MS = 500;
+const STALL_MS = 1000;
 const FIRST_FRAME_MS = 30000;
 const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required'];

@@ -43,7 +43,7 @@ impl Player {
 /// What a player showed, from the frames that the browser presented.
 #[derive(Clone, Debug)]
 pub struct Watched {
-    /// All that the script found: `first_frame_ms`, `frames`, `fps`, `waiting`, `played_s`, `watched_s`, `p50`, ...
+    /// All that the script found: `first_frame_ms`, `frames`, `fps`, `stalls`, `played_s`, `watched_s`, `p50`, ...
     pub figures: Value,
     /// What the player or the page called an error.
     pub errors: Vec<String>,
@@ -55,9 +55,10 @@ impl Watched {
         self.figures[name].as_f64().unwrap_or(f64::NAN)
     }
 
-    /// Whether it played without an error, and never ran out of media after its first picture.
+    /// Whether it played without an error, never stood still for a second, and kept up with the camera.
     pub fn is_smooth(&self) -> bool {
-        self.errors.is_empty() && self.number("frames") > 0.0 && self.number("waiting") == 0.0
+        let kept_up = self.number("played_s") >= 0.9 * self.number("watched_s") - 0.5;
+        self.errors.is_empty() && self.number("watched_s") > 0.0 && self.number("stalls") == 0.0 && kept_up
     }
 }
 

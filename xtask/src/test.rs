@@ -93,7 +93,9 @@ struct Session {
 impl Session {
     fn suite(&mut self, name: &str, mut command: Command, count: fn(&str, bool) -> Count) -> Result<Outcome> {
         let limit = self.budget.time(name);
-        command.envs(self.budget.work(name));
+        // Who asks for more by command gets it.
+        let usual = self.budget.work(name).into_iter();
+        command.envs(usual.filter(|(variable, _)| std::env::var_os(variable).is_none()));
         println!("{name} ...");
         let outcome = suite::run(name, command, limit, &self.interrupted)?;
         if outcome.ending == Ending::Interrupted {
