@@ -111,7 +111,7 @@ fn start_camera(
     let camera = config.camera.iter().find(|camera| camera.name == own.name).context("camera")?;
     let (writer, ring) = open_ring(&config, own, status)?;
     let (sender, frames) = frames::queue(camera.width.into(), camera.height.into());
-    let audio = start_audio(&config, own, threads)?;
+    let audio = start_audio(&config, own, status, threads)?;
     let capture = (camera.clone(), Arc::clone(own), Arc::clone(status));
     threads.spawn(&format!("capture {}", camera.name), move |stop, heartbeat| {
         let (camera, own, status) = capture;
@@ -135,12 +135,19 @@ fn start_camera(
 fn start_audio(
     config: &Config,
     own: &Arc<CameraStatus>,
+    status: &Arc<Status>,
     threads: &mut Threads,
 ) -> anyhow::Result<Option<audio::Receiver>> {
     let index = config.camera.iter().position(|camera| camera.name == own.name).context("camera")?;
     let Some(origin) = audio::Origin::of(config, index) else { return Ok(None) };
     let (frames, receiver) = audio::queue();
-    let inputs = audio::Inputs { origin, audio: config.audio.clone(), frames, own: Arc::clone(own) };
+    let inputs = audio::Inputs {
+        origin,
+        audio: config.audio.clone(),
+        frames,
+        status: Arc::clone(status),
+        own: Arc::clone(own),
+    };
     threads.spawn(&format!("audio {}", own.name), |stop, heartbeat| audio::run(inputs, stop, heartbeat))?;
     Ok(Some(receiver))
 }

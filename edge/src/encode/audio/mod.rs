@@ -20,7 +20,7 @@ pub use queue::{Receiver, Sender, Stream, queue};
 
 use crate::config::Config;
 use crate::source::{Spec, file};
-use crate::status::CameraStatus;
+use crate::status::{CameraStatus, Status};
 use crate::supervise::{Heartbeat, Stop, clock};
 use line::{Format, Line};
 use media::Ticks90k;
@@ -137,8 +137,32 @@ pub struct Inputs {
     pub audio: crate::config::Audio,
     /// Where the frames go.
     pub frames: Sender,
+    /// For faults.
+    pub status: Arc<Status>,
     /// For the counters.
     pub own: Arc<CameraStatus>,
+}
+
+impl Inputs {
+    /// The part of the appliance that a fault names.
+    fn part(&self) -> String {
+        format!("audio {}", self.own.name)
+    }
+
+    /// Tells of an error once. That a board has no microphone is no fault.
+    fn complain(&self, error: &Error, last: &mut String) {
+        let text = error.to_string();
+        if *last == text {
+            return;
+        }
+        if matches!(error, Error::NoMicrophone) {
+            tracing::info!(camera = self.own.name, "no microphone");
+        } else {
+            tracing::warn!(camera = self.own.name, error = text, "no sound");
+            self.status.set_fault(&self.part(), Some(text.clone()));
+        }
+        *last = text;
+    }
 }
 
 /// Captures and encodes until `stop` is asked for.
@@ -150,15 +174,12 @@ pub fn run(mut inputs: Inputs, stop: Stop, heartbeat: Heartbeat) {
         let began = clock::media_now();
         let opened = inputs.origin.open(inputs.audio.rate, &inputs.own);
         let heard = opened.and_then(|mut sound| listen(&mut inputs, sound.as_mut(), &stop, &heartbeat));
-        let Err(error) = heard.map_err(|error| error.to_string()) else { return };
+        let Err(error) = heard else { return };
         if clock::media_now() - began > STEADY {
             back_off = SHORTEST_BACK_OFF;
         }
         inputs.frames.start(Stream::Silent);
-        if complaint != error {
-            tracing::warn!(camera = inputs.own.name, error, "no sound");
-            complaint = error;
-        }
+        inputs.complain(&error, &mut complaint);
         heartbeat.quiet_for(Ticks90k::from_duration(back_off * 2));
         stop.wait(back_off);
         back_off = (back_off * 2).min(LONGEST_BACK_OFF);
@@ -172,6 +193,7 @@ fn listen(
     stop: &Stop,
     heartbeat: &Heartbeat,
 ) -> Result<(), Error> {
+    inputs.status.set_fault(&inputs.part(), None);
     let Inputs { audio, frames, own, .. } = inputs;
     let frame_duration = Ticks90k::from_scale(i64::from(AAC_FRAME_SAMPLES), audio.rate);
     let format = sound.format();
@@ -205,7 +227,6 @@ fn listen(
 mod tests {
     use super::*;
     use crate::config::Camera;
-    use crate::status::Status;
     use crate::supervise::{Stages, Threads};
 
     fn config(device: &str, sources: &[&str]) -> Config {
@@ -231,12 +252,12 @@ mod tests {
     }
 
     /// Runs an audio thread until `done` has seen enough of its queue.
-    fn run_until(origin: Origin, mut done: impl FnMut(&mut Receiver) -> bool) {
+    fn run_until(origin: Origin, mut done: impl FnMut(&mut Receiver) -> bool) -> Arc<Status> {
         let config = Config::default();
-        let status = Status::new(&config, Stages::default(), clock::media_now());
+        let status = Arc::new(Status::new(&config, Stages::default(), clock::media_now()));
         let (frames, mut receiver) = queue();
         let own = Arc::clone(&status.cameras[0]);
-        let inputs = Inputs { origin, audio: config.audio, frames, own };
+        let inputs = Inputs { origin, audio: config.audio, frames, status: Arc::clone(&status), own };
         let stop = Stop::default();
         let mut threads = Threads::new(stop.clone(), Stages::default());
         threads.spawn("audio", move |stop, heartbeat| run(inputs, stop, heartbeat)).expect("starts");
@@ -247,6 +268,7 @@ mod tests {
         }
         stop.ask();
         threads.join();
+        status
     }
 
     #[test]
@@ -264,9 +286,13 @@ mod tests {
     }
 
     #[test]
-    fn without_the_microphone_the_stream_is_silent() {
-        run_until(Origin::Microphone("hw:77,7".to_owned()), |receiver| {
+    fn a_microphone_that_is_not_there_is_a_fault_and_silence() {
+        let status = run_until(Origin::Microphone("hw:77,7".to_owned()), |receiver| {
             matches!(receiver.stream(), (_, Stream::Silent))
         });
+        let faults = status.faults();
+        assert_eq!(faults.len(), 1);
+        assert_eq!(faults[0].part, "audio front");
+        assert!(faults[0].message.starts_with("microphone hw:77,7: "), "{}", faults[0].message);
     }
 }
