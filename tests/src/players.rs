@@ -11,12 +11,12 @@ use crate::wait::PATIENCE;
 
 /// What ffprobe says of `input`: its format and its streams. An error if it complains of anything.
 pub fn ffprobe(input: &str) -> Result<Value> {
-    probe(input, &["-show_format", "-show_streams"])
+    probe(input, "warning", &["-show_format", "-show_streams"])
 }
 
-/// What ffprobe says of every packet of `input`.
+/// What ffprobe says of every packet of `input`; there may be none yet.
 pub fn packets(input: &str) -> Result<Vec<Value>> {
-    let answer = probe(input, &["-show_packets", "-show_data_hash", "sha256"])?;
+    let answer = probe(input, "error", &["-show_packets", "-show_data_hash", "sha256"])?;
     answer["packets"].as_array().cloned().with_context(|| format!("no packets in {input}"))
 }
 
@@ -38,9 +38,9 @@ pub fn pictures(input: &str, seconds: Option<u32>) -> Result<Vec<String>> {
     Ok(hashes.map(str::to_owned).collect())
 }
 
-fn probe(input: &str, show: &[&str]) -> Result<Value> {
+fn probe(input: &str, complaints: &str, show: &[&str]) -> Result<Value> {
     let mut ffprobe = Command::new("ffprobe");
-    ffprobe.args(["-v", "warning", "-of", "json"]).args(show).arg(input);
+    ffprobe.args(["-v", complaints, "-of", "json"]).args(show).arg(input);
     let output = finish(ffprobe)?;
     silent("ffprobe", input, &output)?;
     Ok(serde_json::from_slice(&output.stdout)?)
