@@ -3,14 +3,18 @@
 //!
 //! ```text
 //! MPD@availabilityStartTime ── the wall time of media time 0, so that MPD time is media time
-//!  ├─ Period 41  start = second 41  ── segment N of it: [second 41 + N - 41, one second later)
-//!  └─ Period 97  start = second 99  ── after a discontinuity or with another configuration
+//!  ├─ Period 41  start = 0          ── segment N: [second N, one second later)
+//!  └─ Period 97  start = second 99  ── the same, after a discontinuity or with another configuration
 //! ```
 //!
-//! Segments are numbered and of one second by declaration (`@duration`): a GOP starts within a frame of a whole second of media
-//! time and never drifts from it, so number and time follow from each other without a list, and a player can ask for the segment
-//! that grows without having read a new MPD. A `SegmentTimeline` would have to name that segment before its length is known, and
-//! to be fetched once a second. The media are those of HLS: a chunk is a part, a segment is its parts.
+//! A segment's number is the whole second of media time in which its GOP starts: GOPs start within a frame of a whole second and
+//! never drift from it. So a length of one second (`@duration`) is right for ever, number and time follow from each other without
+//! a list, and a player can ask for the segment that grows without having read a new MPD. A `SegmentTimeline` would have to
+//! name that segment before its length is known, and to be fetched once a second. The bytes are those of HLS: a chunk is a part,
+//! a segment is its parts.
+//!
+//! The first Period starts with media time itself, though its first segments are long gone: FFmpeg's player forgets the start of
+//! the Period in half of its sums, and is right where that is 0.
 //!
 //! All times are on one clock, that of `UTCTiming`, which the same server answers ([`utc_time`]). It must not jump while players
 //! hold an MPD: take the mapping from media time to wall time once, and keep it for both.
@@ -51,7 +55,7 @@ pub fn manifest(timeline: &Timeline, clock: &WallMapping, title: &str) -> Option
   <ProgramInformation><Title>{}</Title></ProgramInformation>
   <ServiceDescription id="0"><Latency referenceId="0" target="{LATENCY_TARGET}" max="{LATENCY_MAX}" min="{LATENCY_MIN}"/><PlaybackRate max="1.04" min="0.96"/></ServiceDescription>"#,
         clock.wall_of(Ticks90k::ZERO).rfc3339(),
-        clock.wall_of(newest.start()).rfc3339(),
+        clock.wall_of(Ticks90k(newest.anchor.second * TICKS_PER_SECOND)).rfc3339(),
         depth.0 / TICKS_PER_SECOND,
         timeline.target_duration(),
         Escaped(title),
@@ -80,16 +84,20 @@ fn periods(timeline: &Timeline) -> Vec<Period<'_>> {
 }
 
 impl Period<'_> {
-    /// The whole second in which it starts.
+    /// The whole second of media time with which it starts.
+    fn second(&self) -> i64 {
+        if self.anchor.first { 0 } else { self.anchor.second }
+    }
+
     fn start(&self) -> Ticks90k {
-        Ticks90k(self.anchor.second * TICKS_PER_SECOND)
+        Ticks90k(self.second() * TICKS_PER_SECOND)
     }
 
     /// Whole seconds to the end of its last segment, or to the next Period if that comes first.
     fn duration(&self, timeline: &Timeline, next: &Anchor) -> i64 {
         let last = timeline.segments().take_while(|segment| segment.sequence < next.sequence).last();
         let segments = last.map_or(0, |last| last.sequence.saturating_sub(self.anchor.sequence) as i64 + 1);
-        segments.min(next.second - self.anchor.second)
+        self.anchor.second - self.second() + segments.min(next.second - self.anchor.second)
     }
 
     fn write(
@@ -99,8 +107,7 @@ impl Period<'_> {
         clock: &WallMapping,
         next: Option<&Self>,
     ) -> Option<()> {
-        let Anchor { sequence, second } = self.anchor;
-        let _ = write!(xml, "  <Period id=\"{sequence}\" start=\"PT{second}S\"");
+        let _ = write!(xml, "  <Period id=\"{}\" start=\"PT{}S\"", self.anchor.sequence, self.second());
         if let Some(next) = next {
             let _ = write!(xml, " duration=\"PT{}S\"", self.duration(timeline, &next.anchor));
         }
@@ -131,11 +138,11 @@ impl Period<'_> {
             xml,
             r#"    <AdaptationSet id="{id}" contentType="{kind}" mimeType="{kind}/mp4" segmentAlignment="true" startWithSAP="1">
       <ProducerReferenceTime id="{id}" type="captured" wallClockTime="{}" presentationTime="{offset}"><UTCTiming schemeIdUri="{CLOCK_SCHEME}" value="{CLOCK}"/></ProducerReferenceTime>
-      <SegmentTemplate timescale="{TICKS_PER_SECOND}" duration="{TICKS_PER_SECOND}" startNumber="{}" presentationTimeOffset="{offset}" availabilityTimeOffset="{:.3}" availabilityTimeComplete="false" initialization="{}" media="{kind}-$Number$.m4s"/>
+      <SegmentTemplate timescale="{TICKS_PER_SECOND}" duration="{TICKS_PER_SECOND}" startNumber="{}" presentationTimeOffset="{offset}" availabilityTimeOffset="{:.3}" availabilityTimeComplete="false" initialization="{}" media="{kind}-s$Number$.m4s"/>
       <Representation id="{kind}" bandwidth="{bandwidth}" {}
     </AdaptationSet>"#,
             clock.wall_of(self.start()).rfc3339(),
-            self.anchor.sequence,
+            self.second(),
             Ticks90k(early.0.max(0)).as_secs_f64(),
             Resource::Init(track, self.first.config_id),
             representation(&self.first.config, track),
@@ -219,7 +226,7 @@ mod tests {
             let moved = gop(&config, sequence + late, 3000);
             timeline.update(&Gop { sequence, discontinuity: sequence == 106, ..moved }, true);
         }
-        assert_eq!(periods_of(&timeline), [["100", "PT100S", "PT6S"], ["106", "PT156S", ""]]);
+        assert_eq!(periods_of(&timeline), [["100", "PT0S", "PT106S"], ["106", "PT156S", ""]]);
     }
 
     #[test]
@@ -231,7 +238,7 @@ mod tests {
             let discontinuity = sequence != 106;
             timeline.update(&Gop { sequence, start, discontinuity, ..gop(&config, sequence, 3000) }, true);
         }
-        let expected = [["100", "PT100S", "PT2S"], ["103", "PT102S", "PT1S"], ["105", "PT103S", ""]];
+        let expected = [["100", "PT0S", "PT102S"], ["103", "PT102S", "PT1S"], ["105", "PT103S", ""]];
         assert_eq!(periods_of(&timeline), expected, "104 has no second of its own");
     }
 

@@ -220,6 +220,8 @@ pub struct Timeline {
     target: i64,
     part_targets: [Ticks90k; 2],
     discontinuity_sequence: u64,
+    /// The first segment ever listed.
+    origin: Option<u64>,
     anchors: VecDeque<Anchor>,
 }
 
@@ -230,6 +232,8 @@ pub struct Anchor {
     pub sequence: u64,
     /// The whole second of media time in which it started.
     pub second: i64,
+    /// Nothing was ever listed before it.
+    pub first: bool,
 }
 
 impl Timeline {
@@ -245,6 +249,7 @@ impl Timeline {
             target: ((longest_gop.0 + Ticks90k::SECOND.0 / 2) / Ticks90k::SECOND.0).max(1),
             part_targets: [Track::Video, Track::Audio].map(|track| part_target(unit_duration(config, track))),
             discontinuity_sequence: 0,
+            origin: None,
             anchors: VecDeque::new(),
         }
     }
@@ -329,6 +334,17 @@ impl Timeline {
         self.anchors.iter().copied()
     }
 
+    /// The segment of a whole second of media time, also one that is yet to come; `None` where there is none or it is no longer
+    /// listed.
+    pub fn sequence_at(&self, second: i64) -> Option<u64> {
+        let index = self.anchors.partition_point(|anchor| anchor.second <= second).checked_sub(1)?;
+        let anchor = self.anchors.get(index)?;
+        let sequence = anchor.sequence.checked_add(u64::try_from(second - anchor.second).ok()?)?;
+        let next = self.anchors.get(index + 1).map_or(u64::MAX, |next| next.sequence);
+        let first = self.segments.front()?.sequence;
+        (first..next).contains(&sequence).then_some(sequence)
+    }
+
     /// The largest and the average bit rate of the ended segments, over these tracks together: bits a second.
     pub fn bit_rates(&self, tracks: &[Track]) -> Option<(u64, u64)> {
         let rate = |bytes: u64, time: Ticks90k| bytes * 8 * TICKS_PER_SECOND as u64 / time.0.max(1) as u64;
@@ -383,7 +399,12 @@ impl Timeline {
                 .back()
                 .is_some_and(|anchor| anchor.second + (segment.sequence - anchor.sequence) as i64 == second);
         if !follows {
-            self.anchors.push_back(Anchor { sequence: segment.sequence, second });
+            let origin = *self.origin.get_or_insert(segment.sequence);
+            self.anchors.push_back(Anchor {
+                sequence: segment.sequence,
+                second,
+                first: segment.sequence == origin,
+            });
         }
         self.segments.push_back(segment);
     }
@@ -575,9 +596,27 @@ mod tests {
         assert_eq!(timeline.anchors().map(|anchor| anchor.sequence).collect::<Vec<_>>(), [12, 16]);
         timeline.expire(18);
         assert_eq!(timeline.discontinuity_sequence(), 12);
-        assert_eq!(timeline.anchors().collect::<Vec<_>>(), [Anchor { sequence: 16, second: 16 }]);
+        assert_eq!(
+            timeline.anchors().collect::<Vec<_>>(),
+            [Anchor { sequence: 16, second: 16, first: false }]
+        );
         assert_eq!(timeline.get(19).map(|segment| segment.sequence), Some(19));
         assert!(timeline.get(17).is_none() && timeline.get(20).is_none());
+    }
+
+    #[test]
+    fn a_second_leads_to_its_segment_but_not_into_a_hole() {
+        let config = config(false);
+        let mut timeline = Timeline::new(&config, 6);
+        for sequence in 100..108 {
+            let later = if sequence < 105 { 0 } else { 40 };
+            timeline.update(&Gop { sequence, ..gop(&config, sequence + later, 3000) }, true);
+        }
+        let found =
+            [99, 101, 102, 104, 105, 144, 145, 147, 148, 200].map(|second| timeline.sequence_at(second));
+        let expected =
+            [None, None, Some(102), Some(104), None, None, Some(105), Some(107), Some(108), Some(160)];
+        assert_eq!(found, expected);
     }
 
     #[test]

@@ -18,6 +18,7 @@ use std::rc::Rc;
 const PLAYLIST: &str = "application/vnd.apple.mpegurl";
 const VIDEO: &str = "video/mp4";
 const AUDIO: &str = "audio/mp4";
+const TRANSPORT_STREAM: &str = "video/mp2t";
 /// Seconds that a segment may be kept by a cache. Its name comes back only after the board was restarted.
 const SEGMENT_AGE: u32 = 30;
 
@@ -92,7 +93,7 @@ pub(super) async fn resource(
     resource: Resource,
     asked: &Asked<'_>,
 ) -> Response<Body> {
-    let sequence = match resource {
+    let (resource, sequence) = match resource {
         Resource::Init(track, id) => {
             let found = packager.wait_for(|timeline| timeline.config(id).map(|_| ())).await;
             return match (found, packager.config(id)) {
@@ -104,12 +105,25 @@ pub(super) async fn resource(
                 _ => reply::not_found(format!("{resource} belongs to no segment in the ring.")),
             };
         }
-        Resource::Segment(_, sequence) | Resource::Part(_, sequence, _) | Resource::Ts(sequence) => sequence,
+        Resource::Second(track, second) => {
+            let at = |timeline: &Timeline| Some(timeline.sequence_at(second.into()));
+            match packager.wait_for(at).await {
+                Ok(Some(sequence)) => (Resource::Segment(track, sequence), sequence),
+                Ok(None) => return reply::not_found(format!("{resource} does not exist.")),
+                Err(unready) => return reply::unready(unready),
+            }
+        }
+        Resource::Segment(_, sequence) | Resource::Part(_, sequence, _) | Resource::Ts(sequence) => {
+            (resource, sequence)
+        }
     };
     match packager.wait_for(|timeline| find(timeline, resource, sequence)).await {
         Ok(Found::Ended) => match resource {
             Resource::Segment(track, _) => {
                 piece(packager, kind(track), SEGMENT, packager.segment(track, sequence), resource, asked)
+            }
+            Resource::Ts(_) => {
+                piece(packager, TRANSPORT_STREAM, SEGMENT, packager.ts(sequence), resource, asked)
             }
             _ => part_or_nothing(packager, resource, asked),
         },

@@ -59,6 +59,8 @@ pub(super) enum Absent {
     Ring(#[from] crate::ring::Error),
     #[error(transparent)]
     Fragment(#[from] media::mp4::Error),
+    #[error(transparent)]
+    Ts(#[from] media::ts::Error),
     #[error("the segment has no such part")]
     NoPart,
 }
@@ -200,6 +202,15 @@ impl Packager {
                 fragment(&gop, track, part, index, &mut bytes)?;
             }
             Ok(bytes.freeze())
+        })
+    }
+
+    /// A GOP that has ended, in MPEG-TS.
+    pub(super) fn ts(&self, sequence: u64) -> Result<Bytes, Absent> {
+        self.kept(Resource::Ts(sequence), || {
+            let mut bytes = Vec::new();
+            media::ts::mux(&self.ring.read(sequence)?, &mut bytes)?;
+            Ok(bytes.into())
         })
     }
 

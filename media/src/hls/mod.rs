@@ -27,6 +27,8 @@ pub enum Resource {
     Init(Track, ConfigId),
     /// One track of a GOP in CMAF: `audio-4711.m4s`.
     Segment(Track, u64),
+    /// The same, by the whole second of media time in which the GOP starts: `audio-s5207.m4s`. What DASH asks for.
+    Second(Track, u32),
     /// One part of it, counted from 0: `video-4711.3.m4s`.
     Part(Track, u64, u32),
     /// A GOP in MPEG-TS: `4711.ts`.
@@ -45,6 +47,7 @@ impl fmt::Display for Resource {
         match *self {
             Self::Init(track, config) => write!(f, "{}-{config}.mp4", track_name(track)),
             Self::Segment(track, sequence) => write!(f, "{}-{sequence}.m4s", track_name(track)),
+            Self::Second(track, second) => write!(f, "{}-s{second}.m4s", track_name(track)),
             Self::Part(track, sequence, part) => write!(f, "{}-{sequence}.{part}.m4s", track_name(track)),
             Self::Ts(sequence) => write!(f, "{sequence}.ts"),
         }
@@ -76,6 +79,9 @@ fn parse(name: &str) -> Option<Resource> {
         return config.parse().ok().map(|config| Resource::Init(track, config));
     }
     let numbers = rest.strip_suffix(".m4s")?;
+    if let Some(second) = numbers.strip_prefix('s') {
+        return second.parse().ok().map(|second| Resource::Second(track, second));
+    }
     Some(match numbers.split_once('.') {
         None => Resource::Segment(track, numbers.parse().ok()?),
         Some((sequence, part)) => Resource::Part(track, sequence.parse().ok()?, part.parse().ok()?),
@@ -92,6 +98,7 @@ mod tests {
         for (resource, name) in [
             (Resource::Init(Track::Video, config), "video-00c0ffee.mp4"),
             (Resource::Segment(Track::Audio, 4711), "audio-4711.m4s"),
+            (Resource::Second(Track::Audio, 5207), "audio-s5207.m4s"),
             (Resource::Part(Track::Video, 4711, 3), "video-4711.3.m4s"),
             (Resource::Ts(u64::MAX), "18446744073709551615.ts"),
         ] {
@@ -115,6 +122,9 @@ mod tests {
             "video-00C0FFEE.mp4",
             "18446744073709551616.ts",
             "-1.ts",
+            "video-s.m4s",
+            "video-s01.m4s",
+            "video-s1.2.m4s",
             "video-1.-1.m4s",
         ] {
             assert_eq!(name.parse::<Resource>(), Err(UnknownResource), "{name}");
