@@ -1,7 +1,8 @@
 // Plays the past: whole segments out of the ring, appended to a <video> of its own, from any second that is still there.
 //
 // Each seek starts a fill: it fetches segments from that place on, keeps some seconds ahead of what is shown, and ends when the
-// next seek begins. Pictures and sound are separate lanes, as they are separate renditions in HLS.
+// next seek begins. Pictures and sound are separate lanes, as they are separate renditions in HLS; where sound begins or ends,
+// playback starts again with the lanes that there are from there on.
 
 import { BoxSplitter, tracks } from './boxes.js';
 import { fetchPlaylist, fetchSpans, place, segmentAt } from './ring.js';
@@ -19,6 +20,7 @@ export class RingPlayer extends EventTarget {
   #camera = null;
   #sound = false;
   #sink = null;
+  #opening = null;
   #lanes = [];
   #maps = [];
   #fill = null;
@@ -35,7 +37,10 @@ export class RingPlayer extends EventTarget {
     return this.#wanted ?? this.#video.currentTime;
   }
 
-  /** Shows `camera` at media time `time`. Sends `picture` once it is on screen, `failed` if it cannot be. */
+  /**
+   * Shows `camera` at media time `time`. Sends `picture` once it is on screen, `restart` before a moment without one, `failed` if
+   * it cannot be shown.
+   */
   seek(camera, time, sound) {
     if (camera !== this.#camera || sound !== this.#sound) this.stop();
     this.#camera = camera;
@@ -74,21 +79,27 @@ export class RingPlayer extends EventTarget {
     let at = segmentAt(placed[0], landed ? this.#sink.end() + 0.1 : time);
     if (at < 0) at = placed[0].length - (landed ? 0 : 1);
     if (at < 0) throw new Error('the ring is empty');
-    await this.#open(placed, at, signal);
+    await this.#open(placed, placed[0][Math.min(at, placed[0].length - 1)], signal);
     while (!signal.aborted) {
       if (landed) await this.#pace(signal);
       const segment = placed[0][at];
+      const there = segment ? renditions(placed, segment) : [];
       if (!segment) {
         const last = placed[0].at(-1)?.sequence ?? -1;
         await wait(1000, signal);
         placed = await this.#load(signal);
         at = placed[0].findIndex((one) => one.sequence > last);
         if (at < 0) at = placed[0].length;
-        continue;
+      } else if (segment.gap || there.length === this.#lanes.length) {
+        await this.#append(there, signal);
+        if (!landed) landed = this.#land(time, segment);
+        at += 1;
+      } else {
+        await this.#playOut(signal);
+        this.dispatchEvent(new Event('restart'));
+        this.stop();
+        this.seek(this.#camera, segment.from, this.#sound);
       }
-      await this.#append(placed, segment, signal);
-      if (!landed) landed = this.#land(time, segment);
-      at += 1;
     }
   }
 
@@ -101,29 +112,29 @@ export class RingPlayer extends EventTarget {
     return lists.filter((list, n) => n === 0 || list.length).map((list) => place(list, spans));
   }
 
-  async #open(placed, at, signal) {
-    if (this.#sink) return;
-    const inits = await Promise.all(placed.map((list) => this.#fetch(list[Math.min(at, list.length - 1)].map, signal)));
-    const codecs = inits.map((init) => {
-      const moov = new BoxSplitter().push(init).find((box) => box.type === 'moov');
-      return tracks(moov.bytes)[0].codec;
-    });
-    const sink = new Sink(this.#video, (error) => this.#give(this.#fill, error));
-    this.#sink = sink;
-    this.#maps = placed.map(() => null);
-    this.#lanes = await sink.open(...codecs);
-    signal.throwIfAborted();
+  /** Opens a lane for each rendition that `segment` has, unless they are open. */
+  async #open(placed, segment, signal) {
+    if (!this.#sink) {
+      const inits = await Promise.all(renditions(placed, segment).map(({ map }) => this.#fetch(map, signal)));
+      const codecs = inits.map((init) => {
+        const moov = new BoxSplitter().push(init).find((box) => box.type === 'moov');
+        return tracks(moov.bytes)[0].codec;
+      });
+      this.#sink = new Sink(this.#video, (error) => this.#give(this.#fill, error));
+      this.#opening = this.#sink.open(...codecs);
+      this.#maps = [];
+    }
+    this.#lanes = await this.#opening;
   }
 
-  async #append(placed, { sequence }, signal) {
-    await Promise.all(placed.map(async (list, n) => {
-      const segment = list.find((one) => one.sequence === sequence && !one.gap);
-      if (!segment) return;
-      if (segment.map !== this.#maps[n]) {
-        this.#maps[n] = segment.map;
-        this.#lanes[n].append(await this.#fetch(segment.map, signal));
+  /** Appends a segment: `there` is one of each rendition. */
+  async #append(there, signal) {
+    await Promise.all(there.map(async ({ map, uri }, n) => {
+      if (map !== this.#maps[n]) {
+        this.#maps[n] = map;
+        this.#lanes[n].append(await this.#fetch(map, signal));
       }
-      this.#lanes[n].append(await this.#fetch(segment.uri, signal));
+      this.#lanes[n].append(await this.#fetch(uri, signal));
     }));
     await Promise.all(this.#lanes.map((lane) => lane.idle()));
   }
@@ -146,6 +157,11 @@ export class RingPlayer extends EventTarget {
     return true;
   }
 
+  /** Waits until everything that was appended has been shown. */
+  async #playOut(signal) {
+    while (this.#video.currentTime < this.#sink.end() - LOOK / 1000) await wait(LOOK, signal);
+  }
+
   /** Waits until more is needed; steps over holes; lets go of the past. */
   async #pace(signal) {
     for (;;) {
@@ -158,6 +174,11 @@ export class RingPlayer extends EventTarget {
       await wait(LOOK, signal);
     }
   }
+}
+
+/** `segment` of the pictures and, where there is one, that of the sound. */
+function renditions(placed, { sequence }) {
+  return placed.map((list) => list.find((one) => one.sequence === sequence && !one.gap)).filter(Boolean);
 }
 
 function wait(milliseconds, signal) {

@@ -41,6 +41,7 @@ export class Stage extends EventTarget {
     this.past = new RingPlayer(this.pastVideo);
     this.live.addEventListener('state', (event) => this.#liveState(event.detail.state));
     this.past.addEventListener('picture', () => this.#pastPicture());
+    this.past.addEventListener('restart', () => this.#keep());
     this.past.addEventListener('failed', () => this.goLive());
     this.liveVideo.addEventListener('resize', () => this.#shape());
     document.addEventListener('visibilitychange', () => this.#visibility());
