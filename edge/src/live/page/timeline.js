@@ -9,6 +9,8 @@ import { clock as clockTime, duration } from './format.js';
 
 /** Closer to the live edge than this many seconds is live: the ring has only whole seconds to offer. */
 export const LIVE_WITHIN = 2.5;
+/** Seconds for which the newest footage is taken to grow since the edge was asked. */
+const TRUSTED = 6;
 /** Seconds that the bar covers at least. */
 const LEAST = 120;
 /** Seconds that stay between a seek and the oldest footage, which is about to leave the ring. */
@@ -22,7 +24,6 @@ export class Timeline extends EventTarget {
   #clock;
   #seconds = LEAST;
   #spans = [];
-  #growing = false;
   #now = null;
   #position = null;
   #dragging = false;
@@ -52,8 +53,6 @@ export class Timeline extends EventTarget {
   /** What the ring holds: `{ start, end }` in media time, oldest first. */
   set(spans) {
     this.#spans = spans.map(({ start, end }) => [start, end]);
-    // Footage that reaches now goes on growing until the edge says otherwise.
-    this.#growing = spans.length > 0 && this.#now !== null && this.#now - spans.at(-1).end < LIVE_WITHIN;
     const held = spans.length ? spans.at(-1).end - spans[0].start : 0;
     // A ring of two minutes holds a second or two more while its oldest segment leaves.
     const seconds = Math.max(LEAST, Math.ceil((held - 5) / 60) * 60);
@@ -84,7 +83,8 @@ export class Timeline extends EventTarget {
 
   #drawFootage() {
     const shown = this.#spans.map(([from, to], n) => {
-      const open = n === this.#spans.length - 1 && this.#growing;
+      // Footage that reached now goes on growing until the edge says otherwise, or nothing.
+      const open = n === this.#spans.length - 1 && this.#now - to < TRUSTED;
       return [this.#share(from), this.#share(open ? Math.max(to, this.#now) : to)];
     }).filter(([from, to]) => to > from);
     const pieces = shown.map((_, n) => this.footage.children[n] ?? h('div', { class: 'span' }));
