@@ -7,8 +7,9 @@ use media::{StreamConfig, Ticks90k, Track, WallTime};
 use std::io;
 use std::sync::Arc;
 
-/// A hole in media time longer than this is a discontinuity; a few dropped frames are not.
-const HOLE: Ticks90k = Ticks90k(media::time::TICKS_PER_SECOND * 3 / 2);
+/// A GOP may last this long; if the next one begins later, there is a hole, and a discontinuity. A few dropped frames are
+/// none. Below it, the duration of a segment rounds to the one second that playlists promise (RFC 8216bis 4.4.3.1).
+const LONGEST_GOP: Ticks90k = Ticks90k(media::time::TICKS_PER_SECOND * 3 / 2);
 
 /// One GOP.
 #[derive(Clone, Debug)]
@@ -101,7 +102,7 @@ impl Index {
     pub(super) fn breaks(&self, start: Ticks90k, config: &Arc<StreamConfig>) -> bool {
         match self.gops.back() {
             Some(newest) if self.in_flight => {
-                start - newest.last_video > HOLE || start <= newest.last_video || newest.config != *config
+                start - newest.start >= LONGEST_GOP || start <= newest.last_video || newest.config != *config
             }
             _ => true,
         }

@@ -195,6 +195,19 @@ fn a_ring_of_another_boot_is_not_taken_for_this_one() {
 }
 
 #[test]
+fn a_gop_that_would_last_a_second_and_a_half_ends_in_a_discontinuity() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (mut writer, ring, _) = open_in(dir.path(), LIMITS);
+    for start in [0, 134_999, 269_999, 270_000] {
+        writer.begin_gop(Ticks90k(start), None, &config(320)).expect("begins");
+        writer.append(Track::Video, Ticks90k(start), true, b"idr").expect("appends");
+    }
+    writer.begin_gop(Ticks90k(360_000), None, &config(640)).expect("begins");
+    let breaks: Vec<_> = ring.index().iter().map(|gop| gop.discontinuity).collect();
+    assert_eq!(breaks, [true, false, true, false, true]);
+}
+
+#[test]
 fn two_processes_cannot_write_one_ring() {
     let dir = tempfile::tempdir().expect("dir");
     let (_writer, _ring, metrics) = open_in(dir.path(), LIMITS);
