@@ -98,6 +98,7 @@ pub(super) async fn answer(site: &Rc<Site>, request: Request<Incoming>) -> Respo
         }
     };
     secure(path, &mut response);
+    tracing::debug!(method = %request.method(), uri = %request.uri(), status = response.status().as_u16(), "answered");
     response
 }
 

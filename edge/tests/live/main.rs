@@ -8,6 +8,7 @@ mod control;
 mod door;
 mod fixture;
 mod hls;
+mod openapi;
 mod picture;
 mod recordings;
 mod stream;

@@ -1,0 +1,205 @@
+//! docs/ref/openapi.json and docs/ref/http.md say what the server does.
+
+use crate::client::{connect, get, open};
+use crate::fixture::House;
+use edge::status::{
+    CameraState, Cause, Recording, RecordingState, UploadFailure, UploadFailureKind, UploadState,
+    UploadStatus,
+};
+use media::{Ticks90k, WallTime};
+use serde_json::{Value, json};
+use std::io::Read;
+
+const NAME: &str = "2026-11-21-06-00-00-0badcafe-0000000001";
+
+fn document() -> Value {
+    serde_json::from_str(include_str!("../../../docs/ref/openapi.json")).expect("JSON")
+}
+
+/// A server that has one of everything to tell.
+fn house() -> House {
+    let (house, mut cameras) = House::start("[[camera]]\nname = \"front\"\n[[camera]]\nname = \"back\"");
+    cameras[0].gops(4);
+    let status = &house.status;
+    let since = Ticks90k::ZERO;
+    let (device, format) = ("/dev/video0".to_owned(), "YUYV".to_owned());
+    status.cameras[0].set_state(CameraState::Streaming {
+        device,
+        format,
+        width: 640,
+        height: 480,
+        fps: 30.0,
+        since,
+    });
+    status.cameras[1].set_state(CameraState::Gone { error: "/dev/video1: gone".to_owned(), since });
+    let path = house.folder.path().join("recording");
+    std::fs::write(&path, [0; 1000]).expect("recording");
+    let recording = Recording {
+        name: NAME.to_owned(),
+        camera: "front".to_owned(),
+        path,
+        bytes: 1000,
+        seconds: 4.0,
+        start: Some(WallTime(0)),
+        state: RecordingState::Sealed,
+    };
+    status.set_recordings([recording].into());
+    status.gaps.open("back", Cause::CameraGone, since, Some(WallTime(0)));
+    let failure = UploadFailure { kind: UploadFailureKind::Slow, message: "slow".to_owned(), tries: 2 };
+    status.set_upload(UploadStatus {
+        remote: "a@b:22".to_owned(),
+        state: UploadState::Sending { recording: NAME.to_owned(), sent: 1, bytes: 1000 },
+        pending: 1,
+        receipts: 0,
+        failure: Some(failure),
+    });
+    status.set_fault("store", Some("full".to_owned()));
+    house
+}
+
+/// A path of the document with values in place of its parameters.
+fn filled(path: &str, config: &str, second: &str) -> String {
+    [
+        ("{second}", second),
+        ("{camera}", "front"),
+        ("{file}", "style.css"),
+        ("{config}", config),
+        ("{sequence}", "1"),
+        ("{part}", "0"),
+        ("{name}", NAME),
+    ]
+    .iter()
+    .fold(path.to_owned(), |path, (name, value)| path.replace(name, value))
+}
+
+/// What of `value` does not fit `schema`: the words of JSON Schema that the document uses, and no others.
+fn misfits(document: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (word, wanted) in schema.as_object().expect("a schema") {
+        found.extend(match word.as_str() {
+            "$ref" => {
+                let named = document.pointer(wanted.as_str().expect("a reference").trim_start_matches('#'));
+                misfits(document, named.expect("a schema of that name"), value, at)
+            }
+            "type" => refused(one_or_many(wanted).any(|kind| is(value, kind)), at, wanted),
+            "enum" => refused(one_or_many(wanted).any(|one| one == value), at, wanted),
+            "anyOf" => {
+                let fits = |schema| misfits(document, schema, value, at).is_empty();
+                refused(one_or_many(wanted).any(fits), at, wanted)
+            }
+            "items" => value
+                .as_array()
+                .into_iter()
+                .flatten()
+                .enumerate()
+                .flat_map(|(index, item)| misfits(document, wanted, item, &format!("{at}[{index}]")))
+                .collect(),
+            "properties" => wanted
+                .as_object()
+                .into_iter()
+                .flatten()
+                .filter_map(|(name, schema)| Some((name, schema, value.get(name)?)))
+                .flat_map(|(name, schema, value)| misfits(document, schema, value, &format!("{at}.{name}")))
+                .collect(),
+            "required" => one_or_many(wanted)
+                .filter(|name| value.get(name.as_str().expect("a name")).is_none())
+                .map(|name| format!("{at} lacks {name}"))
+                .collect(),
+            "additionalProperties" => value
+                .as_object()
+                .into_iter()
+                .flat_map(|object| object.keys())
+                .filter(|name| schema["properties"].get(name.as_str()).is_none())
+                .map(|name| format!("{at} has {name}, which is not described"))
+                .collect(),
+            "description" => Vec::new(),
+            other => panic!("this test does not know {other}"),
+        });
+    }
+    found
+}
+
+fn one_or_many(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice).iter()
+}
+
+fn is(value: &Value, kind: &Value) -> bool {
+    match kind.as_str().expect("a type") {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "boolean" => value.is_boolean(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
+        "null" => value.is_null(),
+        other => panic!("no type is called {other}"),
+    }
+}
+
+fn refused(fits: bool, at: &str, wanted: &Value) -> Vec<String> {
+    if fits { Vec::new() } else { vec![format!("{at} is not {wanted}")] }
+}
+
+#[test]
+fn every_path_answers_as_described() {
+    let (document, house) = (document(), house());
+    let playlist = get(house.address, "/live/front/video.m3u8").text();
+    let second = house.rings[0].read(1).expect("in the ring").start.second().to_string();
+    let map = playlist.split("URI=\"video-").nth(1).and_then(|rest| rest.split('.').next()).expect("a map");
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        let response = &item["get"]["responses"]["200"];
+        let mut reply = open(connect(house.address), "GET", &filled(path, map, &second), &[]);
+        assert_eq!(reply.status, 200, "{path}");
+        let Some((kind, content)) = response["content"].as_object().and_then(|content| content.iter().next())
+        else {
+            continue;
+        };
+        let told = reply.headers.iter().find(|(name, _)| name == "content-type").map(|(_, kind)| kind);
+        assert_eq!(told, Some(kind), "{path}");
+        if let Some(schema) = content.get("schema") {
+            let mut body = Vec::new();
+            reply.read_to_end(&mut body).expect("an answer");
+            let answer = serde_json::from_slice(&body).expect("JSON");
+            assert_eq!(misfits(&document, schema, &answer, path), [""; 0], "{answer:#}");
+        }
+    }
+}
+
+#[test]
+fn an_unknown_camera_recording_or_segment_is_a_text_that_says_so() {
+    let (document, house) = (document(), house());
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        if item["get"]["responses"].get("404").is_some() {
+            let unknown = filled(path, "ffffffff", "1")
+                .replace("front", "nobody")
+                .replace(NAME, "none")
+                .replace("style", "no");
+            let reply = get(house.address, &unknown);
+            assert_eq!(
+                (reply.status, reply.header("content-type")),
+                (404, Some("text/plain; charset=utf-8")),
+                "{path}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_field_that_is_not_described_would_be_noticed() {
+    let document = document();
+    let schema = json!({ "$ref": "#/components/schemas/Now" });
+    let found = |value| misfits(&document, &schema, &value, "now");
+    assert_eq!(found(json!({ "media": 1.5, "wall": null })), [""; 0]);
+    assert_eq!(
+        found(json!({ "media": "1.5", "more": 1 })),
+        ["now has more, which is not described", "now.media is not \"number\"", "now lacks \"wall\""]
+    );
+}
+
+#[test]
+fn the_reference_page_has_every_path() {
+    let page = include_str!("../../../docs/ref/http.md");
+    for path in document()["paths"].as_object().expect("paths").keys() {
+        assert!(page.contains(&format!("`{path}`")), "docs/ref/http.md lacks {path}");
+    }
+}
