@@ -57,7 +57,7 @@ impl Appliance {
         let current = Current::new(config);
         let mut producers = Group::new(&stages);
         let mut consumers = Group::new(&stages);
-        let store = Store::new(current.clone(), Arc::clone(&status));
+        let store = Store::new(current.clone(), Arc::clone(&status), current.get().device_key());
         let server = live::Server::bind(&current.get().live)?;
         let control = Control::bind(&current.get().live.control)?;
         let mut rings = Vec::new();

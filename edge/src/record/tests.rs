@@ -1,30 +1,18 @@
 //! What recording promises: every GOP once, in files that end at the marks, over restarts and failures.
 
 use super::*;
-use crate::config::Config;
 use crate::ring::{Limits, Writer as RingWriter};
 use crate::status::RecordingState;
+use crate::store::fixture::{config_in, stream};
 use crate::supervise::Stages;
-use bytes::Bytes;
 use media::mp4::{Movie, demux};
-use media::{StreamConfig, Track, VideoConfig, WallTime};
+use media::{StreamConfig, Track, WallTime};
 use std::path::Path;
 use tempfile::TempDir;
 
 const SECOND: i64 = media::time::TICKS_PER_SECOND;
 /// 2026-11-21T06:15:00Z.
 const MARK: WallTime = WallTime(1_795_241_700_000_000);
-
-fn stream(width: u16) -> Arc<StreamConfig> {
-    let video = VideoConfig {
-        width,
-        height: 240,
-        frame_duration: Ticks90k(3000),
-        sps: Bytes::from_static(&[0x67, 0x42, 0xC0, 0x0A, 0x8C]),
-        pps: Bytes::from_static(&[0x68, 0xCE, 0x3C, 0x80]),
-    };
-    Arc::new(StreamConfig { video, audio: None })
-}
 
 /// One camera with its ring and its folder of recordings.
 struct Camera {
@@ -41,15 +29,8 @@ struct Camera {
 impl Camera {
     fn new(ring_seconds: u32) -> Self {
         let dir = tempfile::tempdir().expect("folder");
-        let mut config = Config::default();
-        config.record.dir = dir.path().join("recordings");
+        let mut config = config_in(dir.path());
         config.record.minutes = 1;
-        config.ring.seconds = ring_seconds;
-        let key = dir.path().join("key");
-        let host_key = "ssh-ed25519 AAAA".to_owned();
-        let (host, user, dir_there) = ("h".to_owned(), "u".to_owned(), "inbox".to_owned());
-        let (port, mode) = (22, crate::config::UploadMode::Sealed);
-        config.upload = Some(crate::config::Upload { host, port, user, key, host_key, dir: dir_there, mode });
         let status = Arc::new(Status::new(&config, Stages::default(), Ticks90k::ZERO));
         let limits = Limits { seconds: ring_seconds, bytes: 1 << 20 };
         let metrics = status.cameras[0].metrics.clone();
@@ -61,7 +42,7 @@ impl Camera {
 
     /// What a process has: dropping it is `kill -9`.
     fn recorder(&self) -> Recorder {
-        let store = Store::new(self.current.clone(), Arc::clone(&self.status));
+        let store = Store::new(self.current.clone(), Arc::clone(&self.status), self.dir.path().join("key"));
         let own = Arc::clone(&self.status.cameras[0]);
         let inputs = Inputs {
             ring: self.ring.clone(),

@@ -37,6 +37,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// The list of recordings is shown again after this much growth of one of them.
 const SHOWN_EVERY: Ticks90k = Ticks90k(5 * media::time::TICKS_PER_SECOND);
 
+/// Room that is kept: for what is reserved for the `moov` of a recording that begins, and for some footage.
+const BEGIN_ROOM: u64 = 2 << 20;
+
 /// The recordings of all cameras; cheap to clone.
 #[derive(Clone)]
 pub struct Store {
@@ -46,6 +49,7 @@ pub struct Store {
 struct Shared {
     current: Current,
     status: Arc<Status>,
+    key: PathBuf,
     boot: String,
     /// `None` until the folder could be opened.
     folder: Mutex<Option<Folder>>,
@@ -81,8 +85,9 @@ pub struct Pending {
 
 impl Store {
     /// The store of `record.dir`. Touches no file yet: a folder that is not there must not keep the live view from starting.
-    pub fn new(current: Current, status: Arc<Status>) -> Self {
-        let shared = Shared { current, status, boot: clock::boot_id(), folder: Mutex::new(None) };
+    /// `key` is where the device key is: the names of recordings depend on it.
+    pub fn new(current: Current, status: Arc<Status>, key: PathBuf) -> Self {
+        let shared = Shared { current, status, key, boot: clock::boot_id(), folder: Mutex::new(None) };
         Self { shared: Arc::new(shared) }
     }
 
@@ -236,9 +241,8 @@ impl Store {
 
     fn open_folder(&self) -> Result<Folder, Error> {
         let config = self.shared.current.get();
-        let device = DeviceKey::load_or_make(&config.device_key())
-            .and_then(|key| key.public_blob())
-            .map_err(Error::from);
+        let device =
+            DeviceKey::load_or_make(&self.shared.key).and_then(|key| key.public_blob()).map_err(Error::from);
         let opened = device.and_then(|device| Folder::open(&config.record.dir, device, &self.shared.boot));
         self.shared.status.set_fault("store", opened.as_ref().err().map(ToString::to_string));
         let mut folder = opened?;
@@ -246,16 +250,15 @@ impl Store {
         Ok(folder)
     }
 
-    /// Lets recordings leave until all of them and `more` bytes fit into the bound.
+    /// Lets recordings leave until all of them and `more` bytes fit into the bound, and the disk itself is not nearly full.
     fn make_room(&self, folder: &mut Folder, more: u64) -> Result<(), Error> {
         let most = self.shared.current.get().record.bytes;
         loop {
-            let bytes = folder.entries().map(|entry| entry.bytes).sum::<u64>() + more;
-            match self.victim(folder, bytes > most) {
+            let over = folder.entries().map(|entry| entry.bytes).sum::<u64>() + more > most;
+            let needed = over || files::free(folder.dir()).is_ok_and(|free| free < BEGIN_ROOM);
+            match self.victim(folder, needed) {
                 Some(victim) => self.sacrifice(folder, victim)?,
-                None if bytes > most => {
-                    return Err(Error::Full { dir: folder.dir().to_owned(), bytes: most });
-                }
+                None if over => return Err(Error::Full { dir: folder.dir().to_owned(), bytes: most }),
                 None => return Ok(()),
             }
         }
@@ -331,5 +334,7 @@ impl Store {
     }
 }
 
-/// Room that is made before a recording begins: what is reserved for its `moov`, and some footage.
-const BEGIN_ROOM: u64 = 2 << 20;
+#[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,7 @@ const AGAIN: ErrorCode = ErrorCode::Session(libssh2_sys::LIBSSH2_ERROR_EAGAIN);
 /// How long a call sleeps before it looks at the wish to end.
 const SLICE: u16 = 100;
 /// What the C library may take to let go of a session whose socket is shut: it does not wait for anything then.
-const LETTING_GO: u32 = 500;
+const LETTING_GO: u32 = 100;
 
 /// A session with the remote host.
 pub struct Link {

@@ -1,7 +1,7 @@
 //! Sealed recordings travel to the remote host, oldest first. docs/design/upload.md has the procedure.
 //!
 //! ```text
-//! STORE --oldest without a receipt--> handshake (media) --Step--> Remote (SFTP over Link)
+//! STORE --oldest without a receipt--> handshake (media) --Step--> Inbox (SFTP over Link)
 //!   ^                                     |      ^                    |
 //!   +----------- journal -----------------+      +------- Reply ------+
 //! ```
@@ -10,10 +10,10 @@
 //! (a name clash, say) after the others. While the remote host is away nothing else notices.
 
 mod error;
+mod inbox;
 pub mod key;
 mod link;
 mod posix_rename;
-mod remote;
 
 pub use error::Error;
 
@@ -21,12 +21,12 @@ use crate::config::{self, Current};
 use crate::status::{Status, UploadFailure, UploadState, UploadStatus};
 use crate::store::{self, Pending, Stage, Store};
 use crate::supervise::{Backoff, Heartbeat, Stop, clock};
+use inbox::{Inbox, Local};
 use key::DeviceKey;
 use link::Link;
 use media::Ticks90k;
 use media::handshake::{Fault, Reply, Step, Upload};
 use media::names::{LockToken, RecordingName};
-use remote::{Local, Remote};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -118,7 +118,7 @@ struct Uploader {
     stop: Stop,
     heartbeat: Heartbeat,
     /// The open session, and the configuration that it was opened with.
-    session: Option<(config::Upload, Remote)>,
+    session: Option<(config::Upload, Inbox)>,
     held_back: HashMap<RecordingName, HeldBack>,
     receipts: u64,
     /// The last failure that concerned all recordings, until a receipt comes.
@@ -179,14 +179,14 @@ impl Uploader {
                     Reply::Done
                 }
                 step => {
-                    let Some((_, mut remote)) = self.session.take() else { return Err(Error::Stopped) };
+                    let Some((_, mut inbox)) = self.session.take() else { return Err(Error::Stopped) };
                     let bytes = self.inputs.status.metrics.upload_bytes.clone();
                     let mut before = None;
-                    let reply = remote.perform(&step, &local, machine.token(), &mut |sent| {
+                    let reply = inbox.perform(&step, &local, machine.token(), &mut |sent| {
                         bytes.inc_by(sent - before.replace(sent).unwrap_or(sent));
                         self.show(sending(sent));
                     })?;
-                    self.session = Some((config.clone(), remote));
+                    self.session = Some((config.clone(), inbox));
                     reply
                 }
             };
@@ -224,7 +224,7 @@ impl Uploader {
         self.show(UploadState::Connecting);
         let key = DeviceKey::load_or_make(&config.key)?;
         let link = Link::open(config, &key, self.inputs.patience.call, &self.stop, &self.heartbeat)?;
-        self.session = Some((config.clone(), Remote::open(link, &config.dir)?));
+        self.session = Some((config.clone(), Inbox::open(link, &config.dir)?));
         Ok(())
     }
 

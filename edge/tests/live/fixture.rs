@@ -116,6 +116,11 @@ impl Camera {
         }
     }
 
+    /// The whole second of media time with which its footage begins.
+    pub fn first_second(&self) -> i64 {
+        self.origin.second()
+    }
+
     fn picture_pts(&self) -> Ticks90k {
         self.origin + Ticks90k(self.pictures * PICTURE.0)
     }

@@ -2,6 +2,7 @@
 
 use crate::client::{Reply, connect, get, next_box, open};
 use crate::fixture::{House, wait_until};
+use media::Track;
 use std::io::Read;
 use std::process::Command;
 use std::thread::JoinHandle;
@@ -177,10 +178,27 @@ fn the_mpd_points_to_the_same_segments_and_to_a_clock() {
     camera.gops(3);
     let mpd = live(&house, "manifest.mpd");
     assert_eq!(mpd.header("content-type"), Some("application/dash+xml"));
-    assert!(mpd.text().contains("media=\"video-$Number$.m4s\""), "{}", mpd.text());
+    assert!(mpd.text().contains("startNumber=\"0\" presentationTimeOffset=\"0\""), "{}", mpd.text());
+    assert!(mpd.text().contains("media=\"video-s$Number$.m4s\""), "{}", mpd.text());
+    let second = camera.first_second();
+    let by_second = |second: i64| live(&house, &format!("video-s{second}.m4s"));
+    assert_eq!(by_second(second + 1).body, live(&house, "video-1.m4s").body);
+    assert_eq!((by_second(second - 1).status, by_second(second + 9).status), (404, 404));
     assert!(mpd.text().contains("<Title>front</Title>"), "{}", mpd.text());
     let clock = live(&house, "utc").text();
     assert_eq!((clock.len(), clock.ends_with('Z')), ("2026-11-21T05:40:00.000Z".len(), true), "{clock}");
+}
+
+#[test]
+fn a_gop_comes_as_a_transport_stream_once_it_has_ended() {
+    let (house, mut camera) = House::with_camera("");
+    camera.gops(3);
+    let segment = live(&house, "1.ts");
+    assert_eq!((segment.status, segment.header("content-type")), (200, Some("video/mp2t")));
+    let packets = media::ts::demux(&segment.body).expect("a whole stream");
+    let pictures = packets.iter().filter(|pes| pes.track == Track::Video).count();
+    assert_eq!((pictures, segment.body.len() % media::ts::PACKET), (30, 0));
+    assert_eq!(live(&house, "9.ts").status, 404);
 }
 
 #[test]
@@ -199,7 +217,7 @@ fn two_cameras_keep_apart() {
 fn ffmpeg_plays_hls_and_dash_without_a_complaint() {
     let (house, camera) = House::with_camera("");
     let _filming = camera.film();
-    for manifest in ["master.m3u8", "manifest.mpd"] {
+    for manifest in ["master.m3u8", "ts.m3u8", "manifest.mpd"] {
         let output = Command::new("ffmpeg")
             .args(["-v", "error", "-xerror", "-i", &house.url(&format!("/live/front/{manifest}"))])
             .args(["-t", "3", "-f", "null", "-"])

@@ -6,6 +6,7 @@ mod trouble;
 use outbox::Outbox;
 use tests::proxy::{Proxy, Way};
 use tests::sshd::{Sshd, View};
+use tests::work::rounds;
 
 #[test]
 fn recordings_arrive_whole_and_in_order_and_nothing_else_is_left() {
@@ -44,6 +45,11 @@ fn a_chroot_is_no_different() {
     outbox.assert_arrived(&sshd, &[name]);
 }
 
+/// `count` places from `from` to just before `to`.
+fn evenly(from: u64, to: u64, count: u32) -> impl Iterator<Item = u64> {
+    (0..u64::from(count)).map(move |n| from + (to - from) * n / u64::from(count))
+}
+
 /// Uploads one small recording through a wire that is cut after `at` bytes, and again until it has arrived.
 fn survives_a_cut(sshd: &Sshd, proxy: &Proxy, way: Way, at: u64) {
     let outbox = Outbox::new(sshd, proxy.port());
@@ -66,10 +72,9 @@ fn every_request_may_be_the_last_one() {
     let sshd = Sshd::start(View::Whole).unwrap();
     let proxy = Proxy::start(sshd.port()).unwrap();
     let length = length(&sshd, &proxy, Way::Requests);
-    // The part itself is most of the length; what is before and behind it is cut finely.
-    let head = (1000..6000).step_by(211);
-    let tail = (length - 3500..length).step_by(61);
-    for at in head.chain([length / 3, length / 2]).chain(tail) {
+    // The part itself is most of the length; what is before and behind it is cut more finely.
+    let middle = [length / 3, length / 2];
+    for at in evenly(1000, 6000, rounds(7)).chain(middle).chain(evenly(length - 3500, length, rounds(20))) {
         survives_a_cut(&sshd, &proxy, Way::Requests, at);
     }
 }
@@ -79,7 +84,7 @@ fn every_reply_may_be_lost() {
     let sshd = Sshd::start(View::Whole).unwrap();
     let proxy = Proxy::start(sshd.port()).unwrap();
     let length = length(&sshd, &proxy, Way::Replies);
-    for at in (length - 6000.min(length / 2)..length).step_by(61) {
+    for at in evenly(length / 2, length, rounds(20)) {
         survives_a_cut(&sshd, &proxy, Way::Replies, at);
     }
 }

@@ -51,14 +51,14 @@ impl Outbox {
             host: "127.0.0.1".to_owned(),
             port,
             user: sshd.user().to_owned(),
-            key,
+            key: key.clone(),
             host_key: sshd.host_key().unwrap(),
             dir: sshd.inbox_over_sftp(),
             mode: UploadMode::Sealed,
         });
         let status = Arc::new(Status::new(&config, Stages::default(), Ticks90k::ZERO));
         let current = Current::new(config);
-        let store = Store::new(current.clone(), Arc::clone(&status));
+        let store = Store::new(current.clone(), Arc::clone(&status), key);
         Self { folder, current, status, store, patience: QUICK }
     }
 

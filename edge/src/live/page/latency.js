@@ -40,11 +40,6 @@ export class Latency {
     return quantile(this.#seen.map((one) => one.age), 0.95);
   }
 
-  /** Pictures shown in the last second. */
-  fps() {
-    return this.#since(2000).length / 2;
-  }
-
   #since(milliseconds) {
     const from = performance.now() - milliseconds;
     return this.#seen.filter((one) => one.now >= from).map((one) => one.age);

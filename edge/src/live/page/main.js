@@ -13,7 +13,7 @@ import { Recordings } from './recordings.js';
 import { fetchSpans } from './ring.js';
 import { Stage } from './stage.js';
 import { theme } from './theme.js';
-import { Timeline } from './timeline.js';
+import { STEP, Timeline } from './timeline.js';
 
 const $ = (selector) => document.querySelector(selector);
 const ALL = '*';
@@ -63,7 +63,7 @@ function showTabs(names) {
 }
 
 function firstChoice(names) {
-  const wanted = decodeURIComponent(location.hash.slice(1));
+  const wanted = location.hash.slice(1);
   if (wanted === 'all' && names.length > 1) return ALL;
   return names.includes(wanted) ? wanted : names[0];
 }
@@ -187,8 +187,8 @@ stage.addEventListener('change', show);
 const nth = (key) => [...tabs.keys()][key - 1];
 keyboard([
   { keys: [' '], action: actions.pause, what: 'Pause, play', written: 'space' },
-  { keys: ['ArrowLeft'], action: () => timeline.step(-5), what: '5 seconds back', written: '←' },
-  { keys: ['ArrowRight'], action: () => timeline.step(5), what: '5 seconds on', written: '→' },
+  { keys: ['ArrowLeft'], action: () => timeline.step(-STEP), what: `${STEP} seconds back`, written: '←' },
+  { keys: ['ArrowRight'], action: () => timeline.step(STEP), what: `${STEP} seconds on`, written: '→' },
   { keys: ['l'], action: actions.live, what: 'Back to live', written: 'L' },
   { keys: ['m'], action: actions.mute, what: 'Sound on, off', written: 'M' },
   { keys: ['s'], action: actions.snapshot, what: 'Save the picture', written: 'S' },

@@ -96,7 +96,7 @@ export class Stage extends EventTarget {
 
   /** Shows the picture of media time `time`, and goes on from there unless paused. */
   seek(time) {
-    if (!this.canScrub) return;
+    if (!this.canScrub || !this.#camera) return;
     if (this.#mode === 'live') this.#leaveLive();
     this.#asked = time;
     this.#seekTimer ??= setTimeout(() => {
@@ -107,6 +107,7 @@ export class Stage extends EventTarget {
   }
 
   togglePause() {
+    if (!this.#camera) return;
     this.#paused = !this.#paused;
     if (!this.canScrub) {
       if (this.#paused) this.liveVideo.pause();

@@ -16,7 +16,7 @@ const LEAST = 120;
 /** Seconds that stay between a seek and the oldest footage, which is about to leave the ring. */
 const LEAVING = 4;
 /** Seconds of a step with the arrow keys, and with Page Up and Page Down. */
-const STEP = 5;
+export const STEP = 5;
 const PAGE = 30;
 
 export class Timeline extends EventTarget {

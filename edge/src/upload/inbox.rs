@@ -34,7 +34,7 @@ impl Local {
 }
 
 /// The inbox. Fields are let go in their order: files, channels, then the session.
-pub struct Remote {
+pub struct Inbox {
     /// `NAME.part`, open for writing, and whose it is.
     part: Option<(RecordingName, File)>,
     renamer: Option<Renamer>,
@@ -43,14 +43,14 @@ pub struct Remote {
     dir: String,
 }
 
-impl Drop for Remote {
+impl Drop for Inbox {
     fn drop(&mut self) {
         // Before the files are let go: each would wait for the answer to its close.
         self.link.hang_up();
     }
 }
 
-impl Remote {
+impl Inbox {
     /// Begins SFTP in the folder `dir`, relative to where the account lands.
     pub fn open(link: Link, dir: &str) -> Result<Self, Error> {
         let sftp = link.ask("begin SFTP", || link.session.sftp())?;
