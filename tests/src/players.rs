@@ -23,7 +23,7 @@ pub fn packets(input: &str) -> Result<Vec<Value>> {
 /// A sha256 for every coded picture of `input`, whatever it is packed in: over its slices (NAL units 1 to 5), as Annex B.
 /// At most `seconds` of a stream without an end.
 pub fn pictures(input: &str, seconds: Option<u32>) -> Result<Vec<String>> {
-    let mut ffmpeg = Command::new("ffmpeg");
+    let mut ffmpeg = bounded("ffmpeg");
     ffmpeg.args(["-v", "error", "-nostdin", "-i", input]);
     if let Some(seconds) = seconds {
         ffmpeg.args(["-t", &seconds.to_string()]);
@@ -33,13 +33,13 @@ pub fn pictures(input: &str, seconds: Option<u32>) -> Result<Vec<String>> {
     let output = finish(ffmpeg)?;
     silent("ffmpeg", input, &output)?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let hashes =
-        text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.rsplit(' ').next());
-    Ok(hashes.map(str::to_owned).collect())
+    // stream, dts, pts, duration, size, hash, and then side data where the container has some.
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    Ok(lines.filter_map(|line| line.split(',').nth(5)).map(|hash| hash.trim().to_owned()).collect())
 }
 
 fn probe(input: &str, complaints: &str, show: &[&str]) -> Result<Value> {
-    let mut ffprobe = Command::new("ffprobe");
+    let mut ffprobe = bounded("ffprobe");
     ffprobe.args(["-v", complaints, "-of", "json"]).args(show).arg(input);
     let output = finish(ffprobe)?;
     silent("ffprobe", input, &output)?;
@@ -48,7 +48,7 @@ fn probe(input: &str, complaints: &str, show: &[&str]) -> Result<Value> {
 
 /// Decodes `input` with ffmpeg to its end, or for `seconds` of a stream without an end. An error if it complains of anything.
 pub fn decode(input: &str, seconds: Option<u32>) -> Result<()> {
-    let mut ffmpeg = Command::new("ffmpeg");
+    let mut ffmpeg = bounded("ffmpeg");
     ffmpeg.args(["-v", "warning", "-nostdin", "-xerror", "-i", input]);
     if let Some(seconds) = seconds {
         ffmpeg.args(["-t", &seconds.to_string()]);
@@ -65,6 +65,13 @@ fn silent(program: &str, input: &str, output: &Output) -> Result<()> {
         output.status
     );
     Ok(())
+}
+
+/// A program that is ended after two minutes: a live stream can keep one waiting for ever.
+fn bounded(program: &str) -> Command {
+    let mut command = Command::new("timeout");
+    command.args(["120", program]);
+    command
 }
 
 fn finish(mut command: Command) -> Result<Output> {
