@@ -4,8 +4,10 @@ use crate::client::{ask, boxes_until_mdat, connect, connect_from, get, head, ope
 use crate::fixture::{House, wait_until};
 use edge::config::Config;
 use edge::live::Server;
-use std::io::{Read, Write};
+use nix::sys::resource::{Resource, setrlimit};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 const STREAM: &str = "/live/front/stream.mp4";
@@ -127,4 +129,51 @@ fn an_idle_connection_is_closed_without_a_word() {
     let mut answer = Vec::new();
     idle.read_to_end(&mut answer).expect("a close, not a reset");
     assert_eq!(answer, b"");
+}
+
+/// Says to the test below that it runs as the child.
+const CHILD: &str = "PORTHOLE_TEST_FEW_DESCRIPTORS";
+
+#[test]
+fn a_server_without_a_descriptor_left_serves_its_viewers_and_then_newcomers_again() {
+    if std::env::var_os(CHILD).is_some() {
+        return serve_with_few_descriptors();
+    }
+    let name = "door::a_server_without_a_descriptor_left_serves_its_viewers_and_then_newcomers_again";
+    let mut server = Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", name, "--nocapture"])
+        .env(CHILD, "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("a child");
+    let mut lines = BufReader::new(server.stdout.take().expect("stdout")).lines();
+    let address = lines
+        .by_ref()
+        .map_while(Result::ok)
+        .find_map(|line| line.split_once("serves at ").and_then(|(_, address)| address.trim().parse().ok()))
+        .expect("an address");
+    let mut viewer = open(connect(address), "GET", STREAM, &[]);
+    let idle: Vec<_> = (0..80).map(|n| connect_from([127, 0, 0, n + 2], address)).collect();
+    watch(&mut viewer, 100);
+    drop(idle);
+    wait_until("a newcomer is served", || {
+        let metrics = open(connect(address), "GET", "/metrics", &[]);
+        metrics.status == 200
+    });
+    let metrics = get(address, "/metrics").text();
+    assert!(!metrics.contains("porthole_edge_accept_errors_total 0\n"), "{metrics}");
+    watch(&mut viewer, 100);
+    drop(server.stdin.take());
+    assert!(server.wait().expect("the child").success());
+}
+
+/// The child: a server that may open few descriptors, until its standard input ends.
+fn serve_with_few_descriptors() {
+    crate::fixture::clip();
+    setrlimit(Resource::RLIMIT_NOFILE, 48, 48).expect("limit");
+    let (house, camera) = House::with_camera("");
+    let _filming = camera.film();
+    println!("serves at {}", house.address);
+    let _parent_ends_it = std::io::stdin().read_to_end(&mut Vec::new());
 }

@@ -12,3 +12,4 @@ mod openapi;
 mod picture;
 mod recordings;
 mod stream;
+mod tls;
