@@ -441,7 +441,7 @@ impl Config {
                 "an account name",
             )?;
             require(
-                upload.host_key.split_whitespace().count() >= 2,
+                ssh_key::PublicKey::from_openssh(&upload.host_key).is_ok(),
                 "upload.host_key",
                 format!("{:?}", upload.host_key),
                 "a public key as in the host's .pub file: ssh-ed25519 AAAA...",

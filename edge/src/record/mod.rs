@@ -33,6 +33,9 @@ const POLL: Duration = Duration::from_millis(200);
 /// First and longest wait after a failure. The ring holds what comes meanwhile.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
+/// What a worn card may take for its syncs, or a start for torn recordings, before health calls the recorder stuck.
+const SLOW_DISK: Duration = Duration::from_secs(20);
+
 /// What a recorder works with.
 pub struct Inputs {
     /// Where the GOPs come from.
@@ -63,7 +66,7 @@ pub fn run(inputs: Inputs, stop: Stop, heartbeat: Heartbeat) {
     let mut backoff = Backoff::new(BACKOFF.0, BACKOFF.1);
     let mut wait = POLL;
     loop {
-        heartbeat.quiet_for(Ticks90k::from_duration(wait));
+        heartbeat.quiet_for(Ticks90k::from_duration(wait + SLOW_DISK));
         let ended = stop.wait(wait);
         let done = if ended { recorder.finish() } else { recorder.follow() };
         wait = match done {
@@ -195,7 +198,8 @@ impl Recorder {
             Some(Err(error)) => return Err(error.into()),
             None => self.begin(gop)?,
         }
-        if let Some(Open { name, writer, .. }) = &self.open {
+        if let Some(Open { name, writer, period }) = &mut self.open {
+            period.extend(gop.start, gop.wall);
             self.inputs.store.grow(name, writer.bytes(), writer.duration())?;
         }
         Ok(())

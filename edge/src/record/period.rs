@@ -9,33 +9,44 @@
 use media::time::WallMapping;
 use media::{Ticks90k, WallTime};
 
-/// The clock was set, rather than slewed, if media time and wall time drift apart by more than this: 2 s in microseconds.
-const CLOCK_SET: i64 = 2_000_000;
+/// The clock was set, rather than slewed, if it moves by more than this between two GOPs: 1 s in microseconds.
+const CLOCK_SET: i64 = 1_000_000;
 
 /// The span that one recording covers.
 #[derive(Clone, Copy, Debug)]
 pub struct Period {
     start: Ticks90k,
-    /// The wall clock as it was at the start.
+    /// The wall time of `start`.
+    wall: Option<WallTime>,
+    /// The wall clock as it was at the newest GOP.
     clock: Option<WallMapping>,
 }
 
 impl Period {
     /// A recording begins with a GOP at media time `start`, taken at `wall`.
     pub fn begin(start: Ticks90k, wall: Option<WallTime>) -> Self {
-        Self { start, clock: wall.map(|wall| WallMapping { media: start, wall }) }
+        let mut period = Self { start, wall, clock: None };
+        period.extend(start, wall);
+        period
+    }
+
+    /// A GOP at media time `start`, taken at `wall`, is in the recording now.
+    pub fn extend(&mut self, start: Ticks90k, wall: Option<WallTime>) {
+        self.clock = wall.map(|wall| WallMapping { media: start, wall });
     }
 
     /// Whether a GOP at media time `start`, taken at `wall`, belongs into the next recording.
     pub fn ends_before(&self, start: Ticks90k, wall: Option<WallTime>, minutes: u32) -> bool {
         let minutes = i64::from(minutes);
-        match (self.clock, wall) {
-            (Some(clock), Some(wall)) => {
+        match (self.wall, self.clock, wall) {
+            (Some(begun), Some(clock), Some(wall)) => {
                 let mark = |wall: WallTime| wall.as_secs().div_euclid(60 * minutes);
-                let step = wall.0 - clock.wall_of(start).0;
-                mark(wall) > mark(clock.wall) || step.abs() > CLOCK_SET
+                let moved = wall.0 - clock.wall_of(start).0;
+                mark(wall) > mark(begun) || moved.abs() > CLOCK_SET
             }
-            (None, None) => start - self.start >= Ticks90k(60 * minutes * media::time::TICKS_PER_SECOND),
+            (None, None, None) => {
+                start - self.start >= Ticks90k(60 * minutes * media::time::TICKS_PER_SECOND)
+            }
             _ => true,
         }
     }
@@ -72,7 +83,6 @@ mod tests {
     fn a_clock_that_is_slewed_back_over_the_mark_makes_no_second_cut() {
         let period = Period::begin(seconds(100), Some(MARK.plus(Ticks90k(9))));
         assert!(!period.ends_before(seconds(101), Some(MARK.plus(seconds(1) - Ticks90k(90))), QUARTER));
-        assert!(!period.ends_before(seconds(101), Some(MARK.plus(-Ticks90k(9))), QUARTER));
     }
 
     #[test]
@@ -84,6 +94,16 @@ mod tests {
         assert!(dated.ends_before(seconds(11), Some(MARK.plus(seconds(-3600))), QUARTER));
         assert!(dated.ends_before(seconds(11), Some(MARK.plus(seconds(60))), QUARTER));
         assert!(!dated.ends_before(seconds(11), Some(MARK.plus(seconds(2))), QUARTER));
+    }
+
+    #[test]
+    fn a_clock_that_is_slewed_for_long_does_not_count_as_set() {
+        let mut period = Period::begin(seconds(0), Some(MARK));
+        for second in 1..600 {
+            let slewed = seconds(second) - Ticks90k(900 * second);
+            assert!(!period.ends_before(seconds(second), Some(MARK.plus(slewed)), QUARTER), "{second}");
+            period.extend(seconds(second), Some(MARK.plus(slewed)));
+        }
     }
 
     #[test]

@@ -85,6 +85,11 @@ impl Error {
         move |source| Self::Mp4 { path: path.to_owned(), source }
     }
 
+    /// Whether it is about what is on the disk, and not about what can be written there.
+    pub(super) fn is_damage(&self) -> bool {
+        matches!(self, Self::Unreadable { .. } | Self::NoRecording { .. } | Self::Io { action: "read", .. })
+    }
+
     /// Whether room would help.
     pub fn is_disk_full(&self) -> bool {
         match self {

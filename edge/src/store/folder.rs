@@ -58,7 +58,10 @@ impl Folder {
         };
         folder.scan()?;
         for order in folder.torn(|_| true) {
-            folder.repair(order)?;
+            // Without room a recording cannot be sealed, and without an open folder no room can be made.
+            if let Err(error) = folder.repair(order) {
+                tracing::error!(%error, "stays torn for now");
+            }
         }
         Ok(folder)
     }
@@ -166,7 +169,7 @@ impl Folder {
                 self.seal(&name, &sealed)
             }
             Ok(None) => self.remove(order).map(|_| ()),
-            Err(error @ (Error::Unreadable { .. } | Error::NoRecording { .. })) => {
+            Err(error) if error.is_damage() => {
                 tracing::error!(%error, "left as it is");
                 self.entries.remove(&order);
                 Ok(())

@@ -227,13 +227,14 @@ impl Inbox {
             if begun <= WINDOW / 2 {
                 let left = usize::try_from(to - at).unwrap_or(WINDOW).min(WINDOW);
                 window.resize(left, 0);
-                local.read_at(&mut window[begun.min(left)..], at + begun.min(left) as u64)?;
+                local.read_at(window.get_mut(begun..).unwrap_or_default(), at + begun as u64)?;
                 confirmed(at);
             }
             let written =
                 link.ask("write", || file.write(&window).map_err(|error| ssh_error(&link.session, &error)))?;
             match written {
                 Ok(written) => {
+                    let written = written.min(window.len());
                     window.drain(..written);
                     at += written as u64;
                 }

@@ -71,7 +71,7 @@ impl Default for Patience {
 
 /// Uploads until the end is asked for; leaves in the middle of a recording then, which the next start goes on with.
 pub fn run(inputs: Inputs, stop: Stop, heartbeat: Heartbeat) {
-    let Patience { shortest, longest, .. } = inputs.patience;
+    let Patience { call, shortest, longest } = inputs.patience;
     let mut uploader = Uploader {
         inputs,
         stop: stop.clone(),
@@ -84,7 +84,8 @@ pub fn run(inputs: Inputs, stop: Stop, heartbeat: Heartbeat) {
     let mut backoff = Backoff::new(shortest, longest);
     let mut wait = Duration::ZERO;
     loop {
-        heartbeat.quiet_for(Ticks90k::from_duration(wait));
+        // A call may take its time; Link says so again before each.
+        heartbeat.quiet_for(Ticks90k::from_duration(wait + call));
         if stop.wait(wait) {
             return;
         }
