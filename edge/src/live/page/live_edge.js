@@ -26,15 +26,16 @@ export const FASTEST = 1.06;
 export const FASTEST_AT_JOIN = 1.3;
 /** ... but for this many seconds at most. */
 export const JOIN = 5;
-/** Seconds too far behind from which playback jumps instead of hurrying. */
+/** Seconds too far behind from which playback jumps instead of hurrying; less at a join, which is a jump anyway. */
 export const JUMP = 1;
+const JUMP_AT_JOIN = 0.25;
 /** Seconds that are kept in hand on top after playback ran dry once, at most, and in how many seconds half of that is forgiven. */
 const EXTRA = 0.015;
 const MOST_EXTRA = 0.06;
 const FORGIVEN = 15;
 /** A join is over with less error than this many seconds, judged from more arrivals than a few. */
 const SETTLED = 0.015;
-const FEW = 10;
+const FEW = 5;
 /** Rate per second of error, later and at the join. */
 const GAIN = 1;
 const GAIN_AT_JOIN = 3;
@@ -85,10 +86,11 @@ export class LiveEdge {
   /** What the player shall do: `{ rate }`, or `{ rate: 1, position }` to jump there. */
   step(now, position) {
     const error = this.error(now, position);
-    if (error > JUMP) return { rate: 1, position: position + error };
-    if (error < SETTLED && this.#arrivals.length > FEW) this.#joinEnds = now;
-    if (Math.abs(error) < DEAD_BAND) return { rate: 1 };
+    const judged = this.#arrivals.length > FEW;
+    if (error < SETTLED && judged) this.#joinEnds = now;
     const joining = now < this.#joinEnds;
+    if (error > (joining && judged ? JUMP_AT_JOIN : JUMP)) return { rate: 1, position: position + error };
+    if (Math.abs(error) < DEAD_BAND) return { rate: 1 };
     const [gain, fastest] = joining ? [GAIN_AT_JOIN, FASTEST_AT_JOIN] : [GAIN, FASTEST];
     const rate = Math.min(fastest, Math.max(SLOWEST, 1 + gain * error));
     // Steps of half a per cent: fewer changes for the player to follow.
