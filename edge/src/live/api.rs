@@ -5,11 +5,12 @@
 
 use super::Sources;
 use crate::ring::{GopInfo, Ring};
-use crate::status::{CameraState, Fault, Gap, Recording, UploadStatus};
+use crate::status::{CameraState, CameraStatus, Fault, Gap, Recording, UploadStatus};
 use crate::supervise::StageHealth;
 use crate::supervise::clock::{media_now, wall_now};
 use media::{StreamConfig, Ticks90k, Track};
 use serde::Serialize;
+use std::sync::Arc;
 
 /// The moment of the answer, on both clocks.
 #[derive(Serialize)]
@@ -220,7 +221,7 @@ fn end(gop: &GopInfo) -> Ticks90k {
 }
 
 fn cameras_of(sources: &Sources) -> Vec<CameraReport> {
-    let report = |camera: &std::sync::Arc<crate::status::CameraStatus>| {
+    let report = |camera: &Arc<CameraStatus>| {
         let ring = sources.rings.iter().find(|ring| ring.camera() == camera.name);
         let index = ring.map(Ring::index).unwrap_or_default();
         let config = index.last().map(|gop| &*gop.config);

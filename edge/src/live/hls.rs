@@ -12,15 +12,16 @@ use hyper::{Response, StatusCode};
 use media::Track;
 use media::hls::{self, Answer, Directives, Resource};
 use media::mp4::{Tracks, init_segment};
-use media::timeline::Timeline;
+use media::timeline::{ConfigId, Timeline};
+use std::cmp::Ordering;
 use std::rc::Rc;
 
 const PLAYLIST: &str = "application/vnd.apple.mpegurl";
 const VIDEO: &str = "video/mp4";
 const AUDIO: &str = "audio/mp4";
 const TRANSPORT_STREAM: &str = "video/mp2t";
-/// Seconds that a segment may be kept by a cache. Its name comes back only after the board was restarted.
-const SEGMENT_AGE: u32 = 30;
+/// How long a segment may be kept by a cache. Its name comes back only after the board was restarted.
+const SEGMENT: Cache = Cache::Seconds(30);
 
 /// `master.m3u8`
 pub(super) async fn master(packager: &Rc<Packager>, asked: &Asked<'_>) -> Response<Body> {
@@ -93,59 +94,100 @@ pub(super) async fn resource(
     resource: Resource,
     asked: &Asked<'_>,
 ) -> Response<Body> {
-    let (resource, sequence) = match resource {
-        Resource::Init(track, id) => {
-            let found = packager.wait_for(|timeline| timeline.config(id).map(|_| ())).await;
-            return match (found, packager.config(id)) {
-                (Ok(()), Some(config)) => {
-                    let tracks = if track == Track::Video { Tracks::Video } else { Tracks::Audio };
-                    let built = Ok(init_segment(&config, tracks));
-                    piece(packager, kind(track), Cache::Forever, built, resource, asked)
-                }
-                _ => reply::not_found(format!("{resource} belongs to no segment in the ring.")),
-            };
-        }
+    let piece = match resource {
+        Resource::Init(track, id) => return init(packager, track, id, asked).await,
         Resource::Second(track, second) => {
             let at = |timeline: &Timeline| Some(timeline.sequence_at(second.into()));
             match packager.wait_for(at).await {
-                Ok(Some(sequence)) => (Resource::Segment(track, sequence), sequence),
+                Ok(Some(sequence)) => Piece::Segment(track, sequence),
                 Ok(None) => return reply::not_found(format!("{resource} does not exist.")),
                 Err(unready) => return reply::unready(unready),
             }
         }
-        Resource::Segment(_, sequence) | Resource::Part(_, sequence, _) | Resource::Ts(sequence) => {
-            (resource, sequence)
-        }
+        Resource::Segment(track, sequence) => Piece::Segment(track, sequence),
+        Resource::Part(track, sequence, index) => Piece::Part(track, sequence, index),
+        Resource::Ts(sequence) => Piece::Ts(sequence),
     };
-    match packager.wait_for(|timeline| find(timeline, resource, sequence)).await {
-        Ok(Found::Ended) => match resource {
-            Resource::Segment(track, _) => {
-                piece(packager, kind(track), SEGMENT, packager.segment(track, sequence), resource, asked)
-            }
-            Resource::Ts(_) => {
-                piece(packager, TRANSPORT_STREAM, SEGMENT, packager.ts(sequence), resource, asked)
-            }
-            _ => part_or_nothing(packager, resource, asked),
-        },
-        Ok(Found::Growing) => match resource {
-            Resource::Segment(track, _) => {
-                reply::ok(kind(track), Cache::No, dash::growing(Rc::clone(packager), track, sequence))
-            }
-            _ => part_or_nothing(packager, resource, asked),
-        },
+    match packager.wait_for(|timeline| piece.find(timeline)).await {
+        Ok(Found::There) => sent(packager, piece.kind(), SEGMENT, piece.build(packager), resource, asked),
+        Ok(Found::Growing(track, sequence)) => {
+            reply::ok(piece.kind(), Cache::No, dash::growing(Rc::clone(packager), track, sequence))
+        }
         Ok(Found::NotYet) => reply::not_found(format!("{resource} does not exist yet.")),
         Err(unready) => reply::unready(unready),
     }
 }
 
-const SEGMENT: Cache = Cache::Seconds(SEGMENT_AGE);
-
-fn part_or_nothing(packager: &Packager, resource: Resource, asked: &Asked<'_>) -> Response<Body> {
-    match resource {
-        Resource::Part(track, sequence, index) => {
-            piece(packager, kind(track), SEGMENT, packager.part(track, sequence, index), resource, asked)
+async fn init(packager: &Rc<Packager>, track: Track, id: ConfigId, asked: &Asked<'_>) -> Response<Body> {
+    let resource = Resource::Init(track, id);
+    match packager.wait_for(|timeline| Some(timeline.config(id).cloned())).await {
+        Ok(Some(config)) => {
+            let tracks = if track == Track::Video { Tracks::Video } else { Tracks::Audio };
+            let built = Ok(init_segment(&config, tracks));
+            sent(packager, kind(track), Cache::Forever, built, resource, asked)
         }
-        _ => reply::not_found(format!("{resource} does not exist.")),
+        Ok(None) => reply::not_found(format!("{resource} belongs to no segment in the ring.")),
+        Err(unready) => reply::unready(unready),
+    }
+}
+
+/// Some of the footage of one GOP.
+#[derive(Clone, Copy)]
+enum Piece {
+    Segment(Track, u64),
+    Part(Track, u64, u32),
+    Ts(u64),
+}
+
+/// Where a piece stands.
+enum Found {
+    /// It can be had whole, or has left the ring: the ring knows.
+    There,
+    /// It is this track of the segment that grows.
+    Growing(Track, u64),
+    /// It is further ahead than what comes next.
+    NotYet,
+}
+
+impl Piece {
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Segment(track, _) | Self::Part(track, ..) => kind(track),
+            Self::Ts(_) => TRANSPORT_STREAM,
+        }
+    }
+
+    fn build(self, packager: &Packager) -> Result<Bytes, Absent> {
+        match self {
+            Self::Segment(track, sequence) => packager.segment(track, sequence),
+            Self::Part(track, sequence, index) => packager.part(track, sequence, index),
+            Self::Ts(sequence) => packager.ts(sequence),
+        }
+    }
+
+    /// Looks for it; `None` if it is the very next one that comes.
+    fn find(self, timeline: &Timeline) -> Option<Found> {
+        let newest = timeline.segments().next_back()?;
+        let (Self::Segment(_, sequence) | Self::Part(_, sequence, _) | Self::Ts(sequence)) = self;
+        let ended = newest.sequence + u64::from(newest.complete);
+        if sequence < ended {
+            return Some(Found::There);
+        }
+        // What has begun of the segment that is asked for, if it is the one that grows or the next one.
+        let growing = (sequence == newest.sequence).then_some(newest);
+        match self {
+            _ if sequence > newest.sequence + 1 => Some(Found::NotYet),
+            Self::Segment(track, _) => growing.map(|_| Found::Growing(track, sequence)),
+            Self::Ts(_) => growing.is_none().then_some(Found::NotYet),
+            Self::Part(track, _, index) => {
+                let there = growing.map_or(0, |segment| segment.media(track).parts.len());
+                match (index as usize).cmp(&there) {
+                    Ordering::Less => Some(Found::There),
+                    Ordering::Equal => None,
+                    Ordering::Greater => Some(Found::NotYet),
+                }
+            }
+        }
     }
 }
 
@@ -153,41 +195,8 @@ fn kind(track: Track) -> &'static str {
     if track == Track::Video { VIDEO } else { AUDIO }
 }
 
-/// Where a piece stands.
-enum Found {
-    /// Its segment has ended, or left the list; the ring knows whether it still has it.
-    Ended,
-    /// Its segment grows, and if it is a part, the part is there.
-    Growing,
-    /// It is further ahead than what comes next.
-    NotYet,
-}
-
-/// Looks for a piece; `None` if it is the very next one that comes.
-fn find(timeline: &Timeline, resource: Resource, sequence: u64) -> Option<Found> {
-    let newest = timeline.segments().next_back()?;
-    let next = newest.sequence + 1;
-    let whole = matches!(resource, Resource::Ts(_));
-    match resource {
-        _ if sequence < newest.sequence || (sequence == newest.sequence && newest.complete) => {
-            Some(Found::Ended)
-        }
-        _ if sequence > next || (whole && sequence == next) => Some(Found::NotYet),
-        Resource::Part(track, _, index) => {
-            let there = if sequence == next { 0 } else { newest.media(track).parts.len() };
-            match index as usize {
-                index if sequence == newest.sequence && index < there => Some(Found::Growing),
-                index if index == there => None,
-                _ => Some(Found::NotYet),
-            }
-        }
-        _ if sequence == newest.sequence && !whole => Some(Found::Growing),
-        _ => None,
-    }
-}
-
-/// A piece that never changes.
-fn piece(
+/// A resource that never changes.
+fn sent(
     packager: &Packager,
     kind: &'static str,
     cache: Cache,
@@ -202,10 +211,9 @@ fn piece(
             let tag = format!("\"{resource}-{}\"", packager.epoch());
             reply::tagged(reply::ok(kind, cache, Body::Whole(bytes)), &tag, asked.headers)
         }
-        Err(Absent::Ring(error @ crate::ring::Error::Gone { .. })) => {
-            reply::not_found(format!("{resource}: {error}."))
+        Err(absent @ (Absent::NoPart | Absent::Ring(crate::ring::Error::Gone { .. }))) => {
+            reply::not_found(format!("{resource}: {absent}."))
         }
-        Err(Absent::NoPart) => reply::not_found(format!("{resource}: {}.", Absent::NoPart)),
         Err(error) => {
             tracing::warn!(%resource, %error, "a segment cannot be made");
             reply::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{resource}: {error}."))

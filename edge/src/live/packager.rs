@@ -15,7 +15,7 @@ use media::hls::Resource;
 use media::mp4::fragment::SegmentType;
 use media::mp4::{Fragment, Run};
 use media::timeline::{Part, Timeline, parts};
-use media::{AccessUnit, Gop, StreamConfig, Ticks90k, Track};
+use media::{AccessUnit, Gop, Ticks90k, Track};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -174,11 +174,6 @@ impl Packager {
     /// Counts the changes of the timeline, for entity tags.
     pub(super) fn version(&self) -> u64 {
         *self.version.borrow()
-    }
-
-    /// A decoder configuration by its name.
-    pub(super) fn config(&self, id: media::timeline::ConfigId) -> Option<Arc<StreamConfig>> {
-        self.state.borrow().timeline.as_ref()?.config(id).cloned()
     }
 
     /// One part: a fragment of one track.
