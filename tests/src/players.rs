@@ -49,7 +49,7 @@ fn probe(input: &str, complaints: &str, show: &[&str]) -> Result<Value> {
 /// Decodes `input` with ffmpeg to its end, or for `seconds` of a stream without an end. An error if it complains of anything.
 pub fn decode(input: &str, seconds: Option<u32>) -> Result<()> {
     let mut ffmpeg = bounded("ffmpeg");
-    ffmpeg.args(["-v", "warning", "-nostdin", "-xerror", "-i", input]);
+    ffmpeg.args(["-v", "error", "-nostdin", "-xerror", "-i", input]);
     if let Some(seconds) = seconds {
         ffmpeg.args(["-t", &seconds.to_string()]);
     }
