@@ -63,8 +63,9 @@ async function snapshot(page) {
   return download.suggestedFilename();
 }
 
+/** The newest recording, which still grows, once it has some seconds to play. */
 async function recording(page) {
-  await page.waitForSelector('.recording .open');
+  await page.waitForFunction(() => /^\d+:(0[3-9]|[1-5]\d)$/.test(document.querySelector('.recording .length')?.textContent));
   await page.click('.recording .open');
   await page.waitForFunction(() => document.querySelector('.replay')?.currentTime > 0.3);
   const row = { state: await text(page, '.recording .state'), width: (await video(page, '.replay')).videoWidth };
