@@ -13,6 +13,7 @@
 //   played_s         media time that passed
 //   p50, p95, ...    milliseconds from the clock that is drawn in the pattern source's picture to the screen; the code is
 //                    20 x 2 blocks of 16 x 16 luma: 32 bits of wall clock in ms, then 8 check bits
+//   drift            the median of the last tenth of those less that of the second tenth
 //   errors           what the player, the page or the console called an error
 'use strict';
 
@@ -86,8 +87,10 @@ function servePlayers() {
 function summary(seen, opened) {
   const { times, media } = seen;
   const gaps = times.slice(1).map((time, i) => time - times[i]);
-  const sorted = [...seen.delays].sort((a, b) => a - b);
-  const quantile = (q) => sorted.length ? Math.round(sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))]) : null;
+  const delays = (from, to) => seen.delays.slice(from * seen.delays.length, to * seen.delays.length).sort((a, b) => a - b);
+  const sorted = delays(0, 1);
+  const at = (values, q) => values.length ? Math.round(values[Math.min(values.length - 1, Math.floor(q * values.length))]) : null;
+  const quantile = (q) => at(sorted, q);
   const span = times.length > 1 ? (times[times.length - 1] - times[0]) / 1000 : 0;
   return {
     first_frame_ms: times.length ? Math.round(times[0] - opened) : null,
@@ -95,6 +98,7 @@ function summary(seen, opened) {
     waiting: seen.waiting, stalls: gaps.filter((gap) => gap > STALL_MS).length, gap_ms: Math.round(Math.max(0, ...gaps)),
     watched_s: +span.toFixed(2), played_s: times.length ? +(media[media.length - 1] - media[0]).toFixed(2) : 0,
     unreadable: seen.unreadable, p50: quantile(0.5), p95: quantile(0.95), p99: quantile(0.99), max: quantile(1),
+    drift: at(delays(0.9, 1), 0.5) - at(delays(0.1, 0.2), 0.5),
     errors: seen.errors,
   };
 }

@@ -21,6 +21,8 @@ pub enum Player {
     Hls,
     /// hls.js in low-latency mode.
     HlsLowLatency,
+    /// hls.js kept one segment behind the live edge, which is as close as segments allow.
+    HlsClose,
     /// dash.js in low-latency mode.
     Dash,
     /// shaka-player, DASH or HLS by the address.
@@ -34,6 +36,7 @@ impl Player {
             Self::Native => "native",
             Self::Hls => "hls",
             Self::HlsLowLatency => "hls-low-latency",
+            Self::HlsClose => "hls-close",
             Self::Dash => "dash",
             Self::Shaka => "shaka",
         }

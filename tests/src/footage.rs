@@ -31,6 +31,16 @@ pub fn y4m(seconds: u32) -> Result<PathBuf> {
     })
 }
 
+/// `seconds` of 320x240 at 30 fps as I420 without any header, of real footage if it is there.
+pub fn i420(seconds: u32) -> Result<PathBuf> {
+    made(&format!("clip-{seconds}.i420"), |file| {
+        let mut ffmpeg = quiet_ffmpeg();
+        picture(&mut ffmpeg, seconds);
+        ffmpeg.args(["-pix_fmt", "yuv420p", "-f", "rawvideo"]).arg(file);
+        ffmpeg
+    })
+}
+
 /// `seconds` of 320x240 at 30 fps as Motion JPEG in AVI, of real footage if it is there.
 pub fn mjpeg_avi(seconds: u32) -> Result<PathBuf> {
     made(&format!("clip-{seconds}.avi"), |file| {

@@ -35,6 +35,23 @@ impl Reply {
     }
 }
 
+/// A client that keeps its connection.
+#[derive(Debug)]
+pub struct Client(ureq::Agent);
+
+impl Client {
+    /// A client that is not connected yet.
+    #[expect(clippy::new_without_default, reason = "a client is no value")]
+    pub fn new() -> Self {
+        Self(agent(PATIENCE))
+    }
+
+    /// GET, with the answer read to its end.
+    pub fn get(&self, url: &str) -> Result<Reply> {
+        read(url, self.0.get(url).call().with_context(|| url.to_owned())?)
+    }
+}
+
 /// GET, with the answer read to its end.
 pub fn get(url: &str) -> Result<Reply> {
     get_with(url, &[])
@@ -42,7 +59,10 @@ pub fn get(url: &str) -> Result<Reply> {
 
 /// GET with headers.
 pub fn get_with(url: &str, headers: &[(&str, &str)]) -> Result<Reply> {
-    let response = request(url, headers, PATIENCE)?;
+    read(url, request(url, headers, PATIENCE)?)
+}
+
+fn read(url: &str, response: ureq::http::Response<ureq::Body>) -> Result<Reply> {
     let status = response.status().as_u16();
     let header = |(name, value): (&ureq::http::HeaderName, &ureq::http::HeaderValue)| {
         (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
@@ -69,10 +89,14 @@ fn request(
     headers: &[(&str, &str)],
     patience: Duration,
 ) -> Result<ureq::http::Response<ureq::Body>> {
-    let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(patience));
-    let mut request = ureq::Agent::new_with_config(config.proxy(None).build()).get(url);
+    let mut request = agent(patience).get(url);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
     request.call().with_context(|| url.to_owned())
+}
+
+fn agent(patience: Duration) -> ureq::Agent {
+    let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(patience));
+    ureq::Agent::new_with_config(config.proxy(None).build())
 }

@@ -11,6 +11,7 @@
 //! | [`http`] | an HTTP client that shares no code with the server |
 //! | [`hls_rules`] | the rules of RFC 8216bis over the text of playlists |
 //! | [`ts_rules`] | the rules of ISO/IEC 13818-1 over transport streams |
+//! | [`usage`] | CPU time and memory of processes |
 //! | [`process`], [`port`], [`wait`], [`work`] | child processes, free ports, conditions, how much to do |
 //!
 //! Nothing here sleeps for a while and hopes: whoever waits, waits for a condition with a generous deadline.
@@ -26,6 +27,7 @@ pub mod process;
 pub mod proxy;
 pub mod sshd;
 pub mod ts_rules;
+pub mod usage;
 pub mod wait;
 pub mod work;
 

@@ -19,11 +19,16 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `command`. Both its outputs are appended to the file `log`.
-    pub fn start(mut command: Command, log: &Path) -> Result<Self> {
+    /// Starts `command`, which reads nothing. Both its outputs are appended to the file `log`.
+    pub fn start(command: Command, log: &Path) -> Result<Self> {
+        Self::start_fed(command, Stdio::null(), log)
+    }
+
+    /// Starts `command`, which reads `input`. Both its outputs are appended to the file `log`.
+    pub fn start_fed(mut command: Command, input: Stdio, log: &Path) -> Result<Self> {
         let file =
             File::options().create(true).append(true).open(log).with_context(|| log.display().to_string())?;
-        command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
+        command.stdin(input).stdout(file.try_clone()?).stderr(file);
         let child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
         Ok(Self { child, log: log.to_owned() })
     }
@@ -108,7 +113,7 @@ fn send(id: u32, signal: Signal) {
 }
 
 /// The process `root` and all that descend from it.
-fn descendants(root: u32) -> Vec<u32> {
+pub(crate) fn descendants(root: u32) -> Vec<u32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let parents: Vec<(u32, u32)> = ids.filter_map(|id| Some((id, parent(id)?))).collect();
@@ -134,7 +139,7 @@ fn parent(id: u32) -> Option<u32> {
 }
 
 /// A field of `/proc/ID/stat` (proc(5)), counted from the one behind the name, which is in parentheses and may hold anything.
-fn stat(id: u32, field: usize) -> Option<String> {
+pub(crate) fn stat(id: u32, field: usize) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
     Some(stat.rsplit_once(") ")?.1.split(' ').nth(field)?.to_owned())
 }

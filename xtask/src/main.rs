@@ -1,4 +1,4 @@
-//! Developer commands: `cargo xtask demo | test | deps | crash`.
+//! Developer commands: `cargo xtask demo | test | bench | deps | crash`.
 //!
 //! This crate builds on a machine that has Rust and nothing else: it installs what the others need, builds them, and
 //! starts them. What a command does once everything is there lives in the crate `tests`.
@@ -6,7 +6,7 @@
 //! ```text
 //! main -> deps      what must be installed, and how           apt | npm | pip
 //!      -> test      every suite within its minutes            budget, cargo, suite, tally
-//!      -> launch    build a program of `tests` and become it  demo
+//!      -> launch    build a program of `tests` and become it  demo, bench
 //! ```
 
 mod budget;
@@ -44,6 +44,12 @@ enum Command {
         /// Run only the suites whose name contains one of these
         only: Vec<String>,
     },
+    /// Measure the appliance against its peers and write docs/ref/performance.md
+    Bench {
+        /// What follows goes to the bench: --row, --long (see `cargo xtask bench -- --help`)
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Kill the edge at random instants while it records and uploads, and look for lost footage
     Crash {
         /// How many kills
@@ -60,6 +66,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Demo { arguments } => launch::demo(&arguments),
+        Command::Bench { arguments } => launch::bench(&arguments),
         Command::Test { only } => test::run(&only),
         Command::Crash { rounds } => test::crash(rounds),
         Command::Deps { purpose } => deps::install(purpose).map(|()| true),

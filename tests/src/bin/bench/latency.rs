@@ -1,0 +1,64 @@
+//! Row: how old a picture is when the page shows it, how soon the first one is there, and whether that stays so.
+
+use std::time::Duration;
+
+use ::tests::browser::{Player, Watched, watch};
+use anyhow::{Result, ensure};
+
+use crate::peer::Peer;
+use crate::table::{Figure, Unit};
+use crate::{Bench, SETTLE, median};
+
+/// How it is measured.
+pub const HOW: &str = "The clock is drawn into the frames as they leave the camera, and read back from every picture that \
+    Chromium presents. Three joins of 30 s each, the median of each figure; the first second of a join counts too. Drift: the \
+    median of the last minute of ten less that of the second. The peer is ffmpeg (libx264 medium, one-second HLS), nginx, and \
+    hls.js kept one segment behind the live edge.";
+
+const JOINS: usize = 3;
+const JOIN: Duration = Duration::from_secs(30);
+const TEN_MINUTES: Duration = Duration::from_secs(600);
+
+/// Measures it.
+pub fn measure(bench: &Bench) -> Result<Vec<Figure>> {
+    let peer = bench.peer_delay()?.clone();
+    let edge = bench.edge("?stamp=1")?;
+    std::thread::sleep(SETTLE);
+    let joins: Vec<Watched> =
+        (0..JOINS).map(|_| seen(watch(Player::Page, &edge.url("/"), JOIN)?)).collect::<Result<_>>()?;
+    let middle = |name| median(joins.iter().map(|join| join.number(name)).collect());
+    let figure =
+        |what, name| Figure::new(what, Unit::Ms, middle(name)).peer(format!("{:.0} ms", peer.number(name)));
+    let mut figures = vec![
+        figure("live page, frame to screen, p50", "p50").at_most(95.0).aim(70.0),
+        figure("live page, frame to screen, p95", "p95").at_most(120.0).aim(90.0),
+        figure("live page, first picture", "first_frame_ms").at_most(300.0),
+    ];
+    if bench.long {
+        let long = seen(watch(Player::Page, &edge.url("/"), TEN_MINUTES)?)?;
+        let drift = long.number("drift").abs();
+        let detail = format!("p50 {:.0} ms, p95 {:.0} ms", long.number("p50"), long.number("p95"));
+        figures
+            .push(Figure::new("live page, drift over 10 min", Unit::Ms, drift).at_most(20.0).detail(detail));
+    }
+    Ok(figures)
+}
+
+/// What a viewer saw, if the clock could be read at all.
+pub fn seen(watched: Watched) -> Result<Watched> {
+    ensure!(watched.number("p50").is_finite(), "no picture with a clock: {}", watched.figures);
+    Ok(watched)
+}
+
+impl Bench {
+    /// What a viewer of the peer's HLS sees; measured once.
+    pub fn peer_delay(&self) -> Result<&Watched> {
+        if let Some(watched) = self.peer_delay.get() {
+            return Ok(watched);
+        }
+        let peer = Peer::start(None)?;
+        std::thread::sleep(SETTLE);
+        let watched = seen(watch(Player::HlsClose, &peer.url(), JOIN)?)?;
+        Ok(self.peer_delay.get_or_init(|| watched))
+    }
+}

@@ -1,0 +1,292 @@
+//! Figures with their verdicts, on a terminal and as the page `docs/ref/performance.md`.
+
+use std::fmt::{self, Display, Write};
+
+use anyhow::Result;
+
+/// What came out of a row.
+pub struct Outcome {
+    /// The row.
+    pub name: &'static str,
+    /// How it is measured.
+    pub how: &'static str,
+    /// Its figures, or why there are none.
+    pub figures: Result<Vec<Figure>>,
+    /// What was tried where it falls short.
+    pub tried: Option<String>,
+}
+
+/// One figure of the table.
+pub struct Figure {
+    what: String,
+    unit: Unit,
+    measured: f64,
+    detail: String,
+    limit: Option<Limit>,
+    aim: Option<f64>,
+    peer: String,
+}
+
+/// What a figure counts.
+#[derive(Clone, Copy)]
+pub enum Unit {
+    /// Milliseconds.
+    Ms,
+    /// Seconds.
+    Seconds,
+    /// Bytes, shown as MiB.
+    MiB,
+    /// So many times as much as the peer.
+    Times,
+    /// Structural similarity, 1 at most.
+    Ssim,
+    /// Thousand bits a second.
+    Kbps,
+    /// Seconds of CPU time in a second.
+    CpuPerSecond,
+    /// Things.
+    Count,
+}
+
+#[derive(Clone, Copy)]
+enum Limit {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+impl Unit {
+    fn show(self, value: f64) -> String {
+        match self {
+            Self::Ms => format!("{value:.0} ms"),
+            Self::Seconds => format!("{value:.2} s"),
+            Self::MiB => format!("{:.1} MiB", value / f64::from(1 << 20)),
+            Self::Times => format!("{value:.2} x"),
+            Self::Ssim => format!("{value:.4}"),
+            Self::Kbps => format!("{value:.1} kb/s"),
+            Self::CpuPerSecond => format!("{value:.3} CPU s/s"),
+            Self::Count => format!("{value:.0}"),
+        }
+    }
+
+    /// A limit as somebody would write it: without zeros at the end.
+    fn show_limit(self, value: f64) -> String {
+        let shown = self.show(value);
+        let (number, unit) = shown.split_once(' ').unwrap_or((&shown, ""));
+        let short =
+            if number.contains('.') { number.trim_end_matches('0').trim_end_matches('.') } else { number };
+        if unit.is_empty() { short.to_owned() } else { format!("{short} {unit}") }
+    }
+}
+
+impl Figure {
+    /// What was measured, as yet without anything that it must reach.
+    pub fn new(what: impl Into<String>, unit: Unit, measured: f64) -> Self {
+        let (detail, peer) = (String::new(), "-".to_owned());
+        Self { what: what.into(), unit, measured, detail, limit: None, aim: None, peer }
+    }
+
+    /// It must not be larger.
+    pub fn at_most(self, limit: f64) -> Self {
+        Self { limit: Some(Limit::AtMost(limit)), ..self }
+    }
+
+    /// It must not be smaller.
+    pub fn at_least(self, limit: f64) -> Self {
+        Self { limit: Some(Limit::AtLeast(limit)), ..self }
+    }
+
+    /// It would be nice if it reached this.
+    pub fn aim(self, aim: f64) -> Self {
+        Self { aim: Some(aim), ..self }
+    }
+
+    /// What the figure comes from.
+    pub fn detail(self, detail: impl Into<String>) -> Self {
+        Self { detail: detail.into(), ..self }
+    }
+
+    /// What the peer reached.
+    pub fn peer(self, peer: impl Into<String>) -> Self {
+        Self { peer: peer.into(), ..self }
+    }
+
+    fn verdict(&self) -> Verdict {
+        let reached = |value: f64| match self.limit {
+            None => None,
+            Some(Limit::AtMost(_)) => Some(self.measured <= value),
+            Some(Limit::AtLeast(_)) => Some(self.measured >= value),
+        };
+        let limit = match self.limit {
+            None => return Verdict::None,
+            Some(Limit::AtMost(limit) | Limit::AtLeast(limit)) => limit,
+        };
+        match (reached(limit), self.aim.and_then(reached)) {
+            (Some(true), Some(true)) => Verdict::Aim,
+            (Some(true), _) => Verdict::Met,
+            _ => Verdict::Short,
+        }
+    }
+
+    fn must(&self) -> String {
+        let limit = match self.limit {
+            None => return "-".to_owned(),
+            Some(Limit::AtMost(limit)) => format!("<= {}", self.unit.show_limit(limit)),
+            Some(Limit::AtLeast(limit)) => format!(">= {}", self.unit.show_limit(limit)),
+        };
+        match self.aim {
+            Some(aim) => format!("{limit} (aim {})", self.unit.show_limit(aim)),
+            None => limit,
+        }
+    }
+
+    fn measured(&self) -> String {
+        let value = self.unit.show(self.measured);
+        if self.detail.is_empty() { value } else { format!("{value} ({})", self.detail) }
+    }
+
+    fn cells(&self) -> [String; 5] {
+        [self.what.clone(), self.must(), self.measured(), self.peer.clone(), self.verdict().to_string()]
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Verdict {
+    /// Nothing was asked for.
+    None,
+    /// As good as hoped for.
+    Aim,
+    /// As good as asked for.
+    Met,
+    /// Worse than asked for.
+    Short,
+}
+
+impl Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "-",
+            Self::Aim => "met, and the aim",
+            Self::Met => "met",
+            Self::Short => "**falls short**",
+        })
+    }
+}
+
+impl Outcome {
+    fn rows(&self) -> Vec<[String; 5]> {
+        match &self.figures {
+            Ok(figures) => figures.iter().map(Figure::cells).collect(),
+            Err(error) => {
+                let reason = format!("{error:#}").replace(['\n', '|'], " ");
+                let cells = [self.name, "-", &reason, "-", "**not measured**"];
+                vec![cells.map(str::to_owned)]
+            }
+        }
+    }
+
+    fn falls_short(&self) -> bool {
+        let short = |figures: &Vec<Figure>| figures.iter().any(|figure| figure.verdict() == Verdict::Short);
+        self.figures.as_ref().map_or(true, short)
+    }
+}
+
+/// One row for a terminal.
+pub fn plain(outcome: &Outcome) -> String {
+    let mut text = String::new();
+    for [what, must, measured, peer, verdict] in outcome.rows() {
+        let verdict = verdict.replace('*', "");
+        let _ = writeln!(text, "  {what}: {measured}; must reach {must}; peer {peer}; {verdict}");
+    }
+    text
+}
+
+/// The page.
+pub fn page(machine: &str, outcomes: &[Outcome]) -> String {
+    let mut text = format!(
+        "\
+# Performance
+
+Written by `cargo xtask bench -- --long`, which measures the appliance and its peers in the same run. {machine}
+
+| figure | must reach | measured | peer | verdict |
+|---|---|---|---|---|
+"
+    );
+    for cells in outcomes.iter().flat_map(Outcome::rows) {
+        let _ = writeln!(text, "| {} |", cells.join(" | "));
+    }
+    let short: Vec<&Outcome> = outcomes.iter().filter(|outcome| outcome.falls_short()).collect();
+    if !short.is_empty() {
+        text += "\n## What falls short, and what was tried\n";
+        for outcome in short {
+            let tried = outcome.tried.as_deref().unwrap_or("Nothing was tried yet.").trim();
+            let _ = write!(text, "\n`{}`: {tried}\n", outcome.name);
+        }
+    }
+    text += "\n## How each row is measured\n\n| row | how |\n|---|---|\n";
+    for outcome in outcomes {
+        let _ = writeln!(text, "| `{}` | {} |", outcome.name, outcome.how);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::anyhow;
+
+    fn outcome(figures: Result<Vec<Figure>>) -> Outcome {
+        let tried = Some("A smaller buffer.\n".to_owned());
+        Outcome { name: "delay", how: "With a clock.", figures, tried }
+    }
+
+    #[test]
+    fn verdicts_follow_from_limit_and_aim() {
+        let figure = |measured| Figure::new("delay", Unit::Ms, measured).at_most(95.0).aim(70.0);
+        let verdicts = [70.0, 95.0, 95.1, f64::NAN].map(|measured| figure(measured).verdict());
+        assert_eq!(verdicts, [Verdict::Aim, Verdict::Met, Verdict::Short, Verdict::Short]);
+        let ssim = |measured| Figure::new("quality", Unit::Ssim, measured).at_least(0.955);
+        assert_eq!([0.955, 0.9549].map(|measured| ssim(measured).verdict()), [Verdict::Met, Verdict::Short]);
+        assert_eq!(Figure::new("size", Unit::MiB, 1.0).verdict(), Verdict::None);
+    }
+
+    #[test]
+    fn the_page_tells_what_falls_short() {
+        let met = Figure::new("delay", Unit::Ms, 70.4).at_most(95.0).aim(70.0).peer("3934 ms");
+        let short = Figure::new("quality", Unit::Ssim, 0.9512).at_least(0.955).detail("400 kb/s");
+        let outcomes = [outcome(Ok(vec![met, short])), outcome(Err(anyhow!("no camera")))];
+        assert_eq!(
+            page("Here.", &outcomes),
+            "\
+# Performance
+
+Written by `cargo xtask bench -- --long`, which measures the appliance and its peers in the same run. Here.
+
+| figure | must reach | measured | peer | verdict |
+|---|---|---|---|---|
+| delay | <= 95 ms (aim 70 ms) | 70 ms | 3934 ms | met |
+| quality | >= 0.955 | 0.9512 (400 kb/s) | - | **falls short** |
+| delay | - | no camera | - | **not measured** |
+
+## What falls short, and what was tried
+
+`delay`: A smaller buffer.
+
+`delay`: A smaller buffer.
+
+## How each row is measured
+
+| row | how |
+|---|---|
+| `delay` | With a clock. |
+| `delay` | With a clock. |
+"
+        );
+    }
+
+    #[test]
+    fn a_terminal_gets_one_line_for_a_figure() {
+        let size = Figure::new("size", Unit::MiB, 12.5 * 1024.0 * 1024.0).at_most(16.0 * 1024.0 * 1024.0);
+        assert_eq!(plain(&outcome(Ok(vec![size]))), "  size: 12.5 MiB; must reach <= 16 MiB; peer -; met\n");
+    }
+}
