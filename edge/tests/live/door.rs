@@ -3,11 +3,10 @@
 use crate::client::{ask, boxes_until_mdat, connect, connect_from, get, head, open};
 use crate::fixture::{House, wait_until};
 use edge::config::Config;
-use edge::live::Server;
 use nix::sys::resource::{Resource, setrlimit};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 const STREAM: &str = "/live/front/stream.mp4";
@@ -17,7 +16,7 @@ fn an_occupied_port_is_an_error_that_names_the_address() {
     let (house, _camera) = House::with_camera("");
     let mut live = Config::default().live;
     live.listen = house.address;
-    let error = Server::bind(&live).err().expect("occupied").to_string();
+    let error = edge::live::Server::bind(&live).err().expect("occupied").to_string();
     assert_eq!(error, format!("live.listen = {}: Address already in use (os error 98)", house.address));
 }
 
@@ -62,36 +61,30 @@ fn watch(stream: &mut impl Read, count: usize) {
 
 #[test]
 fn a_thousand_slow_connections_and_huge_heads_harm_nobody() {
-    let (house, camera) = House::with_camera("");
-    let _filming = camera.film();
-    let mut viewer = open(connect(house.address), "GET", STREAM, &[]);
+    let server = Server::in_a_process("a_thousand_slow_connections_and_huge_heads_harm_nobody", None);
+    let Some(server) = server else { return };
+    let mut viewer = open(connect(server.address), "GET", STREAM, &[]);
     watch(&mut viewer, 100);
-    let before = resident();
+    let before = server.resident();
     let slow: Vec<_> = (0..1000)
         .map(|n| {
-            let mut slow = connect_from([127, 0, (n / 200) as u8 + 1, (n % 200) as u8 + 1], house.address);
+            let mut slow = connect_from([127, 0, (n / 200) as u8 + 1, (n % 200) as u8 + 1], server.address);
             let _may_be_refused = slow.write_all(b"GET / HTTP/1.1\r\nx-slow: ");
             let _may_be_refused = slow.write_all(&[b'x'; 4 << 10]);
             slow
         })
         .collect();
     for n in 0..64 {
-        let mut huge = connect_from([127, 0, 9, n + 1], house.address);
+        let mut huge = connect_from([127, 0, 9, n + 1], server.address);
         let _may_be_refused = huge.write_all(&[b'x'; 64 << 10]);
     }
     watch(&mut viewer, 200);
-    let mut newcomer = open(connect_from([127, 0, 200, 1], house.address), "GET", STREAM, &[]);
+    let mut newcomer = open(connect_from([127, 0, 200, 1], server.address), "GET", STREAM, &[]);
     assert_eq!(newcomer.status, 200);
     watch(&mut newcomer, 100);
-    let grown = resident().saturating_sub(before);
+    let grown = server.resident().saturating_sub(before);
     assert!(grown <= 16 << 20, "memory grew by {grown} bytes");
     drop(slow);
-}
-
-/// Resident bytes of this process: server, fixture and clients together.
-fn resident() -> usize {
-    let statm = std::fs::read_to_string("/proc/self/statm").expect("procfs");
-    statm.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).expect("pages") * 4096
 }
 
 #[test]
@@ -131,47 +124,75 @@ fn an_idle_connection_is_closed_without_a_word() {
     assert_eq!(answer, b"");
 }
 
-/// Says to the test below that it runs as the child.
-const CHILD: &str = "PORTHOLE_TEST_FEW_DESCRIPTORS";
-
 #[test]
 fn a_server_without_a_descriptor_left_serves_its_viewers_and_then_newcomers_again() {
-    if std::env::var_os(CHILD).is_some() {
-        return serve_with_few_descriptors();
-    }
-    let name = "door::a_server_without_a_descriptor_left_serves_its_viewers_and_then_newcomers_again";
-    let mut server = Command::new(std::env::current_exe().expect("this program"))
-        .args(["--exact", name, "--nocapture"])
-        .env(CHILD, "1")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("a child");
-    let mut lines = BufReader::new(server.stdout.take().expect("stdout")).lines();
-    let address = lines
-        .by_ref()
-        .map_while(Result::ok)
-        .find_map(|line| line.split_once("serves at ").and_then(|(_, address)| address.trim().parse().ok()))
-        .expect("an address");
-    let mut viewer = open(connect(address), "GET", STREAM, &[]);
-    let idle: Vec<_> = (0..80).map(|n| connect_from([127, 0, 0, n + 2], address)).collect();
+    let name = "a_server_without_a_descriptor_left_serves_its_viewers_and_then_newcomers_again";
+    let Some(server) = Server::in_a_process(name, Some(48)) else { return };
+    let mut viewer = open(connect(server.address), "GET", STREAM, &[]);
+    let idle: Vec<_> = (0..80).map(|n| connect_from([127, 0, 0, n + 2], server.address)).collect();
     watch(&mut viewer, 100);
     drop(idle);
     wait_until("a newcomer is served", || {
-        let metrics = open(connect(address), "GET", "/metrics", &[]);
-        metrics.status == 200
+        open(connect(server.address), "GET", "/metrics", &[]).status == 200
     });
-    let metrics = get(address, "/metrics").text();
+    let metrics = get(server.address, "/metrics").text();
     assert!(!metrics.contains("porthole_edge_accept_errors_total 0\n"), "{metrics}");
     watch(&mut viewer, 100);
-    drop(server.stdin.take());
-    assert!(server.wait().expect("the child").success());
 }
 
-/// The child: a server that may open few descriptors, until its standard input ends.
-fn serve_with_few_descriptors() {
+/// Tells a test that it runs as the server of another one.
+const CHILD: &str = "PORTHOLE_TEST_SERVER";
+
+/// A server with a filming camera in a process of its own, so that its memory and its limits are its own.
+struct Server {
+    address: SocketAddr,
+    process: Child,
+    _said: BufReader<ChildStdout>,
+}
+
+impl Server {
+    /// Starts the test called `name` again as a server that may open so many descriptors. In that process it serves until
+    /// its standard input ends, and gives `None`.
+    fn in_a_process(name: &str, descriptors: Option<u64>) -> Option<Self> {
+        if std::env::var_os(CHILD).is_some() {
+            serve(descriptors);
+            return None;
+        }
+        let mut process = Command::new(std::env::current_exe().expect("this program"))
+            .args(["--exact", &format!("door::{name}"), "--nocapture"])
+            .env(CHILD, "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a process");
+        let mut said = BufReader::new(process.stdout.take().expect("stdout"));
+        let lines = said.by_ref().lines().map_while(Result::ok);
+        let address = lines
+            .filter_map(|line| line.split_once("serves at ")?.1.trim().parse().ok())
+            .next()
+            .expect("an address");
+        Some(Self { address, process, _said: said })
+    }
+
+    /// Its resident bytes.
+    fn resident(&self) -> usize {
+        let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.process.id())).expect("procfs");
+        statm.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).expect("pages") * 4096
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.process.stdin.take());
+        let _ended = self.process.wait();
+    }
+}
+
+fn serve(descriptors: Option<u64>) {
     crate::fixture::clip();
-    setrlimit(Resource::RLIMIT_NOFILE, 48, 48).expect("limit");
+    if let Some(most) = descriptors {
+        setrlimit(Resource::RLIMIT_NOFILE, most, most).expect("limit");
+    }
     let (house, camera) = House::with_camera("");
     let _filming = camera.film();
     println!("serves at {}", house.address);
