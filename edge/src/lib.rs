@@ -18,5 +18,6 @@ pub mod ring;
 pub mod source;
 pub mod status;
 pub mod store;
+pub mod summary;
 pub mod supervise;
 pub mod upload;

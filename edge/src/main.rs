@@ -8,8 +8,10 @@ use edge::live::control;
 use edge::logs;
 use edge::source::probe;
 use edge::store;
+use edge::summary::summary;
 use edge::supervise::signals::{Signals, Wish};
 use edge::upload::key::DeviceKey;
+use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -29,7 +31,13 @@ enum Command {
     /// Run the appliance.
     Run(Run),
     /// Ask the running appliance how it is; the answer is JSON.
-    Status(At),
+    Status {
+        #[command(flatten)]
+        at: At,
+        /// Print the JSON of /api/status.
+        #[arg(long, env = "PORTHOLE_EDGE_JSON")]
+        json: bool,
+    },
     /// List the cameras, what they can do, and what would be chosen.
     Probe(At),
     /// Check a configuration file.
@@ -74,26 +82,31 @@ struct Run {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Run(options) => run(&options),
-        Command::Status(at) => {
-            println!("{}", control::ask(&load(&at)?.live.control, "/status")?);
-            Ok(())
+        Command::Status { at, json } => {
+            let status = control::ask(&load(&at)?.live.control, "/status")?;
+            say(&if json { status + "\n" } else { summary(&status)? })
         }
         Command::Probe(at) => {
             let config = load(&at)?;
             let camera = config.camera.first().context("no camera is configured")?;
-            print!("{}", probe::render(&probe::probe(camera), camera));
-            Ok(())
+            say(&probe::render(&probe::probe(camera), camera))
         }
         Command::CheckConfig { file } => {
             Config::load(&file).with_context(|| file.display().to_string())?;
-            println!("{}: good", file.display());
-            Ok(())
+            say(&format!("{}: good\n", file.display()))
         }
         Command::Key(at) => {
-            println!("{}", DeviceKey::load_or_make(&load(&at)?.device_key())?.public_line()?);
-            Ok(())
+            say(&format!("{}\n", DeviceKey::load_or_make(&load(&at)?.device_key())?.public_line()?))
         }
         Command::Recover { dir } => recover(&dir),
+    }
+}
+
+/// Prints; whoever has stopped reading (`porthole-edge probe | head`) is no error.
+fn say(text: &str) -> anyhow::Result<()> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
     }
 }
 
@@ -102,14 +115,14 @@ fn recover(dir: &Path) -> anyhow::Result<()> {
     let found = store::recover_dir(dir)?;
     for (path, what) in &found {
         let path = path.display();
-        match what {
+        say(&match what {
             Ok(Some(sealed)) => {
                 let word = if sealed.repaired { "repaired" } else { "good" };
-                println!("{path}: {word}, {:.3} s", sealed.duration.as_secs_f64());
+                format!("{path}: {word}, {:.3} s\n", sealed.duration.as_secs_f64())
             }
-            Ok(None) => println!("{path}: empty, not one GOP was finished"),
-            Err(error) => println!("{error}"),
-        }
+            Ok(None) => format!("{path}: empty, not one GOP was finished\n"),
+            Err(error) => format!("{error}\n"),
+        })?;
     }
     let failed = found.iter().filter(|(_, what)| what.is_err()).count();
     anyhow::ensure!(failed == 0, "{failed} of {} files could not be read", found.len());

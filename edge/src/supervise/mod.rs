@@ -55,6 +55,7 @@ impl Threads {
             if thread.join().is_err() {
                 tracing::error!(stage = name, "stage ended by a panic");
             }
+            tracing::debug!(stage = name, "ended");
         }
     }
 }

@@ -1,0 +1,115 @@
+//! The status as a few lines for people: what `porthole-edge status` prints.
+
+use serde_json::Value;
+use std::fmt::Write;
+
+/// Lines for the JSON of `/status`; what is not there is left out.
+///
+/// # Errors
+/// The text is not JSON.
+pub fn summary(status: &str) -> Result<String, serde_json::Error> {
+    let status: Value = serde_json::from_str(status)?;
+    let mut out = String::new();
+    // Writing into a String cannot fail.
+    let _written = write_all(&mut out, &status);
+    Ok(out)
+}
+
+fn write_all(out: &mut String, status: &Value) -> std::fmt::Result {
+    let health = if status["healthy"] == true { "well" } else { "NOT WELL" };
+    writeln!(
+        out,
+        "porthole-edge {}: {health}, up {}, {} viewers",
+        text(&status["version"]),
+        span(&status["uptime"]),
+        status["viewers"]
+    )?;
+    for camera in list(&status["cameras"]) {
+        write_camera(out, camera)?;
+    }
+    let recordings = &status["recordings"];
+    writeln!(
+        out,
+        "recordings: {}, {}, {}",
+        recordings["count"],
+        span(&recordings["seconds"]),
+        size(&recordings["bytes"])
+    )?;
+    match &status["upload"] {
+        Value::Null => writeln!(out, "upload: no remote host is configured")?,
+        upload => {
+            let (remote, state) = (text(&upload["remote"]), text(&upload["state"]["state"]));
+            writeln!(
+                out,
+                "upload to {remote}: {state}, {} waiting, {} receipts",
+                upload["pending"], upload["receipts"]
+            )?;
+            if let Some(message) = upload["failure"]["message"].as_str() {
+                writeln!(out, "  {}: {message}", text(&upload["failure"]["kind"]))?;
+            }
+        }
+    }
+    for fault in list(&status["faults"]) {
+        writeln!(out, "FAULT {}: {}", text(&fault["part"]), text(&fault["message"]))?;
+    }
+    Ok(())
+}
+
+fn write_camera(out: &mut String, camera: &Value) -> std::fmt::Result {
+    write!(out, "camera {}: {}", text(&camera["name"]), text(&camera["state"]))?;
+    if let Some(error) = camera["error"].as_str() {
+        return writeln!(out, ", {error}");
+    }
+    let (video, ring) = (&camera["video"], &camera["ring"]);
+    if let (Some(fps), Some(bits)) = (video["fps"].as_f64(), video["bits_per_second"].as_f64()) {
+        write!(out, ", {}, {fps:.1} fps, {:.0} kb/s", text(&camera["device"]), bits / 1000.0)?;
+    }
+    if let (Some(start), Some(end)) = (ring["start"].as_f64(), ring["end"].as_f64()) {
+        write!(out, ", ring {:.0} s, {}", end - start, size(&ring["bytes"]))?;
+    }
+    writeln!(out)
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or("?")
+}
+
+fn span(seconds: &Value) -> String {
+    let seconds = seconds.as_f64().unwrap_or(0.0) as u64;
+    format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
+fn size(bytes: &Value) -> String {
+    format!("{:.1} MB", bytes.as_f64().unwrap_or(0.0) / 1e6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_read_a_line_for_each_part() {
+        let status = r#"{"version":"0.1.0","uptime":3725.5,"healthy":false,"viewers":2,"cameras":[
+            {"name":"front","state":"streaming","device":"/dev/video0","video":{"fps":29.97,"bits_per_second":401234.0},
+             "ring":{"start":10.0,"end":130.0,"bytes":6500000}},
+            {"name":"yard","state":"gone","error":"/dev/video2: No such device"}],
+            "recordings":{"count":3,"bytes":90000000,"seconds":2700.0},
+            "upload":{"remote":"cam@host:22","state":{"state":"backing_off","seconds":4},"pending":1,"receipts":2,
+                      "failure":{"kind":"host_key","message":"host shows another key","tries":1}},
+            "faults":[{"part":"store","message":"/data: read-only"}]}"#;
+        assert_eq!(
+            summary(status).expect("is JSON"),
+            "porthole-edge 0.1.0: NOT WELL, up 1:02:05, 2 viewers\n\
+             camera front: streaming, /dev/video0, 30.0 fps, 401 kb/s, ring 120 s, 6.5 MB\n\
+             camera yard: gone, /dev/video2: No such device\n\
+             recordings: 3, 0:45:00, 90.0 MB\n\
+             upload to cam@host:22: backing_off, 1 waiting, 2 receipts\n  \
+               host_key: host shows another key\n\
+             FAULT store: /data: read-only\n"
+        );
+    }
+}
