@@ -68,6 +68,9 @@ fn every_view_the_recording_and_the_remote_host_have_the_same_pictures() {
         players::decode(received.to_str().unwrap(), None).unwrap();
         players::gstreamer(&format!("file://{}", received.display())).unwrap();
     }
+    let mut check = Command::new(tests::built("porthole-remote"));
+    let checked = check.arg("check").arg(sshd.inbox()).output().unwrap();
+    assert!(checked.status.success(), "{checked:?}");
 }
 
 #[test]

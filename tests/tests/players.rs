@@ -1,4 +1,4 @@
-//! Real players on the live view: our page, hls.js, dash.js, shaka-player, VLC's and ffplay's libraries.
+//! Real players on the live view, picture and sound: our page, hls.js, dash.js, shaka-player, the browser itself, ffmpeg.
 //!
 //! Each watches for `PORTHOLE_SECONDS`; one minute by command, less on every change. One browser at a time: a machine with
 //! two cores that decodes for six of them would show its own stalls.
@@ -7,14 +7,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tests::browser::{self, Player, Watched};
 use tests::edge::{Edge, Settings};
-use tests::{players, work};
+use tests::{footage, players, work};
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// An edge with some footage in its ring, and the right to use the browser.
 fn edge() -> (Edge, MutexGuard<'static, ()>) {
     let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut edge = Edge::start(Settings::default()).unwrap();
+    let settings =
+        Settings::default().camera("front", &footage::source().unwrap()).text("audio.device", "auto");
+    let mut edge = Edge::start(settings).unwrap();
     let has_footage = |edge: &Edge| edge.metric("porthole_edge_ring_seconds{camera=\"front\"}") >= 6.0;
     edge.wait_until("footage in the ring", has_footage).unwrap();
     (edge, turn)

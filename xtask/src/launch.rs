@@ -1,32 +1,35 @@
 //! Commands whose work is done by a program of the crate `tests`: build it with the edge, then become it.
 
 use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::{command, deps, workspace};
+use crate::{cargo, command, deps, workspace};
 
 /// `cargo xtask demo`. Returns only if the demo could not be started.
 pub fn demo(arguments: &[String]) -> Result<bool> {
     deps::install(deps::Purpose::Demo)?;
-    build(&["--workspace", "--bins"])?;
+    build(&mut cargo::programs())?;
     become_program("debug/demo", arguments)
 }
 
 /// `cargo xtask bench`. Returns only if the bench could not be started.
 pub fn bench(arguments: &[String]) -> Result<bool> {
     deps::install(deps::Purpose::Bench)?;
-    build(&["--release", "--package", "edge", "--package", "tests", "--bins", "--examples"])?;
+    let mut release = command::cargo();
+    release.args(["build", "--quiet", "--locked", "--release", "--package", "edge", "--package", "tests"]);
+    build(release.args(["--bins", "--examples"]))?;
     become_program("release/bench", arguments)
 }
 
-fn build(what: &[&str]) -> Result<()> {
+fn build(what: &mut Command) -> Result<()> {
     println!("Building (a few minutes the first time)");
-    command::run(command::cargo().args(["build", "--quiet", "--locked"]).args(what))
+    command::run(what)
 }
 
 fn become_program(program: &str, arguments: &[String]) -> Result<bool> {
     let program = workspace::target().join(program);
-    let error = std::process::Command::new(&program).args(arguments).exec();
+    let error = Command::new(&program).args(arguments).exec();
     Err(error).with_context(|| program.display().to_string())
 }

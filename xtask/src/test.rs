@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every check and every test, each as a suite with its own time.
 //!
 //! ```text
-//! install -> fmt -> clippy -> deny -> build -> doc -> one suite per test program
+//! install -> fmt -> clippy -> deny -> programs -> build -> doc -> one suite per test program
 //! ```
 //!
 //! Everything runs, whatever failed before it; only when the build fails there is nothing to run.
@@ -27,6 +27,7 @@ pub fn run(only: &[String]) -> Result<bool> {
     for (name, command) in checks().into_iter().filter(|(name, _)| wanted(name)) {
         session.suite(name, command, |_, well| Count::one(well))?;
     }
+    session.suite("programs", cargo::programs(), |_, well| Count::one(well))?;
     let build = session.suite("build", cargo::build(), |_, well| Count::one(well))?;
     if build.ending == Ending::Well {
         let programs = cargo::test_programs(&build.output)?;
@@ -45,6 +46,7 @@ pub fn run(only: &[String]) -> Result<bool> {
 /// Runs the crash tests alone, with as many kills as asked for and without a limit of time.
 pub fn crash(rounds: u32) -> Result<bool> {
     deps::install(deps::Purpose::Test)?;
+    command::run(&mut cargo::programs())?;
     let build = cargo::build().stderr(Stdio::inherit()).output()?;
     let programs = cargo::test_programs(&String::from_utf8_lossy(&build.stdout))?;
     let Some(program) = programs.iter().find(|program| program.name == "tests/crash") else {
@@ -56,7 +58,7 @@ pub fn crash(rounds: u32) -> Result<bool> {
 }
 
 /// The suites that are not test programs.
-const CHECKS: [&str; 5] = ["fmt", "clippy", "deny", "build", "doc"];
+const CHECKS: [&str; 6] = ["fmt", "clippy", "deny", "programs", "build", "doc"];
 
 /// The suites that are one check.
 fn checks() -> [(&'static str, Command); 3] {
