@@ -73,11 +73,6 @@ impl Index {
         self.gops.back_mut()
     }
 
-    /// Media time of the second-oldest GOP: once it alone reaches back far enough, the oldest may leave.
-    pub(super) fn second_start(&self) -> Option<Ticks90k> {
-        self.gops.get(1).map(|entry| entry.start)
-    }
-
     pub(super) fn len(&self) -> usize {
         self.gops.len()
     }

@@ -208,6 +208,16 @@ fn a_gop_that_would_last_a_second_and_a_half_ends_in_a_discontinuity() {
 }
 
 #[test]
+fn footage_from_before_a_long_gap_leaves_too() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (mut writer, ring, _) = open_in(dir.path(), LIMITS);
+    write_gop(&mut writer, 0, 3, 10);
+    write_gop(&mut writer, 1, 3, 10);
+    write_gop(&mut writer, 60, 3, 10);
+    assert_eq!(ring.index().iter().map(|gop| gop.sequence).collect::<Vec<_>>(), [2]);
+}
+
+#[test]
 fn two_processes_cannot_write_one_ring() {
     let dir = tempfile::tempdir().expect("dir");
     let (_writer, _ring, metrics) = open_in(dir.path(), LIMITS);

@@ -105,7 +105,7 @@ impl Writer {
             let evicted = {
                 let mut index = self.shared.index();
                 let too_many = index.bytes() + bytes > self.shared.log.capacity();
-                let too_old = index.second_start().is_some_and(|second| second <= oldest_wanted);
+                let too_old = index.oldest().is_some_and(|oldest| oldest.last_video < oldest_wanted);
                 // A clock that went back (a file from another boot) must not keep old footage for ever.
                 let from_the_future =
                     index.oldest().is_some_and(|oldest| oldest.start > now + Ticks90k::SECOND);
