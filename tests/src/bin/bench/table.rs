@@ -206,7 +206,7 @@ pub fn page(machine: &str, outcomes: &[Outcome]) -> String {
         "\
 # Performance
 
-Written by `cargo xtask bench -- --long`, which measures the appliance and its peers in the same run. {machine}
+Written by `cargo xtask bench`, which measures the appliance and its peers in the same run. {machine}
 
 | figure | must reach | measured | peer | verdict |
 |---|---|---|---|---|
@@ -260,7 +260,7 @@ mod tests {
             "\
 # Performance
 
-Written by `cargo xtask bench -- --long`, which measures the appliance and its peers in the same run. Here.
+Written by `cargo xtask bench`, which measures the appliance and its peers in the same run. Here.
 
 | figure | must reach | measured | peer | verdict |
 |---|---|---|---|---|
