@@ -79,7 +79,7 @@ impl Unit {
 }
 
 impl Figure {
-    /// What was measured, as yet without anything that it must reach.
+    /// What was measured (NaN: it was not), as yet without anything that it must reach.
     pub fn new(what: impl Into<String>, unit: Unit, measured: f64) -> Self {
         let (detail, peer) = (String::new(), "-".to_owned());
         Self { what: what.into(), unit, measured, detail, limit: None, aim: None, peer }
@@ -118,6 +118,7 @@ impl Figure {
         };
         let limit = match self.limit {
             None => return Verdict::None,
+            Some(_) if self.measured.is_nan() => return Verdict::Unknown,
             Some(Limit::AtMost(limit) | Limit::AtLeast(limit)) => limit,
         };
         match (reached(limit), self.aim.and_then(reached)) {
@@ -140,6 +141,9 @@ impl Figure {
     }
 
     fn measured(&self) -> String {
+        if self.measured.is_nan() {
+            return self.detail.clone();
+        }
         let value = self.unit.show(self.measured);
         if self.detail.is_empty() { value } else { format!("{value} ({})", self.detail) }
     }
@@ -153,6 +157,8 @@ impl Figure {
 enum Verdict {
     /// Nothing was asked for.
     None,
+    /// Nobody looked.
+    Unknown,
     /// As good as hoped for.
     Aim,
     /// As good as asked for.
@@ -165,6 +171,7 @@ impl Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::None => "-",
+            Self::Unknown => "not measured",
             Self::Aim => "met, and the aim",
             Self::Met => "met",
             Self::Short => "**falls short**",
@@ -244,7 +251,7 @@ mod tests {
     fn verdicts_follow_from_limit_and_aim() {
         let figure = |measured| Figure::new("delay", Unit::Ms, measured).at_most(95.0).aim(70.0);
         let verdicts = [70.0, 95.0, 95.1, f64::NAN].map(|measured| figure(measured).verdict());
-        assert_eq!(verdicts, [Verdict::Aim, Verdict::Met, Verdict::Short, Verdict::Short]);
+        assert_eq!(verdicts, [Verdict::Aim, Verdict::Met, Verdict::Short, Verdict::Unknown]);
         let ssim = |measured| Figure::new("quality", Unit::Ssim, measured).at_least(0.955);
         assert_eq!([0.955, 0.9549].map(|measured| ssim(measured).verdict()), [Verdict::Met, Verdict::Short]);
         assert_eq!(Figure::new("size", Unit::MiB, 1.0).verdict(), Verdict::None);
