@@ -26,7 +26,7 @@ pub enum Next {
     },
     /// Nothing new yet: wait with [`Ring::changed`] or [`Ring::wait`].
     Pending,
-    /// The ring has overtaken the reader; it goes on at this GOP, the newest.
+    /// The ring has overtaken the reader; it goes on at this GOP, the newest, or the next to come.
     Lapped {
         /// Sequence of the GOP that comes next.
         skipped_to: u64,
@@ -36,8 +36,8 @@ pub enum Next {
 /// Reads access units one by one. It holds nothing back: the writer does not know that it is there.
 pub struct Cursor {
     ring: Ring,
-    /// The GOP being read; `None` until the first one exists.
-    sequence: Option<u64>,
+    /// The GOP being read, or to be read when it begins.
+    sequence: u64,
     gop: Option<Arc<GopInfo>>,
     /// Bytes of the GOP that were read.
     consumed: u64,
@@ -47,8 +47,8 @@ pub struct Cursor {
 impl Cursor {
     pub(super) fn new(ring: Ring, from: From) -> Self {
         let sequence = match from {
-            From::NewestIdr => ring.newest().map(|gop| gop.sequence),
-            From::Sequence(sequence) => Some(sequence),
+            From::NewestIdr => ring.newest_or_next(),
+            From::Sequence(sequence) => sequence,
         };
         Self { ring, sequence, gop: None, consumed: 0, ready: VecDeque::new() }
     }
@@ -62,11 +62,7 @@ impl Cursor {
             if let (Some(unit), Some(gop)) = (self.ready.pop_front(), &self.gop) {
                 return Ok(Next::Unit { gop: Arc::clone(gop), unit });
             }
-            let Some(sequence) = self.sequence.or_else(|| self.ring.newest().map(|gop| gop.sequence)) else {
-                return Ok(Next::Pending);
-            };
-            self.sequence = Some(sequence);
-            let info = match self.ring.info(sequence) {
+            let info = match self.ring.info(self.sequence) {
                 Ok(info) => info,
                 Err(Error::Future { .. }) => return Ok(Next::Pending),
                 Err(_) => return Ok(self.lapped()),
@@ -76,7 +72,7 @@ impl Cursor {
                     return if matches!(error, Error::Gone { .. }) { Ok(self.lapped()) } else { Err(error) };
                 }
             } else if info.complete {
-                self.enter(sequence + 1);
+                self.enter(self.sequence + 1);
             } else {
                 return Ok(Next::Pending);
             }
@@ -98,24 +94,14 @@ impl Cursor {
     }
 
     fn enter(&mut self, sequence: u64) {
-        self.sequence = Some(sequence);
+        self.sequence = sequence;
         self.gop = None;
         self.consumed = 0;
     }
 
     fn lapped(&mut self) -> Next {
         self.ring.shared.metrics.reader_lapped.inc();
-        match self.ring.newest() {
-            Some(newest) => {
-                self.enter(newest.sequence);
-                Next::Lapped { skipped_to: newest.sequence }
-            }
-            None => {
-                self.sequence = None;
-                self.gop = None;
-                self.consumed = 0;
-                Next::Pending
-            }
-        }
+        self.enter(self.ring.newest_or_next());
+        Next::Lapped { skipped_to: self.sequence }
     }
 }

@@ -245,6 +245,12 @@ impl Ring {
         *self.shared.version.borrow()
     }
 
+    /// Sequence of the newest GOP; of the first one to come while the ring is empty.
+    fn newest_or_next(&self) -> u64 {
+        let index = self.shared.index();
+        index.newest().map_or(index.next_sequence(), |newest| newest.sequence)
+    }
+
     fn entry(&self, sequence: u64) -> Result<Entry, Error> {
         let index = self.shared.index();
         index.get(sequence).cloned().ok_or_else(|| self.absent(&index, sequence))

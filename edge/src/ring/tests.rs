@@ -218,6 +218,16 @@ fn footage_from_before_a_long_gap_leaves_too() {
 }
 
 #[test]
+fn a_cursor_on_an_empty_ring_begins_with_the_first_gop_that_comes() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (mut writer, ring, _) = open_in(dir.path(), LIMITS);
+    let mut cursor = ring.cursor(From::NewestIdr);
+    write_gop(&mut writer, 0, 1, 10);
+    write_gop(&mut writer, 1, 1, 10);
+    assert_eq!(drain(&mut cursor), [(0, Ticks90k(0)), (1, Ticks90k(90_000))]);
+}
+
+#[test]
 fn two_processes_cannot_write_one_ring() {
     let dir = tempfile::tempdir().expect("dir");
     let (_writer, _ring, metrics) = open_in(dir.path(), LIMITS);

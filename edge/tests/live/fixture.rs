@@ -235,7 +235,8 @@ impl Drop for House {
 
 /// Waits until `condition` holds; panics with `what` after 20 seconds.
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    for _ in 0..2000 {
+    let deadline = clock::media_now() + Ticks90k::from_millis(20_000);
+    while clock::media_now() < deadline {
         if condition() {
             return;
         }

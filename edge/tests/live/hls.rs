@@ -102,7 +102,7 @@ fn a_camera_that_stands_still_makes_a_blocking_reload_end_with_503() {
     let reply = nothing.join().expect("answered");
     assert_eq!(reply.text(), "The camera has delivered nothing new for 3 seconds.\n");
     camera.gops(3);
-    wait_until("the timeline has them", || live(&house, "video.m3u8").text().contains("\nvideo-1.m4s\n"));
+    wait_until("the timeline has them", || live(&house, "video.m3u8").text().contains("\"video-2.0.m4s\""));
     let reply = live(&house, "video.m3u8?_HLS_msn=3");
     assert_eq!((reply.status, reply.header("retry-after")), (503, Some("1")));
 }
