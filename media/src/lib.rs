@@ -14,6 +14,7 @@
 //! | [`hls`] | playlists | RFC 8216bis |
 //! | [`dash`] | media presentation description | ISO/IEC 23009-1 |
 //! | [`names`] | names of recordings and lock tokens | - |
+//! | [`ledger`] | the chain over every GOP and gap, signed | RFC 8032 |
 //! | [`handshake`] | the upload as a pure state machine | - |
 
 pub mod aac;
@@ -22,6 +23,7 @@ pub mod dash;
 pub mod h264;
 pub mod handshake;
 pub mod hls;
+pub mod ledger;
 pub mod mp4;
 pub mod names;
 pub mod time;

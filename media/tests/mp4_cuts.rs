@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 use bytes::Bytes;
-use media::mp4::demux::verify;
+use media::mp4::demux::{examine, ledger, verify};
 use media::mp4::{About, Growing, Movie, ReadAt, Recovered, Step, recover};
 use media::{AccessUnit, AudioConfig, Gop, StreamConfig, Ticks90k, Track, VideoConfig};
 use std::collections::BTreeMap;
@@ -104,12 +104,16 @@ fn gops() -> Vec<Gop> {
     (0..GOPS).map(gop).collect()
 }
 
+/// What the seal carries.
+const LEDGER: &[u8] = b"slices of the ledger";
+
 /// Everything that is written for a recording from its beginning to its seal.
 fn all_steps(gops: &[Gop]) -> Vec<Step> {
     let (mut growing, mut steps) = Growing::begin(&gops[0], &about()).unwrap();
     for gop in &gops[1..] {
         steps.extend(growing.append(gop).unwrap());
     }
+    growing.carry(LEDGER.into());
     steps.extend(growing.seal(&about()));
     steps
 }
@@ -171,7 +175,10 @@ fn assert_recovers(mut disk: Disk, gops: &[Gop], steps: &[Step], opens: bool, co
     }
     match recover(&disk).unwrap_or_else(|error| panic!("{context}: {error}")) {
         Recovered::Empty => assert_eq!(count, 0, "{context}"),
-        Recovered::Sealed(_) => assert_eq!(count, GOPS, "{context}"),
+        Recovered::Sealed(_) => {
+            assert_eq!(count, GOPS, "{context}");
+            assert_eq!(ledger(&disk).unwrap(), LEDGER, "{context}");
+        }
         Recovered::Torn(torn) => {
             disk.truncate(torn.growing.size());
             disk.apply(&torn.repair);
@@ -245,6 +252,31 @@ fn a_recovered_recording_grows_on_as_if_nothing_had_happened() {
     assert_eq!(torn.growing.append(&gops[1]).unwrap(), in_flight);
     assert_eq!(torn.growing.append(&gops[2]).unwrap(), growing.append(&gops[2]).unwrap());
     assert_eq!(torn.growing.seal(&about()), growing.seal(&about()));
+}
+
+#[test]
+fn what_the_ledger_says_of_a_gop_is_the_same_from_the_encoder_after_a_crash_and_from_the_sealed_file() {
+    let gops = gops();
+    let mut disk = Disk::default();
+    let (mut growing, steps) = Growing::begin(&gops[0], &about()).unwrap();
+    disk.apply(&steps);
+    gops[1..].iter().for_each(|gop| disk.apply(&growing.append(gop).unwrap()));
+    let said = |growing: &Growing| -> Vec<_> {
+        growing.gops().iter().map(|gop| (gop.sequence, gop.start, gop.duration, gop.sha256)).collect()
+    };
+    let Recovered::Torn(torn) = recover(&disk).unwrap() else { panic!("not torn") };
+    assert_eq!(said(&torn.growing), said(&growing));
+    for (gop, said) in gops.iter().zip(growing.gops()) {
+        assert_eq!(
+            (gop.sequence, gop.start, gop.video_end()),
+            (said.sequence, said.start, said.start + said.duration)
+        );
+    }
+    growing.carry(LEDGER.into());
+    disk.apply(&growing.seal(&about()));
+    let examined = examine(&disk).unwrap();
+    assert_eq!(examined.gops, growing.gops().iter().map(|gop| gop.sha256).collect::<Vec<_>>());
+    assert_eq!((&examined.ledger[..], examined.seal.size), (LEDGER, disk.size));
 }
 
 #[test]

@@ -17,7 +17,7 @@ use super::moov::{self, About, MAX_NAME};
 use super::seal::{Anchor, Seal};
 use super::tables::{Sample, Tables};
 use super::track::Codec;
-use crate::{AccessUnit, Gop, StreamConfig, Ticks90k, Track};
+use crate::{AccessUnit, Gop, StreamConfig, Ticks90k, Track, WallTime, ledger};
 use bytes::{BufMut, Bytes, BytesMut};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -77,6 +77,12 @@ pub struct Growing {
     video: Written,
     audio: Written,
     digest: Sha256,
+    /// Over the GOP that is being added, and its place on the media clock.
+    gop_digest: Sha256,
+    gop_span: (Ticks90k, Ticks90k),
+    gops: Vec<ledger::Gop>,
+    /// What the seal carries behind its own fields.
+    ledger: Bytes,
 }
 
 /// What is in the file of one track.
@@ -120,6 +126,10 @@ impl Growing {
             video: Written::default(),
             audio: Written::default(),
             digest: Sha256::new(),
+            gop_digest: Sha256::new(),
+            gop_span: (anchor.origin, anchor.origin),
+            gops: Vec::new(),
+            ledger: Bytes::new(),
         }
     }
 
@@ -140,7 +150,7 @@ impl Growing {
             self.push_chunk(chunk);
             gop.track(track).for_each(|unit| self.hash(&unit.data));
         }
-        self.push_fragment(gop.sequence, offset + bytes.len() as u64);
+        self.push_fragment(gop.sequence, offset + bytes.len() as u64, gop.wall);
         Ok(vec![
             Step::Write { offset, bytes: bytes.freeze() },
             Step::Sync,
@@ -160,7 +170,7 @@ impl Growing {
         let mut mdat = BytesMut::from(&header(1, b"mdat")[..]);
         mdat.put_u64(self.end - MDAT_AT);
         let mut seal = BytesMut::new();
-        self.seal_box().write(&mut seal);
+        self.seal_box().write(&mut seal, &self.ledger);
         vec![
             Step::Write { offset: FLIP_AT + flip.len() as u64, bytes: moov.freeze() },
             Step::Write { offset: MDAT_AT, bytes: mdat.freeze() },
@@ -174,7 +184,7 @@ impl Growing {
     /// What the sealed file will say of itself.
     pub fn seal_box(&self) -> Seal {
         Seal {
-            size: self.end + Seal::BOX_SIZE,
+            size: self.end + Seal::BOX_SIZE + self.ledger.len() as u64,
             first_sequence: self.anchor.first_sequence,
             last_sequence: self.last_sequence,
             sha256: self.digest.clone().finalize().into(),
@@ -273,6 +283,12 @@ impl Growing {
             Track::Video => &mut self.video,
             Track::Audio => &mut self.audio,
         };
+        if chunk.track == Track::Video
+            && let Some(first) = chunk.samples.first()
+        {
+            let at = |time: u64| self.anchor.origin + Ticks90k(time as i64);
+            self.gop_span = (at(first.media_time), at(chunk.end));
+        }
         if !chunk.samples.is_empty() {
             written.tables.push_chunk(chunk.offset, &chunk.samples);
             written.end = chunk.end;
@@ -282,12 +298,26 @@ impl Growing {
     /// Takes the data of the access units into the seal, in the order of the file.
     pub(super) fn hash(&mut self, data: &[u8]) {
         self.digest.update(data);
+        self.gop_digest.update(data);
     }
 
-    /// The fragment of GOP `sequence` is whole; the file now ends at `end`.
-    pub(super) fn push_fragment(&mut self, sequence: u64, end: u64) {
+    /// The fragment of GOP `sequence`, which began at `wall`, is whole; the file now ends at `end`.
+    pub(super) fn push_fragment(&mut self, sequence: u64, end: u64, wall: Option<WallTime>) {
         self.last_sequence = sequence;
         self.end = end;
+        let (start, video_end) = self.gop_span;
+        let sha256 = std::mem::take(&mut self.gop_digest).finalize().into();
+        self.gops.push(ledger::Gop { sequence, start, duration: video_end - start, wall, sha256 });
+    }
+
+    /// What the ledger says of each GOP.
+    pub fn gops(&self) -> &[ledger::Gop] {
+        &self.gops
+    }
+
+    /// Gives the seal its ledger slices; they stand behind its own fields.
+    pub fn carry(&mut self, ledger: Bytes) {
+        self.ledger = ledger;
     }
 
     /// The decoder configuration of every GOP in it.

@@ -148,8 +148,13 @@ impl<'a, S: ReadAt + ?Sized> Walk<'a, S> {
             return Ok(false);
         };
         self.hash(&mdat)?;
+        let first =
+            chunks.iter().find(|chunk| chunk.track == Track::Video).and_then(|chunk| chunk.samples.first());
+        // The clock was not set while the recording grew, or another would have begun: one date tells all others.
+        let wall =
+            self.about.start.zip(first).map(|(start, first)| start.plus(Ticks90k(first.media_time as i64)));
         chunks.into_iter().for_each(|chunk| self.growing.push_chunk(chunk));
-        self.growing.push_fragment(sequence, mdat.end);
+        self.growing.push_fragment(sequence, mdat.end, wall);
         Ok(true)
     }
 

@@ -4,11 +4,12 @@
 //! anchor, in every moov:   size 'uuid' ANCHOR_UUID(16) version(8) flags(24)
 //!                          first_sequence(64) origin(64) audio_zero(64) start(64)
 //! seal, ends the file:     size 'uuid' SEAL_UUID(16) version(8) flags(24)
-//!                          size(64) first_sequence(64) last_sequence(64) sha256(256) ...
+//!                          size(64) first_sequence(64) last_sequence(64) sha256(256)
+//!                          ledger slices, one behind the other (crate::ledger::slice); none if the key cannot sign
 //! ```
 //!
-//! The anchor ties the file's time to the camera's media clock. The seal says what the file must be; what follows its
-//! known fields belongs to later versions.
+//! The anchor ties the file's time to the camera's media clock. The seal says what the file must be, and its ledger slices what
+//! every GOP of it must be, and what is missing in front of it.
 
 use super::boxes::boxed;
 use crate::{Ticks90k, Track, WallTime};
@@ -79,15 +80,16 @@ impl Anchor {
 }
 
 impl Seal {
-    /// Size of the whole box in bytes.
+    /// Size in bytes of the box without its ledger slices.
     pub const BOX_SIZE: u64 = 8 + 16 + 4 + 24 + 32;
 
-    pub(super) fn write(&self, out: &mut BytesMut) {
+    pub(super) fn write(&self, out: &mut BytesMut, ledger: &[u8]) {
         write_uuid(out, &SEAL_UUID, |out| {
             out.put_u64(self.size);
             out.put_u64(self.first_sequence);
             out.put_u64(self.last_sequence);
             out.put_slice(&self.sha256);
+            out.put_slice(ledger);
         });
     }
 

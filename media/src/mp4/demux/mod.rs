@@ -21,6 +21,7 @@ pub(super) use source::{TopBox, read};
 
 use super::seal::{Anchor, SEAL_UUID, Seal};
 use crate::h264::nal::{NalType, avcc, push_avcc};
+use crate::ledger::{Hash, slice::MOST_BYTES};
 use crate::{AccessUnit, AudioConfig, StreamConfig, Ticks90k, Track, VideoConfig, WallTime};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -338,9 +339,27 @@ fn read_seal(source: &(impl ReadAt + ?Sized), found: &TopBox) -> Result<Option<S
     }
 }
 
+/// A sealed recording of which every byte of footage was read.
+#[derive(Clone, Debug)]
+pub struct Examined {
+    /// What it promises, and is.
+    pub seal: Seal,
+    /// The camera's name.
+    pub camera: Option<String>,
+    /// SHA-256 over the access units of each GOP, in the order of the file.
+    pub gops: Vec<Hash>,
+    /// The ledger slices that its seal carries; empty if it carries none.
+    pub ledger: Bytes,
+}
+
 /// Checks that a recording is sealed, complete, and holds the very access units that its seal promises. It reads the whole
 /// file.
 pub fn verify(source: &(impl ReadAt + ?Sized)) -> Result<Seal, ReadError> {
+    examine(source).map(|examined| examined.seal)
+}
+
+/// As [`verify`], and gives what can be held against the ledger.
+pub fn examine(source: &(impl ReadAt + ?Sized)) -> Result<Examined, ReadError> {
     let movie = Movie::open(source)?;
     if let Some(error) = movie.torn {
         return Err(error);
@@ -351,17 +370,52 @@ pub fn verify(source: &(impl ReadAt + ?Sized)) -> Result<Seal, ReadError> {
     if seal.size != source.size() {
         return Err(malformed("the seal promises another size"));
     }
-    let mut samples: Vec<&Sample> = movie.tracks.iter().flat_map(|track| &track.samples).collect();
-    samples.sort_by_key(|sample| sample.offset);
+    let begins_gop = |track: &MovieTrack, sample: &Sample| track.kind() == Track::Video && sample.sync;
+    let samples = |track| {
+        let track: &MovieTrack = track;
+        track.samples.iter().map(move |sample| (sample, begins_gop(track, sample)))
+    };
+    let mut samples: Vec<(&Sample, bool)> = movie.tracks.iter().flat_map(samples).collect();
+    samples.sort_by_key(|(sample, _)| sample.offset);
     let mut digest = Sha256::new();
-    for sample in samples {
+    let mut gop: Option<Sha256> = None;
+    let mut gops = Vec::new();
+    for (sample, begins_gop) in samples {
         if u64::from(sample.size) > MAX_ACCESS_UNIT {
             return Err(malformed("an access unit of more than 16 MiB"));
         }
-        digest.update(read(source, sample.offset, sample.size as usize)?);
+        if begins_gop {
+            gops.extend(gop.take().map(|gop| Hash::from(gop.finalize())));
+        }
+        let data = read(source, sample.offset, sample.size as usize)?;
+        digest.update(&data);
+        gop.get_or_insert_default().update(&data);
     }
-    if <[u8; 32]>::from(digest.finalize()) != seal.sha256 {
+    gops.extend(gop.map(|gop| Hash::from(gop.finalize())));
+    if Hash::from(digest.finalize()) != seal.sha256 {
         return Err(malformed("the seal promises other access units"));
     }
-    Ok(seal)
+    Ok(Examined { seal, camera: movie.title, gops, ledger: ledger(source)? })
+}
+
+/// The ledger slices that the seal of a recording carries, without a look at anything else in the file. Empty: there is no seal,
+/// or it carries none.
+pub fn ledger(source: &(impl ReadAt + ?Sized)) -> Result<Bytes, ReadError> {
+    let mut at = 0;
+    for _ in 0..MAX_BOXES {
+        if at >= source.size() {
+            break;
+        }
+        let found = TopBox::read(source, at)?;
+        if found.name.0 == *b"uuid" && read_seal(source, &found)?.is_some() {
+            let known = found.offset + Seal::BOX_SIZE;
+            let length = found.end.saturating_sub(known);
+            if length > MOST_BYTES as u64 {
+                return Err(found.fields(&[]).malformed("more ledger than there may be"));
+            }
+            return Ok(read(source, known, length as usize)?.into());
+        }
+        at = found.end;
+    }
+    Ok(Bytes::new())
 }

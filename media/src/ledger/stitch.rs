@@ -1,0 +1,311 @@
+//! Many slices of one camera, in any order -> one account: is the chain whole, and where is there no footage, and why.
+//!
+//! ```text
+//! slices    C  A  E  B                       by their heads
+//! runs      A=B=C        E                   a head that nobody continues ends a run: between runs entries are absent
+//! account   GOP GOP ....... GOP GOP          of one boot: what no GOP covers is missing,
+//!                  Gap cause                 for the cause that an entry names,
+//!                       Start                for want of power if the process began in it, or without any cause
+//! ```
+
+use super::slice::{Form, Slice};
+use super::{Boot, Cause, Dates, Entry, Hash, Head, SHORTEST_GAP};
+use crate::{Ticks90k, WallTime};
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
+
+/// What the slices of one camera say together. Slices are named by their index in what was given.
+#[derive(Clone, Debug, Default)]
+pub struct Stitched {
+    /// In the order of the chain.
+    pub findings: Vec<Finding>,
+    /// Seconds of footage that the slices vouch for.
+    pub footage: Ticks90k,
+    /// From media time to dates.
+    pub dates: Dates,
+}
+
+/// What is not simply footage.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Finding {
+    /// Between two slices others are not here: on their way, or removed.
+    Absent {
+        /// The last slice in front of them.
+        after: usize,
+        /// The first one behind them.
+        before: usize,
+        /// How many entries of the chain.
+        entries: u64,
+        /// From the end of the footage in front to the beginning of that behind.
+        missing: Option<Missing>,
+    },
+    /// Another chain begins: the edge has lost its own, and with it what would tell that nothing is missing in between.
+    BegunAnew {
+        /// The last slice of the chain in front.
+        after: usize,
+        /// The first one of the other.
+        before: usize,
+        /// From the end of the footage in front to the beginning of that behind.
+        missing: Option<Missing>,
+    },
+    /// Two different slices follow the same head: one of them was made up later.
+    Forked {
+        /// One of them, which the account goes on with.
+        one: usize,
+        /// The other.
+        other: usize,
+    },
+    /// No footage, by what the ledger itself says.
+    Missing {
+        /// The slice that says so, or the first one with footage behind it.
+        slice: usize,
+        /// What is missing.
+        missing: Missing,
+    },
+}
+
+/// A span without footage.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Missing {
+    /// Why; `None`: the ledger does not say.
+    pub cause: Option<Cause>,
+    /// What `from` is of.
+    pub boot: Boot,
+    /// Media time at which the footage ends.
+    pub from: Ticks90k,
+    /// The date of that, if it is known.
+    pub start: Option<WallTime>,
+    /// How long it lasts; `None` where that would take two clocks of which one was never set.
+    pub length: Option<Ticks90k>,
+}
+
+/// Puts the slices of one camera in order, and accounts for every second. They must have been verified one by one.
+pub fn stitch(slices: &[Slice]) -> Stitched {
+    let mut stitched = Stitched::default();
+    let runs = runs(slices, &mut stitched.findings);
+    for slice in runs.iter().flatten().filter_map(|&index| slices.get(index)) {
+        slice.entries.iter().for_each(|entry| stitched.dates.add(slice.boot, entry));
+    }
+    let (mut last, mut end): (Option<usize>, Option<Edge>) = (None, None);
+    for run in &runs {
+        let groups = run.chunk_by(|&one, &next| boot_of(slices, one) == boot_of(slices, next));
+        let accounts: Vec<Account> = groups.map(|group| Account::of(slices, group)).collect();
+        if let (Some(after), Some(&before)) = (last, run.first()) {
+            let begin = accounts.iter().find_map(Account::begin);
+            let missing = end.zip(begin).map(|(end, begin)| stitched.span(None, end, begin));
+            stitched.join(slices, (after, before), missing);
+            end = None;
+        }
+        for account in &accounts {
+            if let (Some(from), Some(to)) = (end, account.begin()) {
+                // The board was off from the last footage of one boot to the first sign of life in the next.
+                let missing = stitched.span(Some(Cause::NoPower), from, to);
+                stitched.findings.push(Finding::Missing { slice: to.slice, missing });
+            }
+            stitched.add(account);
+            end = account.end().or(end);
+        }
+        last = run.last().copied();
+    }
+    stitched
+}
+
+fn boot_of(slices: &[Slice], index: usize) -> Option<Boot> {
+    slices.get(index).map(|slice| slice.boot)
+}
+
+/// Where footage begins or ends.
+#[derive(Clone, Copy, Debug)]
+struct Edge {
+    slice: usize,
+    boot: Boot,
+    at: Ticks90k,
+}
+
+impl Stitched {
+    /// What it means that a run does not continue the one in front of it.
+    fn join(&mut self, slices: &[Slice], (after, before): (usize, usize), missing: Option<Missing>) {
+        let position =
+            |index: usize, head: fn(&Slice) -> Head| slices.get(index).map(|slice| head(slice).position);
+        let last = position(after, |slice| slice.after);
+        let next = position(before, |slice| slice.before);
+        self.findings.push(match next.zip(last).and_then(|(next, last)| next.checked_sub(last)) {
+            Some(entries) if entries > 0 => Finding::Absent { after, before, entries, missing },
+            _ => Finding::BegunAnew { after, before, missing },
+        });
+    }
+
+    fn span(&self, cause: Option<Cause>, from: Edge, to: Edge) -> Missing {
+        let start = self.dates.wall_of(from.boot, from.at);
+        let length = if from.boot == to.boot {
+            Some(to.at - from.at)
+        } else {
+            let end = self.dates.wall_of(to.boot, to.at);
+            start.zip(end).map(|(start, end)| Ticks90k::from_micros(end.0 - start.0))
+        };
+        let length = length.map(|length| length.max(Ticks90k::ZERO));
+        Missing { cause, boot: from.boot, from: from.at, start, length }
+    }
+
+    fn add(&mut self, account: &Account) {
+        for span in &account.footage {
+            self.footage += span.to - span.from;
+        }
+        for span in account.missing() {
+            let edge = |at| Edge { slice: span.slice, boot: account.boot, at };
+            let missing = self.span(span.cause, edge(span.from), edge(span.to));
+            self.findings.push(Finding::Missing { slice: span.slice, missing });
+        }
+    }
+}
+
+/// Slices that follow on, each run in the order of the chain.
+fn runs(slices: &[Slice], findings: &mut Vec<Finding>) -> Vec<Vec<usize>> {
+    let mut following: HashMap<Hash, usize> = HashMap::new();
+    let mut order: Vec<usize> = (0..slices.len()).collect();
+    // Of the same slice in several forms the one that says most counts.
+    order.sort_by_key(|&index| slices.get(index).map(|slice| rank(&slice.form)));
+    for index in order {
+        let Some(slice) = slices.get(index) else { continue };
+        let known = *following.entry(slice.before.hash).or_insert(index);
+        if slices.get(known).is_some_and(|known| known.after != slice.after) {
+            findings.push(Finding::Forked { one: known, other: index });
+        }
+    }
+    let continued: HashSet<Hash> =
+        following.values().filter_map(|&index| Some(slices.get(index)?.after.hash)).collect();
+    let mut runs: Vec<Vec<usize>> = Vec::new();
+    for (_, &first) in following.iter().filter(|(before, _)| !continued.contains(*before)) {
+        let mut run = vec![first];
+        while let Some(&next) =
+            run.last().and_then(|&last| slices.get(last)).and_then(|last| following.get(&last.after.hash))
+            && run.len() < slices.len()
+        {
+            run.push(next);
+        }
+        runs.push(run);
+    }
+    in_order(slices, &mut runs);
+    runs
+}
+
+fn rank(form: &Form) -> u8 {
+    match form {
+        Form::Whole => 0,
+        Form::Thinned(_) => 1,
+        Form::Dropped => 2,
+    }
+}
+
+/// Runs of one chain never overlap, and their positions order them. Those of several chains are ordered by the numbers of the
+/// recordings, which go on when a chain is begun anew.
+fn in_order(slices: &[Slice], runs: &mut [Vec<usize>]) {
+    let slice = |index: Option<&usize>| index.and_then(|&index| slices.get(index));
+    let range = |run: &Vec<usize>| {
+        let (first, last) = (slice(run.first())?, slice(run.last())?);
+        Some((first.before.position, last.after.position))
+    };
+    runs.sort_by_key(|run| range(run));
+    let disjoint = runs.windows(2).all(|pair| match pair {
+        [one, next] => range(one).zip(range(next)).is_some_and(|(one, next)| one.1 <= next.0),
+        _ => true,
+    });
+    if !disjoint {
+        let number = |run: &Vec<usize>| run.iter().filter_map(|&index| slices.get(index)?.recording).min();
+        runs.sort_by_key(|run| (number(run).is_none(), number(run), range(run)));
+    }
+}
+
+/// What the entries of one boot say, sorted by time.
+struct Account {
+    boot: Boot,
+    footage: Vec<Span>,
+    gaps: Vec<Span>,
+    starts: Vec<Ticks90k>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    slice: usize,
+    cause: Option<Cause>,
+    from: Ticks90k,
+    to: Ticks90k,
+}
+
+impl Account {
+    fn of(slices: &[Slice], group: &[usize]) -> Self {
+        let boot = group.first().and_then(|&first| boot_of(slices, first)).unwrap_or(Boot([0; 16]));
+        let mut account = Self { boot, footage: Vec::new(), gaps: Vec::new(), starts: Vec::new() };
+        for &index in group {
+            let Some(slice) = slices.get(index) else { continue };
+            for entry in &slice.entries {
+                account.take(index, entry);
+            }
+            if let (Form::Thinned(_), Some((from, to))) = (&slice.form, slice.span()) {
+                account.gaps.push(Span { slice: index, cause: Some(Cause::Thinned), from, to });
+            }
+        }
+        account.footage.sort_by_key(|span| span.from);
+        account.gaps.sort_by_key(|span| (span.from, Reverse(span.to)));
+        account
+    }
+
+    fn take(&mut self, slice: usize, entry: &Entry) {
+        match *entry {
+            Entry::Gop(gop) => {
+                let to = gop.start + gop.duration;
+                self.footage.push(Span { slice, cause: None, from: gop.start, to });
+            }
+            Entry::Gap { cause, from, to } => self.gaps.push(Span { slice, cause: Some(cause), from, to }),
+            Entry::Start { at } => self.starts.push(at),
+            Entry::Clock { .. } => {}
+        }
+    }
+
+    /// The first sign of footage, or of what there is instead.
+    fn begin(&self) -> Option<Edge> {
+        let first = self.footage.iter().chain(&self.gaps).min_by_key(|span| span.from)?;
+        Some(Edge { slice: first.slice, boot: self.boot, at: first.from })
+    }
+
+    fn end(&self) -> Option<Edge> {
+        let last = self.footage.iter().chain(&self.gaps).max_by_key(|span| span.to)?;
+        Some(Edge { slice: last.slice, boot: self.boot, at: last.to })
+    }
+
+    /// Every span without footage, by time: those that entries name, and what else no GOP covers.
+    fn missing(&self) -> Vec<Span> {
+        let mut missing: Vec<Span> = Vec::new();
+        for gap in &self.gaps {
+            match missing.iter_mut().rev().find(|known| known.cause == gap.cause && known.to >= gap.from) {
+                // A gap that lasts is noted piece by piece.
+                Some(known) => known.to = known.to.max(gap.to),
+                None => missing.push(*gap),
+            }
+        }
+        let mut covered = self.footage.iter().chain(&self.gaps).copied().collect::<Vec<_>>();
+        covered.sort_by_key(|span| span.from);
+        let mut end = covered.first().map(|first| first.from);
+        for span in covered {
+            if let Some(end) = end
+                && span.from - end >= SHORTEST_GAP
+            {
+                missing.push(Span {
+                    slice: span.slice,
+                    cause: self.cause_of(end, span.from),
+                    from: end,
+                    to: span.from,
+                });
+            }
+            end = end.max(Some(span.to));
+        }
+        missing.sort_by_key(|span| span.from);
+        missing
+    }
+
+    /// Why there is a hole that no entry names.
+    fn cause_of(&self, from: Ticks90k, to: Ticks90k) -> Option<Cause> {
+        let began = |start: &Ticks90k| (from..=to).contains(start);
+        self.starts.iter().any(began).then_some(Cause::NoPower)
+    }
+}
