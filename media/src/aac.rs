@@ -7,6 +7,9 @@
 //!                      9 bytes when protection_absent is 0 (FF F0): a CRC follows
 //! ```
 
+use crate::Ticks90k;
+use crate::access_unit::AAC_FRAME_SAMPLES;
+
 /// What can be wrong with AAC bytes.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Error {
@@ -80,6 +83,11 @@ impl AudioSpecificConfig {
         Ok(config)
     }
 
+    /// The time that one frame covers, to the nearest tick.
+    pub const fn frame_duration(self) -> Ticks90k {
+        Ticks90k::from_scale(AAC_FRAME_SAMPLES as i64, self.sample_rate)
+    }
+
     /// The two bytes of the AudioSpecificConfig.
     pub fn to_bytes(self) -> Result<[u8; 2], Error> {
         let index = self.frequency_index()?;
@@ -105,6 +113,13 @@ impl AudioSpecificConfig {
             (length << 5) as u8 | 0x1F,
             0xFC,
         ])
+    }
+
+    /// Appends a raw frame behind its ADTS header.
+    pub fn push_adts(self, frame: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        out.extend_from_slice(&self.adts_header(frame.len())?);
+        out.extend_from_slice(frame);
+        Ok(())
     }
 
     fn frequency_index(self) -> Result<u8, Error> {

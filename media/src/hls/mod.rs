@@ -7,10 +7,11 @@
 //! ```
 //!
 //! [`playlist`] writes the text from a [`Timeline`](crate::timeline::Timeline), [`reload`] answers the delivery directives of a
-//! request, and [`Resource`] is the one place that knows the names. A segment is its parts one after the other, byte for byte.
+//! request, [`vod`] writes the playlists of a recording that is over, and [`Resource`] is the one place that knows the names. A segment is its parts one after the other, byte for byte.
 
 pub mod playlist;
 pub mod reload;
+pub mod vod;
 
 pub use playlist::{master, media, ts};
 pub use reload::{Answer, BadRequest, Directives};

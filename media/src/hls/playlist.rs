@@ -11,7 +11,7 @@ use crate::timeline::{Part, Segment, Timeline};
 use std::fmt::{self, Display, Write};
 
 /// Seconds with five decimals: an error of half a tick at most, so that sums over a playlist stay exact enough.
-struct Seconds(Ticks90k);
+pub(super) struct Seconds(pub(super) Ticks90k);
 
 impl Display for Seconds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

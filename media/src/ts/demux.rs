@@ -29,6 +29,8 @@ pub struct Pes {
     pub track: Track,
     /// Its PTS: 33 bits.
     pub pts: u64,
+    /// Its DTS; where it has none, its PTS.
+    pub dts: u64,
     /// `random_access_indicator` of its first packet.
     pub random_access: bool,
     /// Video: one picture in Annex B framing. Audio: frames with ADTS headers.
@@ -270,14 +272,9 @@ fn header(track: Track, payload: &[u8], random_access: bool) -> Result<Partial, 
     let Some((fields, data)) = rest.split_at_checked(usize::from(header_length)) else {
         return Err("a PES header longer than its packet");
     };
-    let Some(&[first, second, third, fourth, fifth]) =
-        fields.first_chunk::<5>().filter(|_| flags & 0x80 != 0)
-    else {
-        return Err("a PES packet without PTS");
-    };
-    let high = u64::from(first >> 1 & 7) << 30;
-    let middle = (u64::from(second) << 8 | u64::from(third)) >> 1 << 15;
-    let low = (u64::from(fourth) << 8 | u64::from(fifth)) >> 1;
+    let pts = fields.first_chunk().filter(|_| flags & 0x80 != 0).ok_or("a PES packet without PTS")?;
+    let dts = fields.get(5..).and_then(<[u8]>::first_chunk).filter(|_| flags & 0x40 != 0).unwrap_or(pts);
+    let (pts, dts) = (timestamp(pts), timestamp(dts));
     let length = match usize::from(length_high) << 8 | usize::from(length_low) {
         0 => None,
         counted => Some(
@@ -289,7 +286,15 @@ fn header(track: Track, payload: &[u8], random_access: bool) -> Result<Partial, 
     if length.is_some_and(|length| data.len() > length) {
         return Err("a PES packet goes on behind its length");
     }
-    Ok(Partial { pes: Pes { track, pts: high | middle | low, random_access, data: data.to_vec() }, length })
+    Ok(Partial { pes: Pes { track, pts, dts, random_access, data: data.to_vec() }, length })
+}
+
+/// A PTS or DTS of a PES header: 3, 15 and 15 bits, each behind or before a marker bit.
+fn timestamp(&[first, second, third, fourth, fifth]: &[u8; 5]) -> u64 {
+    let high = u64::from(first >> 1 & 7) << 30;
+    let middle = (u64::from(second) << 8 | u64::from(third)) >> 1 << 15;
+    let low = (u64::from(fourth) << 8 | u64::from(fifth)) >> 1;
+    high | middle | low
 }
 
 /// All PES packets of a stream that must be whole: the first fault, a lost packet or a cut at the end is an error.

@@ -8,13 +8,16 @@
 //!
 //! [`mux()`] makes a segment of a GOP without knowing any other: each continuity counter starts at 0, and as each PID has a multiple
 //! of 16 packets, the next segment follows on whichever it is. So segments are made on demand, by anyone, in any order.
-//! [`Demuxer`] reads streams back.
+//! [`Stream`] makes the segments of a whole recording, one after the other. [`Demuxer`] reads streams back.
 
 mod demux;
 mod mux;
+mod packets;
+mod stream;
 
 pub use demux::{Demuxer, Pes, demux};
 pub use mux::mux;
+pub use stream::Stream;
 
 use crate::{aac, h264};
 

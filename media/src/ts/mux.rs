@@ -1,6 +1,6 @@
 //! A GOP as one MPEG-TS segment.
 //!
-//! What is sent when, on the clock of the PCR, which runs [`DELAY`] behind the presentation time:
+//! What is sent when, on the clock of the PCR, which runs 400 ms behind the presentation time:
 //!
 //! ```text
 //! PAT PMT | IDR with PCR | picture with PCR | AAC frames | picture with PCR | PAT PMT | picture ...
@@ -14,38 +14,18 @@
 //! | parameter sets | before each IDR | |
 //! | PTS | in each PES packet; no DTS, as nothing is reordered | 2.4.3.7 |
 
-use super::{AUDIO_PID, Error, PACKET, PAT_PID, PMT_PID, PROGRAM, VIDEO_PID, WRAP};
+use super::Error;
+use super::packets::{Counters, Elementary, Program, Writer};
 use crate::aac::AudioSpecificConfig;
-use crate::access_unit::{AccessUnit, Gop, Track, VideoConfig};
-use crate::h264::{avcc_to_annex_b, nal::push_annex_b};
+use crate::access_unit::{AccessUnit, Gop, Track};
 use crate::time::Ticks90k;
-use mpeg2ts::es::{StreamId, StreamType};
-use mpeg2ts::pes::PesHeader;
-use mpeg2ts::time::{ClockReference, Timestamp};
-use mpeg2ts::ts::payload::{Bytes, Pat, Pes, Pmt};
-use mpeg2ts::ts::{
-    AdaptationField, ContinuityCounter, EsInfo, Pid, ProgramAssociation, TransportScramblingControl,
-    TsHeader, TsPacket, TsPacketWriter, TsPayload, VersionNumber, WriteTsPacket,
-};
 
-/// How long before its presentation an access unit arrives: enough that sound which was encoded late is still in time.
-const DELAY: Ticks90k = Ticks90k::from_millis(400);
 const PCR_INTERVAL: Ticks90k = Ticks90k::from_millis(40);
 const PSI_INTERVAL: Ticks90k = Ticks90k::from_millis(90);
 /// Continuity counters come round after this many packets.
 const COUNTER_CYCLE: usize = 16;
 /// AAC frames that share a PES packet: under 100 ms at 48 kHz.
 const FRAMES_PER_PES: usize = 4;
-/// Access unit delimiter: any slice type may follow (ISO/IEC 14496-10, 7.4.2.4).
-const ACCESS_UNIT_DELIMITER: &[u8] = &[0x09, 0xF0];
-/// Bytes behind the 4 of the packet header.
-const ROOM: usize = PACKET - 4;
-/// Where a packet has the reserved bits of its PCR: behind header, length and flags, and 33 bits of base.
-const PCR_RESERVED_AT: usize = 4 + 2 + 4;
-/// PES header with a PTS, and how much of it `PES_packet_length` counts.
-const PES_HEADER: usize = 14;
-const PES_HEADER_COUNTED: usize = 8;
-
 /// Appends the segment of a whole GOP to `out`: a multiple of 188 bytes.
 ///
 /// So little sound that it cannot fill 16 packets with at least a byte each (one empty AAC frame) is left out.
@@ -62,11 +42,12 @@ pub fn mux(gop: &Gop, out: &mut Vec<u8>) -> Result<(), Error> {
     events.extend(video.into_iter().chain(audio).map(|pes| (pes.pts, Event::Pes(pes))));
     // The IDR comes first, whatever sound belongs before it: a player starts with it, and it carries the first PCR.
     events.sort_by_key(|(time, event)| ((*time).max(gop.start), event.rank()));
-    let mut writer = Writer { out, counters: Counters::default() };
+    let program = Program { video: true, audio: gop.config.audio.is_some() };
+    let mut writer = Writer { out, counters: &mut Counters::default() };
     for (time, event) in &events {
         match event {
-            Event::Tables => writer.tables(gop.config.audio.is_some())?,
-            Event::Clock => writer.clock(*time)?,
+            Event::Tables => writer.tables(program)?,
+            Event::Clock => writer.clock(Track::Video, *time)?,
             Event::Pes(pes) => writer.pes(pes)?,
         }
     }
@@ -94,59 +75,9 @@ impl Event {
     }
 }
 
-/// A PES packet to be.
-struct Elementary {
-    track: Track,
-    pts: Ticks90k,
-    key: bool,
-    data: Vec<u8>,
-    /// How many transport packets it is spread over.
-    packets: usize,
-}
-
-impl Elementary {
-    fn new(track: Track, pts: Ticks90k, key: bool, data: Vec<u8>) -> Self {
-        let rest = data.len().saturating_sub(Self::first_room(track));
-        Self { track, pts, key, data, packets: 1 + rest.div_ceil(ROOM) }
-    }
-
-    /// Bytes of the access unit that the first packet has room for, behind PES header and adaptation field.
-    fn first_room(track: Track) -> usize {
-        let adaptation_field = if track == Track::Video { 2 + 6 } else { 0 };
-        ROOM - PES_HEADER - adaptation_field
-    }
-
-    /// The most packets it can be spread over: each but the first must carry a byte.
-    fn most_packets(&self) -> usize {
-        1 + self.data.len()
-    }
-
-    /// How many bytes go into each packet.
-    fn pieces(&self) -> impl Iterator<Item = &[u8]> {
-        let mut rest = &self.data[..];
-        (0..self.packets).map(move |index| {
-            let room = if index == 0 { Self::first_room(self.track) } else { ROOM };
-            let kept = self.packets - 1 - index;
-            let (piece, after) = rest.split_at(room.min(rest.len().saturating_sub(kept)));
-            rest = after;
-            piece
-        })
-    }
-}
-
 fn pictures(gop: &Gop) -> Result<Vec<Elementary>, Error> {
-    gop.track(Track::Video).map(|unit| picture(unit, &gop.config.video)).collect()
-}
-
-fn picture(unit: &AccessUnit, config: &VideoConfig) -> Result<Elementary, Error> {
-    let mut data = Vec::with_capacity(unit.data.len() + 64);
-    push_annex_b(ACCESS_UNIT_DELIMITER, &mut data);
-    if unit.key {
-        push_annex_b(&config.sps, &mut data);
-        push_annex_b(&config.pps, &mut data);
-    }
-    avcc_to_annex_b(&unit.data, &mut data)?;
-    Ok(Elementary::new(Track::Video, unit.pts, unit.key, data))
+    let picture = |unit: &AccessUnit| Elementary::picture(unit, unit.pts, &gop.config.video, Vec::new());
+    gop.track(Track::Video).map(picture).collect()
 }
 
 /// AAC frames behind ADTS headers, several to a PES packet as long as they follow each other without a hole.
@@ -160,10 +91,9 @@ fn sound(gop: &Gop) -> Result<Vec<Elementary>, Error> {
         let Some(first) = frames.first() else { continue };
         let mut data = Vec::new();
         for frame in frames {
-            data.extend_from_slice(&config.adts_header(frame.data.len())?);
-            data.extend_from_slice(&frame.data);
+            config.push_adts(&frame.data, &mut data)?;
         }
-        sound.push(Elementary::new(Track::Audio, first.pts, true, data));
+        sound.push(Elementary::sound(first.pts, data));
     }
     Ok(sound)
 }
@@ -197,155 +127,12 @@ fn schedule(gop: &Gop, video: &[Elementary]) -> Vec<(Ticks90k, Event)> {
     events
 }
 
-/// Writes packets and counts them by PID.
-struct Writer<'a> {
-    out: &'a mut Vec<u8>,
-    counters: Counters,
-}
-
-#[derive(Default)]
-struct Counters {
-    pat: ContinuityCounter,
-    pmt: ContinuityCounter,
-    video: ContinuityCounter,
-    audio: ContinuityCounter,
-}
-
-impl Counters {
-    fn of(&mut self, pid: u16) -> &mut ContinuityCounter {
-        match pid {
-            PAT_PID => &mut self.pat,
-            PMT_PID => &mut self.pmt,
-            VIDEO_PID => &mut self.video,
-            _ => &mut self.audio,
-        }
-    }
-}
-
-impl Writer<'_> {
-    fn packet(
-        &mut self,
-        pid: u16,
-        field: Option<AdaptationField>,
-        payload: Option<TsPayload>,
-    ) -> Result<(), Error> {
-        let counter = self.counters.of(pid);
-        let counts = payload.is_some();
-        let header = TsHeader {
-            transport_error_indicator: false,
-            transport_priority: false,
-            pid: Pid::new(pid)?,
-            transport_scrambling_control: TransportScramblingControl::NotScrambled,
-            // A packet without payload repeats the last number (2.4.3.3).
-            continuity_counter: if counts { *counter } else { before(*counter)? },
-        };
-        if counts {
-            counter.increment();
-        }
-        let clock = self.out.len() + PCR_RESERVED_AT;
-        let has_clock = field.is_some();
-        let packet = TsPacket { header, adaptation_field: field, payload };
-        TsPacketWriter::new(&mut *self.out).write_ts_packet(&packet)?;
-        // Reserved bits are ones (2.1); the packet writer leaves those between base and extension of a PCR at zero.
-        if let Some(reserved) = self.out.get_mut(clock).filter(|_| has_clock) {
-            *reserved |= 0x7E;
-        }
-        Ok(())
-    }
-
-    fn tables(&mut self, audio: bool) -> Result<(), Error> {
-        let table = vec![ProgramAssociation { program_num: PROGRAM, program_map_pid: Pid::new(PMT_PID)? }];
-        let pat = Pat { transport_stream_id: 1, version_number: VersionNumber::new(), table };
-        self.packet(PAT_PID, None, Some(TsPayload::Pat(pat)))?;
-        let stream = |stream_type, pid| {
-            Pid::new(pid).map(|elementary_pid| EsInfo {
-                stream_type,
-                elementary_pid,
-                descriptors: Vec::new(),
-            })
-        };
-        let mut es_info = vec![stream(StreamType::H264, VIDEO_PID)?];
-        if audio {
-            es_info.push(stream(StreamType::AdtsAac, AUDIO_PID)?);
-        }
-        let pmt = Pmt {
-            program_num: PROGRAM,
-            pcr_pid: Some(Pid::new(VIDEO_PID)?),
-            version_number: VersionNumber::new(),
-            program_info: Vec::new(),
-            es_info,
-        };
-        self.packet(PMT_PID, None, Some(TsPayload::Pmt(pmt)))
-    }
-
-    fn clock(&mut self, time: Ticks90k) -> Result<(), Error> {
-        self.packet(VIDEO_PID, Some(adaptation_field(pcr(time)?, false)), None)
-    }
-
-    fn pes(&mut self, pes: &Elementary) -> Result<(), Error> {
-        let (pid, stream_id) = match pes.track {
-            Track::Video => (VIDEO_PID, StreamId::new(StreamId::VIDEO_MIN)),
-            Track::Audio => (AUDIO_PID, StreamId::new(StreamId::AUDIO_MIN)),
-        };
-        // 0 where the length does not fit, which only video may say and only video needs (2.4.3.7).
-        let pes_packet_len = u16::try_from(pes.data.len() + PES_HEADER_COUNTED).unwrap_or(0);
-        let header = PesHeader {
-            stream_id,
-            priority: false,
-            data_alignment_indicator: true,
-            copyright: false,
-            original_or_copy: false,
-            pts: Some(Timestamp::new(wrapped(pes.pts))?),
-            dts: None,
-            escr: None,
-        };
-        let mut start = Some(header);
-        for piece in pes.pieces() {
-            let data = Bytes::new(piece)?;
-            match start.take() {
-                Some(header) => {
-                    let clock = (pes.track == Track::Video).then(|| pcr(pes.pts)).transpose()?;
-                    let field = clock.map(|clock| adaptation_field(clock, pes.key));
-                    self.packet(pid, field, Some(TsPayload::PesStart(Pes { header, pes_packet_len, data })))?;
-                }
-                None => self.packet(pid, None, Some(TsPayload::PesContinuation(data)))?,
-            }
-        }
-        Ok(())
-    }
-}
-
-fn before(counter: ContinuityCounter) -> Result<ContinuityCounter, mpeg2ts::Error> {
-    ContinuityCounter::from_u8(counter.as_u8().wrapping_sub(1) & ContinuityCounter::MAX)
-}
-
-fn adaptation_field(pcr: ClockReference, random_access: bool) -> AdaptationField {
-    AdaptationField {
-        discontinuity_indicator: false,
-        random_access_indicator: random_access,
-        es_priority_indicator: false,
-        pcr: Some(pcr),
-        opcr: None,
-        splice_countdown: None,
-        transport_private_data: Vec::new(),
-        extension: None,
-    }
-}
-
-fn wrapped(time: Ticks90k) -> u64 {
-    time.0.rem_euclid(WRAP) as u64
-}
-
-/// The clock at which what belongs to `time` is sent; its extension in 27 MHz is always 0.
-fn pcr(time: Ticks90k) -> Result<ClockReference, mpeg2ts::Error> {
-    ClockReference::new(wrapped(time - DELAY) * 300)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::timeline::sample::{config, gop};
-    use crate::ts::demux;
+    use crate::ts::{AUDIO_PID, PACKET, PAT_PID, PMT_PID, VIDEO_PID, demux};
+    use sha2::{Digest, Sha256};
 
     fn segment(gop: &Gop) -> Vec<u8> {
         let mut out = Vec::new();
@@ -376,6 +163,16 @@ mod tests {
             let gop = gop(&config(true), sequence, 3000);
             assert_eq!(read_back(&segment(&gop), gop.start), units(gop.units.clone()), "second {sequence}");
         }
+    }
+
+    #[test]
+    fn segments_of_the_live_view_are_these_bytes() {
+        let hash = |audio, interval| {
+            let digest = Sha256::digest(segment(&gop(&config(audio), 7, interval)));
+            digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>()
+        };
+        let hashes = [hash(true, 3000), hash(false, 3000), hash(true, 45_000)];
+        assert_eq!(hashes, ["c8d5ee6993f8b2a4", "ac7df6cbe3a7beb9", "7aa5924b0bb32516"]);
     }
 
     #[test]

@@ -49,8 +49,8 @@ pub(super) fn is_sane(time: u64, timescale: u32) -> bool {
 pub struct Movie {
     /// The tracks that can be read: H.264 and AAC.
     pub tracks: Vec<MovieTrack>,
-    /// The tracks that are of another kind: their `track_ID`, and why.
-    pub skipped: Vec<(u32, ReadError)>,
+    /// The tracks that are of another kind.
+    pub skipped: Vec<Skipped>,
     /// `creation_time`.
     pub created: Option<WallTime>,
     /// The title: in a recording the camera's name.
@@ -65,6 +65,17 @@ pub struct Movie {
     pub end: u64,
     /// Why the file could not be read beyond `end`.
     pub torn: Option<ReadError>,
+}
+
+/// A track that cannot be read.
+#[derive(Debug)]
+pub struct Skipped {
+    /// `track_ID`.
+    pub id: u32,
+    /// `handler_type`: `vide` and `soun` are pictures and sound of another kind.
+    pub handler: BoxName,
+    /// Why.
+    pub error: ReadError,
 }
 
 /// What a decoder must know of a track.
@@ -179,7 +190,7 @@ impl Movie {
 
     /// When the last access unit ends, counted from the movie's time 0.
     pub fn duration(&self) -> Ticks90k {
-        self.tracks.iter().map(|track| track.presented(track.end, 0)).max().unwrap_or(Ticks90k::ZERO)
+        self.tracks.iter().map(MovieTrack::presented_end).max().unwrap_or(Ticks90k::ZERO)
     }
 }
 
@@ -196,6 +207,21 @@ impl MovieTrack {
     /// to be decoded, not to be presented.
     pub fn pts(&self, sample: &Sample) -> Ticks90k {
         self.presented(sample.dts, sample.composition_offset)
+    }
+
+    /// When a sample is decoded, counted like [`Self::pts`].
+    pub fn dts(&self, sample: &Sample) -> Ticks90k {
+        self.presented(sample.dts, 0)
+    }
+
+    /// When the access unit that is presented last ends. It is not before the last sync sample.
+    pub fn presented_end(&self) -> Ticks90k {
+        let gop = self.samples.iter().rposition(|sample| sample.sync).unwrap_or(0);
+        let last = self.samples.get(gop..).unwrap_or_default().iter();
+        let last = last.map(|sample| sample.dts as i64 + i64::from(sample.composition_offset)).max();
+        let (Some(last), Some(decoded)) = (last, self.samples.last()) else { return self.presented_at };
+        // It lasts as long as what is decoded last: the table of times knows no other end.
+        self.presented_media(last + (self.end - decoded.dts) as i64)
     }
 
     /// Index of the last sync sample that is not decoded after `at`; the first sync sample if all are later.
@@ -216,9 +242,14 @@ impl MovieTrack {
             return Err(malformed("an access unit reaches beyond the end of the file"));
         }
         let mut data = read(source, sample.offset, sample.size as usize)?;
-        if self.kind() == Track::Video {
+        if let TrackConfig::Video(config) = &self.config {
             data = normalized(data, self.nal_length_size)
                 .ok_or_else(|| malformed("lengths of NAL units contradict that of the access unit"))?;
+            data = without_parameter_sets(data, config).ok_or(ReadError::Unsupported {
+                name: BoxName(*b"mdat"),
+                offset: sample.offset,
+                what: "a parameter set that is not the track's",
+            })?;
         }
         Ok(AccessUnit {
             track: self.kind(),
@@ -229,24 +260,34 @@ impl MovieTrack {
     }
 
     fn presented(&self, dts: u64, composition_offset: i32) -> Ticks90k {
-        let media = dts as i64 + i64::from(composition_offset) - self.edit_start as i64;
-        self.presented_at + Ticks90k::from_scale(media, self.timescale)
+        self.presented_media(dts as i64 + i64::from(composition_offset))
+    }
+
+    fn presented_media(&self, time: i64) -> Ticks90k {
+        self.presented_at + Ticks90k::from_scale(time - self.edit_start as i64, self.timescale)
     }
 }
 
-/// NAL units with lengths of 4 bytes, without parameter sets and delimiters; `None` if the lengths do not fit.
+/// NAL units with lengths of 4 bytes; `None` if the lengths do not fit.
 fn normalized(data: Vec<u8>, length_size: u8) -> Option<Vec<u8>> {
     let data = if length_size == 4 { data } else { with_long_lengths(&data, length_size)? };
-    let mut rebuild = false;
-    for nal in avcc(&data) {
-        rebuild |= !NalType::of(nal.ok()?).belongs_in_access_unit();
-    }
-    if !rebuild {
+    avcc(&data).all(|nal| nal.is_ok()).then_some(data)
+}
+
+/// Without parameter sets and delimiters; `None` if there is a parameter set that `config` does not have.
+fn without_parameter_sets(data: Vec<u8>, config: &VideoConfig) -> Option<Vec<u8>> {
+    let nals = || avcc(&data).filter_map(Result::ok);
+    if nals().all(|nal| NalType::of(nal).belongs_in_access_unit()) {
         return Some(data);
     }
     let mut out = Vec::with_capacity(data.len());
-    for nal in avcc(&data).filter_map(Result::ok).filter(|nal| NalType::of(nal).belongs_in_access_unit()) {
-        push_avcc(nal, &mut out).ok()?;
+    for nal in nals() {
+        match NalType::of(nal) {
+            NalType::Sps if nal != config.sps => return None,
+            NalType::Pps if nal != config.pps => return None,
+            other if other.belongs_in_access_unit() => push_avcc(nal, &mut out).ok()?,
+            _ => {}
+        }
     }
     Some(out)
 }

@@ -1,7 +1,7 @@
 //! The `moov` of a file: what it says of the movie and of each track (ISO/IEC 14496-12, 8.2 to 8.6).
 
-use super::source::{Fields, ReadError};
-use super::{Budget, MAX_SECONDS, MovieTrack, TrackConfig, Trex, is_sane, stbl};
+use super::source::{BoxName, Fields, ReadError};
+use super::{Budget, MAX_SECONDS, MovieTrack, Skipped, TrackConfig, Trex, is_sane, stbl};
 use crate::aac::AudioSpecificConfig;
 use crate::h264::avcc;
 use crate::mp4::seal::{ANCHOR_UUID, Anchor};
@@ -16,7 +16,7 @@ const MAX_TITLE: usize = 1024;
 #[derive(Debug)]
 pub(in crate::mp4) struct MovieHeader {
     pub(in crate::mp4) tracks: Vec<MovieTrack>,
-    pub(in crate::mp4) skipped: Vec<(u32, ReadError)>,
+    pub(in crate::mp4) skipped: Vec<Skipped>,
     pub(in crate::mp4) created: Option<WallTime>,
     pub(in crate::mp4) title: Option<String>,
     pub(in crate::mp4) anchor: Option<Anchor>,
@@ -72,7 +72,9 @@ impl MovieHeader {
         let id = tkhd.u32()?;
         match track(trak, id, movie_timescale, budget) {
             Ok(track) => self.tracks.push(track),
-            Err(error @ ReadError::Unsupported { .. }) => self.skipped.push((id, error)),
+            Err(error @ ReadError::Unsupported { .. }) => {
+                self.skipped.push(Skipped { id, handler: handler(trak)?, error });
+            }
             Err(error) => return Err(error),
         }
         Ok(())
@@ -102,6 +104,13 @@ fn track(
         return Err(mdhd.malformed("it lasts too long"));
     }
     Ok(MovieTrack { id, config, timescale, samples, end, edit_start, presented_at, nal_length_size })
+}
+
+/// `handler_type` of `hdlr` (8.4.3).
+fn handler(trak: &Fields<'_>) -> Result<BoxName, ReadError> {
+    let mut hdlr = trak.child(b"mdia")?.child(b"hdlr")?;
+    hdlr.take(8)?;
+    Ok(BoxName(hdlr.array()?))
 }
 
 fn positive_timescale(fields: &mut Fields<'_>) -> Result<u32, ReadError> {
