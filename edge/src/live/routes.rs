@@ -1,10 +1,11 @@
 //! From a request to its answer.
 
 use super::packager::Packager;
+use super::page::Page;
 use super::picture::{self, Pictures};
 use super::reply::{self, Body, Cache};
 use super::stream::{Tap, Viewer};
-use super::{Sources, api, dash, hls, page, recordings};
+use super::{Sources, api, dash, hls, recordings};
 use crate::status::CameraStatus;
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
@@ -20,6 +21,7 @@ use std::sync::Arc;
 /// What is shown.
 pub(super) struct Site {
     pub(super) sources: Sources,
+    page: Page,
     cameras: Vec<Camera>,
     /// MPD time of DASH.
     clock: WallMapping,
@@ -46,7 +48,9 @@ impl Site {
             let pictures = Rc::new(Pictures::new(ring.clone(), viewers, Rc::clone(&decoding)));
             Some(Camera { status, ring: ring.clone(), tap, packager, pictures })
         });
-        Self { cameras: cameras.collect(), clock: dash::mapping(), sources }
+        let cameras: Vec<Camera> = cameras.collect();
+        let page = Page::new(cameras.iter().map(|camera| camera.status.name.as_str()));
+        Self { page, cameras, clock: dash::mapping(), sources }
     }
 
     fn camera(&self, name: &str) -> Option<&Camera> {
@@ -115,7 +119,8 @@ fn secure(path: &str, response: &mut Response<Body>) {
 async fn route(site: &Rc<Site>, path: &str, asked: &Asked<'_>) -> Response<Body> {
     let steps: Vec<&str> = path.trim_start_matches('/').splitn(4, '/').collect();
     match steps.as_slice() {
-        [""] | ["page", _] => page::answer(path, asked),
+        [""] => site.page.index(asked),
+        ["page", version, file] => site.page.file(version, file),
         ["live", name, resource] => match site.camera(name) {
             Some(camera) => live(site, camera, resource, asked).await,
             None => reply::not_found(format!("There is no camera {name:?}.")),

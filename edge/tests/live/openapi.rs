@@ -58,8 +58,9 @@ fn house() -> House {
 }
 
 /// A path of the document with values in place of its parameters.
-fn filled(path: &str, config: &str, second: &str) -> String {
+fn filled(path: &str, version: &str, config: &str, second: &str) -> String {
     [
+        ("{version}", version),
         ("{second}", second),
         ("{camera}", "front"),
         ("{file}", "style.css"),
@@ -143,12 +144,14 @@ fn refused(fits: bool, at: &str, wanted: &Value) -> Vec<String> {
 #[test]
 fn every_path_answers_as_described() {
     let (document, house) = (document(), house());
+    let page = get(house.address, "/").text();
+    let version = page.split("/page/").nth(1).and_then(|rest| rest.split('/').next()).expect("a version");
     let playlist = get(house.address, "/live/front/video.m3u8").text();
     let second = house.rings[0].read(1).expect("in the ring").start.second().to_string();
     let map = playlist.split("URI=\"video-").nth(1).and_then(|rest| rest.split('.').next()).expect("a map");
     for (path, item) in document["paths"].as_object().expect("paths") {
         let response = &item["get"]["responses"]["200"];
-        let mut reply = open(connect(house.address), "GET", &filled(path, map, &second), &[]);
+        let mut reply = open(connect(house.address), "GET", &filled(path, version, map, &second), &[]);
         assert_eq!(reply.status, 200, "{path}");
         let Some((kind, content)) = response["content"].as_object().and_then(|content| content.iter().next())
         else {
@@ -170,7 +173,7 @@ fn an_unknown_camera_recording_or_segment_is_a_text_that_says_so() {
     let (document, house) = (document(), house());
     for (path, item) in document["paths"].as_object().expect("paths") {
         if item["get"]["responses"].get("404").is_some() {
-            let unknown = filled(path, "ffffffff", "1")
+            let unknown = filled(path, "0000000000000000", "ffffffff", "1")
                 .replace("front", "nobody")
                 .replace(NAME, "none")
                 .replace("style", "no");

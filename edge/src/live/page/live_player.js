@@ -44,6 +44,11 @@ export class LivePlayer extends EventTarget {
     return this.#state;
   }
 
+  /** The name of the camera that it plays or tries to, or null. */
+  get camera() {
+    return this.#running && this.#camera;
+  }
+
   /** Shows `camera`; with `sound`, which costs some delay, or without. */
   start(camera, sound) {
     if (this.#running && this.#camera === camera && this.#sound === sound) return;

@@ -3,6 +3,7 @@
 import { Poll, get } from './api.js';
 import { MediaClock } from './clock.js';
 import { arrange, h, text } from './dom.js';
+import { ALL, cameras, player, wanted } from './first.js';
 import { clock as clockTime, duration } from './format.js';
 import { showGaps } from './gaps.js';
 import { Grid } from './grid.js';
@@ -16,10 +17,9 @@ import { theme } from './theme.js';
 import { STEP, Timeline } from './timeline.js';
 
 const $ = (selector) => document.querySelector(selector);
-const ALL = '*';
 
 const clock = new MediaClock();
-const stage = new Stage($('#view'), clock);
+const stage = new Stage($('#view'), clock, player);
 const timeline = new Timeline($('#timeline'), clock);
 const latency = new Latency(stage.liveVideo, clock);
 const panel = new Panel($('#panel'));
@@ -42,7 +42,7 @@ function choose(name) {
   latency.reset();
   if (all) {
     stage.stop();
-    grid.show(said.cameras.map((camera) => camera.name));
+    grid.show(offered());
   } else {
     grid.hide();
     timeline.set([]);
@@ -53,8 +53,11 @@ function choose(name) {
   show();
 }
 
+/** The cameras that there are tabs for. */
+const offered = () => [...tabs.keys()].filter((name) => name !== ALL);
+
 function showTabs(names) {
-  if (names.join() === [...tabs.keys()].filter((name) => name !== ALL).join()) return;
+  if (names.join() === offered().join()) return;
   tabs.clear();
   for (const name of names.length > 1 ? [...names, ALL] : names) {
     tabs.set(name, h('button', { class: 'tab', 'aria-pressed': 'false', onclick: () => choose(name) }, name === ALL ? 'All' : name));
@@ -62,10 +65,10 @@ function showTabs(names) {
   arrange($('#cameras'), names.length > 1 ? [...tabs.values()] : [h('span', { class: 'only' }, names[0] ?? '')]);
 }
 
-function firstChoice(names) {
-  const wanted = location.hash.slice(1);
-  if (wanted === 'all' && names.length > 1) return ALL;
-  return names.includes(wanted) ? wanted : names[0];
+/** These are all cameras. If none of them is shown, the one that is wanted will be. */
+function offer(names) {
+  showTabs(names);
+  if (!names.includes(stage.camera) && !grid.shown && names.length) choose(wanted(names));
 }
 
 // --- what is asked, and when ---------------------------------------------------------------------------------------------
@@ -77,9 +80,7 @@ async function pollStatus() {
   const stages = status && !status.healthy ? (await get('/healthz').catch(() => null))?.stages : [];
   if (status && said.edgeGone) stage.live.retry();
   Object.assign(said, { status, stages, edgeGone: !status, cameras: status?.cameras ?? said.cameras });
-  const names = said.cameras.map((camera) => camera.name);
-  showTabs(names);
-  if (!names.includes(stage.camera) && !grid.shown && names.length) choose(firstChoice(names));
+  if (status) offer(status.cameras.map((camera) => camera.name));
   show();
 }
 
@@ -90,8 +91,9 @@ async function pollRing() {
   if (camera === stage.camera) timeline.set(spans);
 }
 
-new Poll(1000, pollStatus);
 const ringPoll = new Poll(3000, pollRing);
+offer(cameras);
+new Poll(1000, pollStatus);
 new Poll(5000, async () => recordings.show((await get('/api/recordings')).recordings, said.cameras.length > 1));
 new Poll(5000, async () => showGaps($('#gaps'), $('#gaps-empty'), (await get('/api/gaps')).gaps, said.cameras.length > 1));
 

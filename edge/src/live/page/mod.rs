@@ -2,13 +2,17 @@
 //! any other host; [`POLICY`] holds the browser to that.
 //!
 //! ```text
-//! main ─┬─ stage ─┬─ live_player ── live_edge, backoff, boxes      stream.mp4, at the live edge
-//!       │         ├─ ring_player ── ring, boxes                    segments of the HLS playlists, the past
-//!       │         └─ (both feed a <video> through sink)
+//! first ── live_player ── live_edge, backoff, boxes, sink          stream.mp4, at the live edge
+//!   ⇣ once the first picture is there
+//! main ─┬─ stage ─┬─ (the live_player that plays already)
+//!       │         └─ ring_player ── ring, boxes, sink              segments of the HLS playlists, the past
 //!       ├─ timeline   the last two minutes, to scrub in
 //!       ├─ panel, recordings, gaps    what /api tells
 //!       └─ clock, latency             how old a picture is when it is shown
 //! ```
+//!
+//! The edge writes two things into `index.html`: the names of the cameras, so that the stream is asked for without asking for
+//! names before, and a digest of all other files into their paths, so that who comes again asks for none of them.
 
 use super::reply::{self, Body, Cache};
 use super::routes::Asked;
@@ -16,89 +20,121 @@ use bytes::Bytes;
 use hyper::Response;
 use hyper::header::{CONTENT_SECURITY_POLICY, HeaderValue};
 use sha2::{Digest, Sha256};
-use std::sync::LazyLock;
 
 /// What the browser may load and where from: this edge alone. `blob:` is how a page feeds a `<video>`.
 const POLICY: &str = "default-src 'self'; media-src 'self' blob:; img-src 'self' blob:; object-src 'none'; base-uri 'none'; \
      form-action 'self'; frame-ancestors 'self'";
-
-/// Answers with the file that is served at `path`, such as `/` or `/page/main.js`.
-pub(super) fn answer(path: &str, asked: &Asked<'_>) -> Response<Body> {
-    let Some(asset) = asset(path) else {
-        return reply::not_found(format!("The page has no {path:?}."));
-    };
-    let body = Body::Whole(Bytes::from_static(asset.body));
-    let mut response = reply::ok(asset.content_type, Cache::Ask, body);
-    response.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-    reply::tagged(response, &asset.etag, asked.headers)
-}
-
-/// One file of the page.
-#[derive(Debug)]
-struct Asset {
-    path: &'static str,
-    content_type: &'static str,
-    /// Quoted; changes whenever the content does.
-    etag: String,
-    body: &'static [u8],
-}
-
-fn asset(path: &str) -> Option<&'static Asset> {
-    static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| FILES.iter().map(Asset::new).collect());
-    ASSETS.iter().find(|asset| asset.path == path)
-}
 
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
+const INDEX: &str = include_str!("index.html");
+
+/// A file that `index.html` refers to: its name, its type and what is in it.
+type File = (&'static str, &'static str, &'static str);
+
 macro_rules! files {
-    ($($path:literal $file:literal $kind:ident)+) => {
-        &[$(($path, $kind, include_bytes!($file))),+]
+    ($($name:literal $kind:ident)+) => {
+        &[$(($name, $kind, include_str!($name))),+]
     };
 }
 
-static FILES: &[(&str, &str, &[u8])] = files! {
-    "/" "index.html" HTML
-    "/page/style.css" "style.css" CSS
-    "/page/icon.svg" "icon.svg" SVG
-    "/page/api.js" "api.js" SCRIPT
-    "/page/backoff.js" "backoff.js" SCRIPT
-    "/page/boxes.js" "boxes.js" SCRIPT
-    "/page/clock.js" "clock.js" SCRIPT
-    "/page/dom.js" "dom.js" SCRIPT
-    "/page/format.js" "format.js" SCRIPT
-    "/page/gaps.js" "gaps.js" SCRIPT
-    "/page/grid.js" "grid.js" SCRIPT
-    "/page/keyboard.js" "keyboard.js" SCRIPT
-    "/page/latency.js" "latency.js" SCRIPT
-    "/page/live_edge.js" "live_edge.js" SCRIPT
-    "/page/live_player.js" "live_player.js" SCRIPT
-    "/page/main.js" "main.js" SCRIPT
-    "/page/panel.js" "panel.js" SCRIPT
-    "/page/recordings.js" "recordings.js" SCRIPT
-    "/page/ring.js" "ring.js" SCRIPT
-    "/page/ring_player.js" "ring_player.js" SCRIPT
-    "/page/sink.js" "sink.js" SCRIPT
-    "/page/stage.js" "stage.js" SCRIPT
-    "/page/theme.js" "theme.js" SCRIPT
-    "/page/timeline.js" "timeline.js" SCRIPT
+static FILES: &[File] = files! {
+    "style.css" CSS
+    "icon.svg" SVG
+    "api.js" SCRIPT
+    "backoff.js" SCRIPT
+    "boxes.js" SCRIPT
+    "clock.js" SCRIPT
+    "dom.js" SCRIPT
+    "first.js" SCRIPT
+    "format.js" SCRIPT
+    "gaps.js" SCRIPT
+    "grid.js" SCRIPT
+    "keyboard.js" SCRIPT
+    "latency.js" SCRIPT
+    "live_edge.js" SCRIPT
+    "live_player.js" SCRIPT
+    "main.js" SCRIPT
+    "panel.js" SCRIPT
+    "recordings.js" SCRIPT
+    "ring.js" SCRIPT
+    "ring_player.js" SCRIPT
+    "sink.js" SCRIPT
+    "stage.js" SCRIPT
+    "theme.js" SCRIPT
+    "timeline.js" SCRIPT
 };
 
-impl Asset {
-    fn new(&(path, content_type, body): &(&'static str, &'static str, &'static [u8])) -> Self {
-        let digest: String = Sha256::digest(body).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        Self { path, content_type, etag: format!("\"{digest}\""), body }
+/// The page of one edge.
+pub(super) struct Page {
+    /// `index.html` with the names of the cameras and the version in it.
+    index: Bytes,
+    /// Quoted; changes whenever the index does.
+    etag: String,
+    /// Of all files; part of their paths, so that a browser may keep them for ever.
+    version: String,
+}
+
+impl Page {
+    /// The page of an edge with these cameras. Their names are words of `a-z0-9_-`: nothing in them is markup.
+    pub(super) fn new<'a>(cameras: impl Iterator<Item = &'a str>) -> Self {
+        let version = digest(FILES.iter().map(|(_, _, content)| *content));
+        let cameras = cameras.collect::<Vec<_>>().join(" ");
+        let index = INDEX
+            .replace("\"/page/", &format!("\"/page/{version}/"))
+            .replace("data-cameras=\"\"", &format!("data-cameras=\"{cameras}\""));
+        let etag = format!("\"{}\"", digest([index.as_str()]));
+        Self { index: index.into(), etag, version }
     }
+
+    /// Answers `/`.
+    pub(super) fn index(&self, asked: &Asked<'_>) -> Response<Body> {
+        let response = policed(reply::ok(HTML, Cache::Ask, Body::Whole(self.index.clone())));
+        reply::tagged(response, &self.etag, asked.headers)
+    }
+
+    /// Answers `/page/{version}/{name}`.
+    pub(super) fn file(&self, version: &str, name: &str) -> Response<Body> {
+        match FILES.iter().find(|(file, _, _)| *file == name) {
+            Some((_, kind, content)) if version == self.version => {
+                policed(reply::ok(kind, Cache::Forever, Body::Whole(Bytes::from_static(content.as_bytes()))))
+            }
+            _ => reply::not_found(format!("The page has no {name:?} of version {version:?}.")),
+        }
+    }
+}
+
+fn policed(mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    response
+}
+
+/// The first 64 bits of the SHA-256 of `texts`, as hexadecimal digits.
+fn digest<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
+    let hash = texts.into_iter().fold(Sha256::new(), |hash, text| hash.chain_update(text));
+    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hyper::header::{ETAG, IF_NONE_MATCH};
+    use hyper::{HeaderMap, StatusCode};
+    use std::collections::BTreeSet;
 
-    fn text(path: &str) -> &'static str {
-        std::str::from_utf8(asset(path).unwrap().body).unwrap()
+    fn page() -> Page {
+        Page::new(["front", "back_2"].into_iter())
+    }
+
+    fn index(page: &Page) -> &str {
+        std::str::from_utf8(&page.index).unwrap()
+    }
+
+    fn content(name: &str) -> &'static str {
+        FILES.iter().find(|(file, _, _)| *file == name).unwrap_or_else(|| panic!("there is no {name}")).2
     }
 
     /// What stands between `before` and the next `after`, each time.
@@ -106,50 +142,77 @@ mod tests {
         text.split(before).skip(1).filter_map(|rest| rest.split(after).next()).collect()
     }
 
-    #[test]
-    fn everything_that_the_page_refers_to_is_served() {
-        for quoted in between(text("/"), "=\"/", '"') {
-            assert!(asset(&format!("/{quoted}")).is_some(), "index.html refers to /{quoted}");
-        }
-        for (path, kind, _) in FILES.iter().filter(|(_, kind, _)| *kind == SCRIPT) {
-            for module in between(text(path), "from './", '\'') {
-                assert!(asset(&format!("/page/{module}")).is_some(), "{path} ({kind}) imports {module}");
-            }
+    /// A module with all that it cannot start without.
+    fn needed_by<'a>(module: &'a str, needed: &mut BTreeSet<&'a str>) {
+        if needed.insert(module) {
+            between(content(module), "from './", '\'')
+                .into_iter()
+                .for_each(|import| needed_by(import, needed));
         }
     }
 
     #[test]
-    fn every_module_is_asked_for_at_once() {
-        let preloaded = between(text("/"), "rel=\"modulepreload\" href=\"", '"');
-        for (path, _, _) in FILES.iter().filter(|(path, kind, _)| *kind == SCRIPT && *path != "/page/main.js")
-        {
-            assert!(
-                preloaded.contains(path),
-                "{path} would be found only once what imports it has been read"
-            );
+    fn everything_that_the_page_refers_to_is_served() {
+        let page = page();
+        let files = format!("/page/{}/", page.version);
+        for path in between(index(&page), "=\"/", '"') {
+            let name = format!("/{path}");
+            let name = name.strip_prefix(&files).unwrap_or_else(|| panic!("index.html refers to {name}"));
+            assert_eq!(page.file(&page.version, name).status(), StatusCode::OK, "{name}");
         }
+        let mut needed = BTreeSet::new();
+        needed_by("first.js", &mut needed);
+        assert_eq!(between(content("first.js"), "import('./", '\''), ["main.js"]);
+        needed_by("main.js", &mut needed);
+        let scripts = FILES.iter().filter(|(_, kind, _)| *kind == SCRIPT).map(|(name, _, _)| *name);
+        assert_eq!(needed, scripts.collect(), "served is what is used");
+    }
+
+    #[test]
+    fn what_the_first_picture_needs_is_asked_for_at_once_and_nothing_else() {
+        let mut needed = BTreeSet::new();
+        needed_by("first.js", &mut needed);
+        let preloaded = between(INDEX, "rel=\"modulepreload\" href=\"/page/", '"');
+        let script = between(INDEX, "<script type=\"module\" blocking=\"render\" src=\"/page/", '"');
+        assert_eq!(script, ["first.js"]);
+        assert_eq!(preloaded.into_iter().chain(script).collect::<BTreeSet<_>>(), needed);
     }
 
     #[test]
     fn the_page_keeps_to_its_own_policy() {
-        let page = text("/");
-        assert!(!page.contains("style=\"") && !page.contains("<style") && !page.contains(" onclick="));
-        for (path, _, body) in FILES {
-            let body = std::str::from_utf8(body).unwrap();
-            for address in between(body, "://", '/') {
-                assert_eq!(address, "www.w3.org", "{path} names another host");
+        assert!(!INDEX.contains("style=\"") && !INDEX.contains("<style") && !INDEX.contains(" onclick="));
+        for (name, _, text) in FILES.iter().chain(&[("index.html", HTML, INDEX)]) {
+            for address in between(text, "://", '/') {
+                assert_eq!(address, "www.w3.org", "{name} names another host");
             }
-            assert!(
-                !body.contains("innerHTML") && !body.contains("eval("),
-                "{path} turns data into markup or code"
-            );
+            let harmful = text.contains("innerHTML") || text.contains("eval(");
+            assert!(!harmful, "{name} turns data into markup or code");
         }
     }
 
     #[test]
-    fn an_unknown_path_is_none_and_a_tag_is_quoted() {
-        assert!(asset("/page/../mod.rs").is_none() && asset("").is_none());
-        let etag = &asset("/").unwrap().etag;
-        assert!(etag.starts_with('"') && etag.ends_with('"') && etag.len() == 18, "{etag}");
+    fn the_page_names_the_cameras_and_is_another_one_with_others() {
+        let page = page();
+        assert_eq!(between(index(&page), "<body data-cameras=\"", '"'), ["front back_2"]);
+        let mut headers = HeaderMap::new();
+        let first = page.index(&Asked { headers: &headers, query: "" });
+        headers.insert(IF_NONE_MATCH, first.headers()[ETAG].clone());
+        let asked = Asked { headers: &headers, query: "" };
+        assert_eq!(page.index(&asked).status(), StatusCode::NOT_MODIFIED);
+        assert_eq!(Page::new(["front"].into_iter()).index(&asked).status(), StatusCode::OK);
+    }
+
+    #[test]
+    fn a_file_of_another_version_or_name_is_not_there() {
+        let page = page();
+        assert_eq!(page.version.len(), 16);
+        for (version, name) in [
+            ("0000000000000000", "main.js"),
+            (&page.version, "mod.rs"),
+            (&page.version, "../mod.rs"),
+            ("", ""),
+        ] {
+            assert_eq!(page.file(version, name).status(), StatusCode::NOT_FOUND, "{version}/{name}");
+        }
     }
 }

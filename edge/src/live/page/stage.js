@@ -7,7 +7,6 @@
 
 import { text } from './dom.js';
 import { stamp } from './format.js';
-import { LivePlayer } from './live_player.js';
 import { RingPlayer } from './ring_player.js';
 import { canFeed } from './sink.js';
 
@@ -28,8 +27,11 @@ export class Stage extends EventTarget {
   #seekTimer = null;
   #hiddenTimer = null;
 
-  /** `root` holds the elements of index.html; `clock` is a MediaClock. Sends `change` whenever something else is to be said. */
-  constructor(root, clock) {
+  /**
+   * `root` holds the elements of index.html; `clock` is a MediaClock, `live` the LivePlayer of its live <video>. Sends `change`
+   * whenever something else is to be said.
+   */
+  constructor(root, clock, live) {
     super();
     this.root = root;
     this.#clock = clock;
@@ -37,7 +39,7 @@ export class Stage extends EventTarget {
     this.pastVideo = root.querySelector('.past-video');
     this.still = root.querySelector('.still');
     this.notice = root.querySelector('.notice');
-    this.live = new LivePlayer(this.liveVideo);
+    this.live = live;
     this.past = new RingPlayer(this.pastVideo);
     this.live.addEventListener('state', (event) => this.#liveState(event.detail.state));
     this.past.addEventListener('picture', () => this.#pastPicture());
@@ -70,11 +72,13 @@ export class Stage extends EventTarget {
     this.#keep();
     this.#shown = null;
     this.past.stop();
-    this.live.stop();
+    // It may play that camera already.
+    if (this.live.camera !== camera) this.live.stop();
     this.#camera = camera;
     this.#mode = 'live';
     this.#paused = false;
     this.#apply();
+    if (this.live.state === 'live') this.#reveal(this.liveVideo);
   }
 
   /** Shows nothing: the page shows something else. */

@@ -15,6 +15,12 @@ pub const HOW: &str = "The clock is drawn into the frames as they leave the came
     median of the last minute of ten less that of the second. The peer is ffmpeg (libx264 medium, one-second HLS), nginx, and \
     hls.js kept one segment behind the live edge.";
 
+/// Where the time until the first picture goes.
+const FIRST_PICTURE: &str = "The names of the cameras come with the page, the stream is asked for as soon as six small modules are \
+    there and before the page is laid out, and everything else waits for the picture (docs/design/live.md, \"The first picture\"). \
+    The edge takes about a millisecond of the time for each answer. The rest is processor time of Chromium, which has just been \
+    started and makes its processes on the same cores, so that it grows with whatever else they do.";
+
 const JOINS: usize = 3;
 const JOIN: Duration = Duration::from_secs(30);
 const TEN_MINUTES: Duration = Duration::from_secs(600);
@@ -32,7 +38,7 @@ pub fn measure(bench: &Bench) -> Result<Vec<Figure>> {
     let mut figures = vec![
         figure("live page, frame to screen, p50", "p50").at_most(95.0).aim(70.0),
         figure("live page, frame to screen, p95", "p95").at_most(120.0).aim(90.0),
-        figure("live page, first picture", "first_frame_ms").at_most(300.0),
+        figure("live page, first picture", "first_frame_ms").at_most(300.0).tried(FIRST_PICTURE),
     ];
     let drift = "live page, drift over 10 min";
     if bench.long {

@@ -29,7 +29,6 @@ mod viewers;
 
 use std::cell::OnceCell;
 use std::fs;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use ::tests::browser::Watched;
@@ -102,8 +101,7 @@ fn main() -> Result<()> {
     let mut outcomes = Vec::new();
     for row in &wanted {
         println!("{} ...", row.name);
-        let figures = (row.measure)(&bench);
-        let outcome = Outcome { name: row.name, how: row.how, figures, tried: tried(row.name) };
+        let outcome = Outcome { name: row.name, how: row.how, figures: (row.measure)(&bench) };
         print!("{}", table::plain(&outcome));
         outcomes.push(outcome);
     }
@@ -120,12 +118,6 @@ fn rows(names: &[String]) -> Result<Vec<&'static Row>> {
         bail!("there is no row {unknown}: there are {}", ROWS.map(|row| row.name).join(", "));
     }
     Ok(ROWS.iter().filter(|row| names.is_empty() || names.iter().any(|name| name == row.name)).collect())
-}
-
-/// What was tried where this row falls short: `tests/bench/NAME.md`.
-fn tried(name: &str) -> Option<String> {
-    let file: PathBuf = ::tests::workspace().join("tests/bench").join(name).with_extension("md");
-    fs::read_to_string(file).ok()
 }
 
 /// The middle one of some values; the upper one of two in the middle.

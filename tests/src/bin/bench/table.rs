@@ -12,8 +12,6 @@ pub struct Outcome {
     pub how: &'static str,
     /// Its figures, or why there are none.
     pub figures: Result<Vec<Figure>>,
-    /// What was tried where it falls short.
-    pub tried: Option<String>,
 }
 
 /// One figure of the table.
@@ -25,6 +23,7 @@ pub struct Figure {
     limit: Option<Limit>,
     aim: Option<f64>,
     peer: String,
+    tried: &'static str,
 }
 
 /// What a figure counts.
@@ -81,8 +80,8 @@ impl Unit {
 impl Figure {
     /// What was measured (NaN: it was not), as yet without anything that it must reach.
     pub fn new(what: impl Into<String>, unit: Unit, measured: f64) -> Self {
-        let (detail, peer) = (String::new(), "-".to_owned());
-        Self { what: what.into(), unit, measured, detail, limit: None, aim: None, peer }
+        let (detail, peer, tried) = (String::new(), "-".to_owned(), "Nothing was tried yet.");
+        Self { what: what.into(), unit, measured, detail, limit: None, aim: None, peer, tried }
     }
 
     /// It must not be larger.
@@ -108,6 +107,11 @@ impl Figure {
     /// What the peer reached.
     pub fn peer(self, peer: impl Into<String>) -> Self {
         Self { peer: peer.into(), ..self }
+    }
+
+    /// What was tried so that it reaches its limit: told only where it does not.
+    pub fn tried(self, tried: &'static str) -> Self {
+        Self { tried, ..self }
     }
 
     fn verdict(&self) -> Verdict {
@@ -191,9 +195,9 @@ impl Outcome {
         }
     }
 
-    fn falls_short(&self) -> bool {
-        let short = |figures: &Vec<Figure>| figures.iter().any(|figure| figure.verdict() == Verdict::Short);
-        self.figures.as_ref().map_or(true, short)
+    /// The figures that are worse than asked for.
+    fn short(&self) -> impl Iterator<Item = &Figure> {
+        self.figures.iter().flatten().filter(|figure| figure.verdict() == Verdict::Short)
     }
 }
 
@@ -222,12 +226,11 @@ Written by `cargo xtask bench`, which measures the appliance and its peers in th
     for cells in outcomes.iter().flat_map(Outcome::rows) {
         let _ = writeln!(text, "| {} |", cells.join(" | "));
     }
-    let short: Vec<&Outcome> = outcomes.iter().filter(|outcome| outcome.falls_short()).collect();
+    let short: Vec<&Figure> = outcomes.iter().flat_map(Outcome::short).collect();
     if !short.is_empty() {
         text += "\n## What falls short, and what was tried\n";
-        for outcome in short {
-            let tried = outcome.tried.as_deref().unwrap_or("Nothing was tried yet.").trim();
-            let _ = write!(text, "\n`{}`: {tried}\n", outcome.name);
+        for figure in short {
+            let _ = write!(text, "\n**{}**: {}\n", figure.what, figure.tried);
         }
     }
     text += "\n## How each row is measured\n\n| row | how |\n|---|---|\n";
@@ -243,8 +246,7 @@ mod tests {
     use anyhow::anyhow;
 
     fn outcome(figures: Result<Vec<Figure>>) -> Outcome {
-        let tried = Some("A smaller buffer.\n".to_owned());
-        Outcome { name: "delay", how: "With a clock.", figures, tried }
+        Outcome { name: "delay", how: "With a clock.", figures }
     }
 
     #[test]
@@ -260,7 +262,9 @@ mod tests {
     #[test]
     fn the_page_tells_what_falls_short() {
         let met = Figure::new("delay", Unit::Ms, 70.4).at_most(95.0).aim(70.0).peer("3934 ms");
+        let met = met.tried("A smaller buffer.");
         let short = Figure::new("quality", Unit::Ssim, 0.9512).at_least(0.955).detail("400 kb/s");
+        let short = short.tried("Another quantizer.");
         let outcomes = [outcome(Ok(vec![met, short])), outcome(Err(anyhow!("no camera")))];
         assert_eq!(
             page("Here.", &outcomes),
@@ -277,9 +281,7 @@ Written by `cargo xtask bench`, which measures the appliance and its peers in th
 
 ## What falls short, and what was tried
 
-`delay`: A smaller buffer.
-
-`delay`: A smaller buffer.
+**quality**: Another quantizer.
 
 ## How each row is measured
 
