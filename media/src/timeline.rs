@@ -20,7 +20,7 @@ use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// How long a part should be.
+/// How long a part should be, about.
 const PART: Ticks90k = Ticks90k::from_millis(200);
 /// A gap in the sequence of GOPs up to this long is shown as segments without footage; a longer one starts the timeline anew.
 const MAX_MISSING: u64 = 16;
@@ -91,29 +91,68 @@ impl Part {
     }
 }
 
-/// The longest that a part of access units of this duration may be (`PART-TARGET`): 200 ms in whole access units, and
-/// 9 % for jitter. With the 85 % rule (RFC 8216bis 4.4.4.9) that leaves jitter as much room below as above.
-pub fn part_target(unit: Ticks90k) -> Ticks90k {
-    let unit = unit.0.max(1);
-    let nominal = ((PART.0 + unit / 2) / unit).max(1) * unit;
-    // In tenths of milliseconds, which playlists can say exactly.
-    Ticks90k((nominal + nominal * 7 / 80 + 8) / 9 * 9)
+/// How a track is cut into parts.
+#[derive(Clone, Copy)]
+struct Cut {
+    /// Duration of an access unit.
+    unit: Ticks90k,
+    /// A part ends no earlier than this behind its start.
+    shortest: Ticks90k,
+    /// What is left of a second, and is shorter than this, goes into the part before it.
+    crumb: Ticks90k,
+    /// No part is longer: `PART-TARGET`.
+    longest: Ticks90k,
+}
+
+impl Cut {
+    /// 200 ms in whole access units.
+    ///
+    /// Pictures jitter, and parts that are not independent must reach 85 % of the target (RFC 8216bis 4.4.4.9): 9 % more than
+    /// nominal leaves jitter as much room below as above. Sound has neither care, but AAC frames do not divide a second: the last
+    /// part takes the one or two that are left over.
+    fn of(config: &StreamConfig, track: Track) -> Self {
+        let unit = unit_duration(config, track).0.max(1);
+        let nominal = ((PART.0 + unit / 2) / unit).max(1) * unit;
+        let (shortest, crumb, longest) = if track == Track::Video {
+            let longest = tenths(nominal + nominal * 7 / 80);
+            ((longest * 85 + 99) / 100, 0, longest)
+        } else {
+            let (rest, crumb) = (Ticks90k::SECOND.0 % nominal, nominal / 2);
+            let more = if rest < crumb { (rest + unit - 1) / unit * unit } else { 0 };
+            // Frames whose rate is corrected to follow the picture's clock are not all of one length.
+            let play = unit / 8;
+            (nominal - play, crumb, tenths(nominal + more + play))
+        };
+        let [unit, shortest, crumb, longest] = [unit, shortest, crumb, longest].map(Ticks90k);
+        Self { unit, shortest, crumb, longest }
+    }
+
+    /// Whether a part that began at `start`, in a segment that began at `first`, ends before the access unit at `next`.
+    fn ends(self, first: Ticks90k, start: Ticks90k, next: Ticks90k) -> bool {
+        let length = next - start;
+        let rest = first + Ticks90k::SECOND - next;
+        let only_crumbs_follow = (Ticks90k::ZERO..self.crumb).contains(&rest);
+        length >= self.shortest && !(only_crumbs_follow && length + self.unit <= self.longest)
+    }
+}
+
+/// Up to whole tenths of milliseconds, which playlists can say exactly.
+fn tenths(ticks: i64) -> i64 {
+    (ticks + 8) / 9 * 9
 }
 
 /// The parts of one track of a GOP. Of a GOP that still grows (not `complete`) the last part is left out, since what belongs
 /// to it is not known yet.
-///
-/// A part ends at the first access unit that lies at least 85 % of [`part_target`] behind its start.
 pub fn parts(gop: &Gop, track: Track, complete: bool) -> Vec<Part> {
-    let unit = unit_duration(&gop.config, track);
-    let shortest = (part_target(unit).0 * 85 + 99) / 100;
+    let cut = Cut::of(&gop.config, track);
     let mut parts: Vec<Part> = Vec::new();
     let mut open: Option<Part> = None;
+    let first = gop.track(track).next().map_or(gop.start, |unit| unit.pts);
     let mut last = gop.start;
     for (index, access_unit) in gop.track(track).enumerate() {
         last = access_unit.pts;
         match &mut open {
-            Some(part) if last.0 - part.start.0 < shortest => part.units.end = index + 1,
+            Some(part) if !cut.ends(first, part.start, last) => part.units.end = index + 1,
             _ => {
                 let next = begin(access_unit, index);
                 parts.extend(open.replace(next).map(|part| ended(part, last)));
@@ -121,7 +160,7 @@ pub fn parts(gop: &Gop, track: Track, complete: bool) -> Vec<Part> {
         }
     }
     if complete {
-        let end = if track == Track::Video { gop.video_end() } else { last + unit };
+        let end = if track == Track::Video { gop.video_end() } else { last + cut.unit };
         parts.extend(open.map(|part| ended(part, end)));
     }
     parts
@@ -247,7 +286,7 @@ impl Timeline {
             segments: VecDeque::new(),
             window: window.max(1),
             target: ((longest_gop.0 + Ticks90k::SECOND.0 / 2) / Ticks90k::SECOND.0).max(1),
-            part_targets: [Track::Video, Track::Audio].map(|track| part_target(unit_duration(config, track))),
+            part_targets: [Track::Video, Track::Audio].map(|track| Cut::of(config, track).longest),
             discontinuity_sequence: 0,
             origin: None,
             anchors: VecDeque::new(),
@@ -316,7 +355,7 @@ impl Timeline {
         self.target
     }
 
-    /// [`part_target`] of the track.
+    /// The longest that a part of the track may be: `PART-TARGET`.
     pub fn part_target(&self, track: Track) -> Ticks90k {
         let [video, audio] = self.part_targets;
         if track == Track::Video { video } else { audio }
@@ -526,8 +565,8 @@ mod tests {
             let mut config = (*config(true)).clone();
             config.video.frame_duration = Ticks90k(interval);
             let gop = gop(&Arc::new(config), 7, interval);
-            for (track, unit) in [(Track::Video, interval), (Track::Audio, 1920)] {
-                let target = part_target(Ticks90k(unit)).0;
+            for track in [Track::Video, Track::Audio] {
+                let target = Cut::of(&gop.config, track).longest.0;
                 let parts = parts(&gop, track, true);
                 let count = gop.track(track).count();
                 assert_eq!(
@@ -540,13 +579,36 @@ mod tests {
                     "{interval} {:?}",
                     durations(&parts)
                 );
-                let whole = &parts[..parts.len() - 1];
+                let mut bound = parts[..parts.len() - 1].iter().filter(|part| !part.independent);
                 assert!(
-                    whole.iter().all(|part| part.duration.0 * 100 >= target * 85),
+                    bound.all(|part| part.duration.0 * 100 >= target * 85),
                     "{interval} {:?}",
                     durations(&parts)
                 );
             }
+        }
+    }
+
+    #[test]
+    fn the_last_part_of_a_second_of_sound_takes_the_crumbs() {
+        for (rate, counts) in [
+            (48_000, [9, 9, 9, 9, 11].as_slice()),
+            (32_000, &[6, 6, 6, 6, 8]),
+            (24_000, &[5, 5, 5, 5, 4]),
+            (16_000, &[3, 3, 3, 3, 4]),
+        ] {
+            let mut config = (*config(true)).clone();
+            config.audio.as_mut().unwrap().sample_rate = rate;
+            let mut gop = gop(&Arc::new(config), 0, 3000);
+            let frame = gop.units.iter().find(|unit| unit.track == Track::Audio).unwrap().clone();
+            gop.units.retain(|unit| unit.track == Track::Video);
+            let times = (0..).map(|n| Ticks90k(n * 1024 * 90_000 / i64::from(rate)));
+            let times = times.take_while(|&pts| pts < Ticks90k::SECOND);
+            gop.units.extend(times.map(|pts| AccessUnit { pts, ..frame.clone() }));
+            let parts = parts(&gop, Track::Audio, true);
+            assert_eq!(parts.iter().map(|part| part.units.len()).collect::<Vec<_>>(), counts, "{rate}");
+            let longest = Cut::of(&gop.config, Track::Audio).longest;
+            assert!(parts.iter().all(|part| part.duration <= longest), "{rate}: {:?}", durations(&parts));
         }
     }
 
@@ -708,7 +770,7 @@ mod tests {
         let both = [Track::Video, Track::Audio];
         assert_eq!(Timeline::new(&config, 9).bit_rates(&both), None);
         let (peak, average) = timeline(&config, 10..14).bit_rates(&both).unwrap();
-        let bytes = |units: u64| (units * 1016 + 11 * PART_OVERHEAD) * 8;
+        let bytes = |units: u64| (units * 1016 + 10 * PART_OVERHEAD) * 8;
         assert_eq!(peak, bytes(30 + 47));
         assert!((bytes(30 + 46)..=peak).contains(&average), "{average}");
     }

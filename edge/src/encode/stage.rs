@@ -68,6 +68,9 @@ pub struct Stage {
     wait_until: Option<Ticks90k>,
     /// The ring takes units: its GOP has begun, and lost none.
     storing: bool,
+    /// Where the stretch of pictures began. Sound from before it has nothing to go with, and hls.js, for which a list begins at
+    /// zero and never below, would place all of the sound too late.
+    sound_from: Ticks90k,
     encoder_errors: Trouble,
     ring_errors: Trouble,
 }
@@ -107,6 +110,7 @@ impl Stage {
             stream: 0,
             wait_until: None,
             storing: false,
+            sound_from: Ticks90k::ZERO,
             encoder_errors: part("encode"),
             ring_errors: part("ring"),
             inputs,
@@ -167,6 +171,9 @@ impl Stage {
 
     fn begin_gop(&mut self, start: Ticks90k) {
         self.cadence.started(start);
+        if !self.storing {
+            self.sound_from = start;
+        }
         let Some(video) = self.coder.config() else { return };
         let (stream, audio) = sound_of(&self.inputs.audio);
         self.stream = stream;
@@ -191,6 +198,9 @@ impl Stage {
         while let Some(frame) = audio.next(self.stream, &mut dropped) {
             if !self.storing {
                 dropped += 1;
+                continue;
+            }
+            if frame.pts < self.sound_from {
                 continue;
             }
             metrics.audio_bytes.inc_by(frame.data.len() as u64);

@@ -131,6 +131,21 @@ fn sound_is_in_the_configuration_from_the_first_gop_on() {
 }
 
 #[test]
+fn sound_from_before_the_first_picture_is_left_out() {
+    let (mut sender, receiver) = audio::queue();
+    let mut rig = Rig::new(Some(receiver));
+    sender.start(sound());
+    rig.show(Ticks90k(93_000));
+    for n in 0..4 {
+        assert!(sender.send(Ticks90k(90_000 + 1920 * n), &[7; 100]));
+    }
+    rig.show(Ticks90k(96_000));
+    let gop = rig.ring.read(rig.ring.newest().expect("a GOP").sequence).expect("in the ring");
+    let frames: Vec<_> = gop.track(Track::Audio).map(|unit| unit.pts.0).collect();
+    assert_eq!(frames, [93_840, 95_760]);
+}
+
+#[test]
 fn a_microphone_that_goes_leaves_the_configuration_at_the_next_gop() {
     let (mut sender, receiver) = audio::queue();
     let mut rig = Rig::new(Some(receiver));
