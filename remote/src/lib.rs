@@ -1,5 +1,28 @@
-//! The host that receives recordings: it can [`check`] what has arrived and [`chop`] it into HLS; an ordinary OpenSSH server
-//! receives.
+//! The host that receives recordings: takes in what cameras sent over SFTP, proves that it is whole, and keeps it.
+//!
+//! ```text
+//! sshd -> inbox/ACCOUNT/inbox/ -> inbox (claims) -> archive/
+//!                                      |  \-> chop -> hls/
+//!                                      +---------> quarantine/
+//! ```
+//!
+//! | module | what |
+//! |---|---|
+//! | [`inbox`] | takes recordings in: workers, janitor, quarantine |
+//! | [`chop`] | recordings as HLS |
+//! | [`check`] | whether recordings are whole and unaltered |
+//! | [`serve`] | the service: its roles and threads |
+//! | [`folders`], [`folder`] | where everything is, and files that are reached without following links |
+//! | [`supervise`] | the only place with threads and clocks |
+//! | [`config`], [`status`], [`logs`] | what is configured, what is going on |
 
 pub mod check;
 pub mod chop;
+pub mod config;
+pub mod folder;
+pub mod folders;
+pub mod inbox;
+pub mod logs;
+pub mod serve;
+pub mod status;
+pub mod supervise;

@@ -1,10 +1,15 @@
 //! `porthole-remote`: the host that receives recordings.
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use remote::chop::Options;
+use remote::config::{Config, Role};
+use remote::{logs, serve};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+/// Where the configuration is looked for when no other place is named.
+const CONFIG: &str = "/etc/porthole/remote.toml";
 
 /// The host that receives recordings.
 #[derive(Parser)]
@@ -16,6 +21,13 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Take recordings in, until SIGTERM.
+    Serve(Serve),
+    /// Check a configuration file.
+    CheckConfig {
+        /// The file.
+        file: PathBuf,
+    },
     /// Check that the recordings in a folder are whole and unaltered; exit status 1 if one is not.
     Check {
         /// The folder, for instance a camera's inbox.
@@ -34,10 +46,58 @@ enum Command {
     },
 }
 
+#[derive(Args)]
+struct Serve {
+    /// Configuration file [default: /etc/porthole/remote.toml if it is there].
+    #[arg(long, env = "PORTHOLE_REMOTE_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The folder that everything is in, instead of the configured one.
+    #[arg(long, env = "PORTHOLE_REMOTE_DIR")]
+    dir: Option<PathBuf>,
+    /// What this process does, instead of the configured roles; may be repeated.
+    #[arg(long = "role", env = "PORTHOLE_REMOTE_ROLES", value_enum, value_delimiter = ',')]
+    roles: Vec<Role>,
+    /// How log lines look.
+    #[arg(long, env = "PORTHOLE_REMOTE_LOG", value_enum, default_value_t)]
+    log: logs::Format,
+    /// What is logged: error, warn, info, debug, trace, or a list with modules.
+    #[arg(long, env = "PORTHOLE_REMOTE_LOG_LEVEL", default_value = "info", value_name = "LEVEL")]
+    log_level: String,
+}
+
 fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
+        Command::Serve(options) => {
+            logs::start(options.log, &options.log_level)?;
+            serve::serve(options.config()?)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::CheckConfig { file } => {
+            Config::load(&file).with_context(|| file.display().to_string())?;
+            println!("{}: good", file.display());
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Check { dir } => check(&dir),
         Command::Chop { file, out, account } => chop(&file, &out, account),
+    }
+}
+
+impl Serve {
+    /// The configuration file with what the command line changes.
+    fn config(&self) -> anyhow::Result<Config> {
+        let mut config = match &self.config {
+            Some(file) => Config::load(file).with_context(|| file.display().to_string())?,
+            None if Path::new(CONFIG).exists() => Config::load(Path::new(CONFIG)).context(CONFIG)?,
+            None => Config::default(),
+        };
+        if let Some(dir) = &self.dir {
+            config.dir.clone_from(dir);
+        }
+        if !self.roles.is_empty() {
+            config.roles.clone_from(&self.roles);
+        }
+        config.check()?;
+        Ok(config)
     }
 }
 

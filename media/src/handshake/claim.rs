@@ -84,7 +84,7 @@ pub enum Step {
     /// Reply: [`Reply::Done`], or [`Reply::Broken`] if there is not one whole GOP.
     Mend,
     /// W3: flock the copy, rename it over the claim, `fsync` of the claims. What the camera may still hold open is let go.
-    /// Reply: [`Reply::Done`].
+    /// Reply: [`Reply::Done`], or, of a part, [`Reply::Exists`] if there is a claim of that name.
     Accept,
     /// W3: compare with the archive. Reply: [`Reply::Absent`], [`Reply::Same`] with the same bytes, else [`Reply::Exists`].
     Look,
@@ -283,6 +283,8 @@ impl Claim {
                 State::Quarantine { claimed: true, reason }
             }
             (State::W3Accept, Reply::Done) => State::W3Look,
+            // What a dead worker made of the same part is still worked on.
+            (State::W3Accept, Reply::Exists) if from_part => self.unlock(Outcome::Lost),
             (State::W3Look, Reply::Absent) => State::W4Count,
             (State::W3Look, Reply::Same) => State::W5Drop,
             (State::W3Look, Reply::Exists) => {

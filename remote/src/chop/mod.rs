@@ -12,6 +12,7 @@
 mod cutter;
 mod plan;
 mod source;
+mod work;
 
 use cutter::Cutter;
 use media::hls::vod;
@@ -23,6 +24,7 @@ use source::Source;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+pub use work::Chop;
 
 /// What to make of a recording.
 #[derive(Clone, Debug)]

@@ -380,6 +380,12 @@ fn read_seal(source: &(impl ReadAt + ?Sized), found: &TopBox) -> Result<Option<S
     }
 }
 
+/// Checks that every box and every sample lies inside the file and, if it has a seal, that it is as long as that promises.
+/// Gives the seal. It reads no footage.
+pub fn structure(source: &(impl ReadAt + ?Sized)) -> Result<Option<Seal>, ReadError> {
+    Ok(open_whole(source)?.seal)
+}
+
 /// A sealed recording of which every byte of footage was read.
 #[derive(Clone, Debug)]
 pub struct Examined {
@@ -401,16 +407,8 @@ pub fn verify(source: &(impl ReadAt + ?Sized)) -> Result<Seal, ReadError> {
 
 /// As [`verify`], and gives what can be held against the ledger.
 pub fn examine(source: &(impl ReadAt + ?Sized)) -> Result<Examined, ReadError> {
-    let movie = Movie::open(source)?;
-    if let Some(error) = movie.torn {
-        return Err(error);
-    }
-    let offset = movie.end.saturating_sub(if movie.seal.is_some() { Seal::BOX_SIZE } else { 0 });
-    let malformed = |what| ReadError::Malformed { name: BoxName(*b"uuid"), offset, what };
-    let seal = movie.seal.ok_or_else(|| malformed("the recording is not sealed"))?;
-    if seal.size != source.size() {
-        return Err(malformed("the seal promises another size"));
-    }
+    let movie = open_whole(source)?;
+    let seal = movie.seal.ok_or_else(|| at_seal(&movie, "the recording is not sealed"))?;
     let begins_gop = |track: &MovieTrack, sample: &Sample| track.kind() == Track::Video && sample.sync;
     let samples = |track| {
         let track: &MovieTrack = track;
@@ -423,7 +421,7 @@ pub fn examine(source: &(impl ReadAt + ?Sized)) -> Result<Examined, ReadError> {
     let mut gops = Vec::new();
     for (sample, begins_gop) in samples {
         if u64::from(sample.size) > MAX_ACCESS_UNIT {
-            return Err(malformed("an access unit of more than 16 MiB"));
+            return Err(at_seal(&movie, "an access unit of more than 16 MiB"));
         }
         if begins_gop {
             gops.extend(gop.take().map(|gop| Hash::from(gop.finalize())));
@@ -434,7 +432,7 @@ pub fn examine(source: &(impl ReadAt + ?Sized)) -> Result<Examined, ReadError> {
     }
     gops.extend(gop.map(|gop| Hash::from(gop.finalize())));
     if Hash::from(digest.finalize()) != seal.sha256 {
-        return Err(malformed("the seal promises other access units"));
+        return Err(at_seal(&movie, "the seal promises other access units"));
     }
     Ok(Examined { seal, camera: movie.title, gops, ledger: ledger(source)? })
 }
@@ -459,4 +457,27 @@ pub fn ledger(source: &(impl ReadAt + ?Sized)) -> Result<Bytes, ReadError> {
         at = found.end;
     }
     Ok(Bytes::new())
+}
+
+fn open_whole(source: &(impl ReadAt + ?Sized)) -> Result<Movie, ReadError> {
+    let mut movie = Movie::open(source)?;
+    if let Some(error) = movie.torn.take() {
+        return Err(error);
+    }
+    if movie.seal.is_some_and(|seal| seal.size != source.size()) {
+        return Err(at_seal(&movie, "the seal promises another size"));
+    }
+    let samples = movie.tracks.iter().flat_map(|track| &track.samples);
+    let ends = samples.map(|sample| sample.offset.saturating_add(sample.size.into()));
+    if ends.max().is_some_and(|end| end > source.size()) {
+        let (name, what) = (BoxName(*b"moov"), "its samples reach beyond the end of the file");
+        return Err(ReadError::Malformed { name, offset: 0, what });
+    }
+    Ok(movie)
+}
+
+/// An error of the seal, which ends the file.
+fn at_seal(movie: &Movie, what: &'static str) -> ReadError {
+    let offset = movie.end.saturating_sub(if movie.seal.is_some() { Seal::BOX_SIZE } else { 0 });
+    ReadError::Malformed { name: BoxName(*b"uuid"), offset, what }
 }

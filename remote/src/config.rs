@@ -1,0 +1,203 @@
+//! The configuration file: TOML, every key optional, unknown keys refused.
+//!
+//! A value that is impossible gives an error that names the key, the value and what is allowed. docs/ref/remote.md
+//! describes every key and is tested against [`Config::default`].
+
+use media::handshake::claim::Patience;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Why a configuration was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file could not be read.
+    #[error("{path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Not TOML, an unknown key or a value of the wrong type; the message shows the line.
+    #[error("{0}")]
+    Syntax(Box<toml::de::Error>),
+    /// A value that cannot be.
+    #[error("{key} = {value}: {allowed}")]
+    Value {
+        /// Dotted path of the key.
+        key: &'static str,
+        /// What stands there.
+        value: String,
+        /// What may stand there.
+        allowed: &'static str,
+    },
+}
+
+/// Everything that can be configured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The folder that everything is in; one file system.
+    pub dir: PathBuf,
+    /// What this process does.
+    pub roles: Vec<Role>,
+    /// How recordings are taken in.
+    pub inbox: Inbox,
+    /// What is put aside.
+    pub quarantine: Quarantine,
+}
+
+/// Something that `porthole-remote serve` does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Take recordings in.
+    Inbox,
+}
+
+/// `[inbox]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Inbox {
+    /// Threads that take recordings in.
+    pub workers: usize,
+    /// Minutes without a change after which an upload counts as given up whose uploader has begun something else.
+    pub abandoned_minutes: u32,
+    /// Hours after which any upload without a writer counts as given up.
+    pub lost_hours: u32,
+}
+
+/// `[quarantine]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Quarantine {
+    /// Files that are kept for each account.
+    pub files: usize,
+    /// Bytes that are kept for each account.
+    pub bytes: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            dir: PathBuf::from("/var/lib/porthole"),
+            roles: vec![Role::Inbox],
+            inbox: Inbox::default(),
+            quarantine: Quarantine::default(),
+        }
+    }
+}
+
+impl Default for Inbox {
+    fn default() -> Self {
+        Self { workers: 3, abandoned_minutes: 60, lost_hours: 24 }
+    }
+}
+
+impl Default for Quarantine {
+    fn default() -> Self {
+        Self { files: 1_000, bytes: 4 << 30 }
+    }
+}
+
+impl Inbox {
+    /// How long to wait for uploaders.
+    pub fn patience(&self) -> Patience {
+        Patience {
+            abandoned: Duration::from_secs(60 * u64::from(self.abandoned_minutes)),
+            lost: Duration::from_secs(3600 * u64::from(self.lost_hours)),
+        }
+    }
+}
+
+impl Config {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// It cannot be read, or says what cannot be.
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let text =
+            std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        Self::parse(&text)
+    }
+
+    /// Reads and checks the text of a configuration file.
+    ///
+    /// # Errors
+    /// It says what cannot be.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let config: Self = toml::from_str(text).map_err(|error| Error::Syntax(Box::new(error)))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Finds the first value that cannot be.
+    ///
+    /// # Errors
+    /// That value.
+    pub fn check(&self) -> Result<(), Error> {
+        require(self.dir.is_absolute(), "dir", self.dir.display(), "an absolute path")?;
+        require(!self.roles.is_empty(), "roles", "[]", "at least one of \"inbox\"")?;
+        let Inbox { workers, abandoned_minutes, lost_hours } = self.inbox;
+        require((1..=64).contains(&workers), "inbox.workers", workers, "1 to 64 threads")?;
+        require(
+            abandoned_minutes <= 10_080,
+            "inbox.abandoned_minutes",
+            abandoned_minutes,
+            "0 to 10080 minutes (a week)",
+        )?;
+        require(lost_hours <= 8_760, "inbox.lost_hours", lost_hours, "0 to 8760 hours (a year)")?;
+        let Quarantine { files, bytes } = self.quarantine;
+        require((1..=100_000).contains(&files), "quarantine.files", files, "1 to 100000 files")?;
+        require(bytes >= 1 << 20, "quarantine.bytes", bytes, "at least 1048576 (1 MiB)")
+    }
+}
+
+fn require(holds: bool, key: &'static str, value: impl ToString, allowed: &'static str) -> Result<(), Error> {
+    if holds { Ok(()) } else { Err(Error::Value { key, value: value.to_string(), allowed }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        Config::parse(text).expect_err("must be refused").to_string()
+    }
+
+    #[test]
+    fn an_empty_file_is_the_default() {
+        assert_eq!(Config::parse("").expect("empty"), Config::default());
+    }
+
+    #[test]
+    fn the_page_about_it_shows_every_key_with_its_default() {
+        let page = include_str!("../../docs/ref/remote.md");
+        let shown = page.split("```toml").nth(1).and_then(|rest| rest.split("```").next()).expect("a block");
+        assert_eq!(Config::parse(shown).expect("good"), Config::default());
+        let keys = |table: &toml::Table| -> Vec<String> {
+            let inner = |(key, value): (&String, &toml::Value)| match value.as_table() {
+                Some(table) => table.keys().map(|inner| format!("{key}.{inner}")).collect(),
+                None => vec![key.clone()],
+            };
+            table.iter().flat_map(inner).collect()
+        };
+        let known = toml::Table::try_from(Config::default()).expect("a table");
+        assert_eq!(keys(&toml::from_str(shown).expect("good")), keys(&known));
+    }
+
+    #[test]
+    fn an_impossible_value_names_key_value_and_what_is_allowed() {
+        assert_eq!(error("[inbox]\nworkers = 65"), "inbox.workers = 65: 1 to 64 threads");
+        assert_eq!(error("dir = \"inbox\""), "dir = inbox: an absolute path");
+        assert_eq!(error("roles = []"), "roles = []: at least one of \"inbox\"");
+        assert_eq!(error("[quarantine]\nfiles = 0"), "quarantine.files = 0: 1 to 100000 files");
+    }
+
+    #[test]
+    fn an_unknown_key_is_shown_with_its_line() {
+        let text = error("[inbox]\nworker = 1");
+        assert!(text.contains("line 2") && text.contains("unknown field `worker`"), "{text}");
+    }
+}

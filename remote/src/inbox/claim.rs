@@ -1,0 +1,397 @@
+//! A worker: takes one recording after the other from the inbox to the archive, by the steps of
+//! [`media::handshake::claim`]. docs/design/inbox.md states them down to every fsync.
+//!
+//! ```text
+//! tmp/WORKER/lock --link--> inbox/ACCOUNT/inbox/NAME.lockfile      W1, flock held until W6
+//! inbox/.../NAME.mp4 --rename--> claim/NAME.mp4                    W3 take, flock held
+//! tmp/WORKER/copy --rename--> claim/NAME.mp4                       W3 accept, the copy's flock held instead
+//! tmp/WORKER/output/ --rename--> hls/NAME/                         W4
+//! claim/NAME.mp4 --rename--> archive/NAME.mp4                      W5
+//! ```
+
+use super::lease;
+use super::name::Name;
+use super::queue::Job;
+use super::scratch::Scratch;
+use super::tries::Record;
+use super::whole::{self, Problem};
+use super::{Failure, Inbox, Input};
+use crate::folder::{self, Error, Kind, Moved};
+use crate::supervise::Stop;
+use media::handshake::claim::{Claim, Found, Outcome, Reply, Step, Tries, Writer};
+use nix::fcntl::RenameFlags;
+use std::fs::{File, Permissions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+
+/// Copied between two looks at the wish to end.
+const PIECE: u64 = 16 << 20;
+
+/// What this worker holds of the recording in hand. Dropping a file lets its flock go.
+pub struct Hand<'a> {
+    inbox: &'a Inbox,
+    scratch: &'a Scratch<'a>,
+    stop: &'a Stop,
+    job: &'a Job,
+    /// Its NAME: `NAME-partial` once half a part was mended.
+    name: Name,
+    account: String,
+    tries: Tries,
+    /// Our `NAME.lockfile`.
+    lock: Option<File>,
+    /// `claim/NAME.mp4` or `claim/NAME.part`.
+    claim: Option<File>,
+    /// Which of the two.
+    claimed_as: String,
+    /// `tmp/WORKER/copy`.
+    copy: Option<File>,
+}
+
+impl<'a> Hand<'a> {
+    /// Takes a job in hand. Touches no file of it yet.
+    ///
+    /// # Errors
+    /// What is kept of its claim cannot be read.
+    pub fn new(
+        inbox: &'a Inbox,
+        scratch: &'a Scratch<'a>,
+        stop: &'a Stop,
+        job: &'a Job,
+    ) -> Result<Self, Error> {
+        let Record { account: kept, tries } = Record::load(&inbox.folders.claim, &job.name)?;
+        let account = job.account.as_ref().map_or(kept, |account| account.name.clone());
+        // What stands beside the claim of a namesake does not count for one that is still in an inbox.
+        let tries = if job.account.is_some() { Tries::default() } else { tries };
+        let claimed_as = match job.found {
+            Found::Part | Found::Orphan { part: true } => job.name.part(),
+            _ => job.name.recording(),
+        };
+        let name = job.name.clone();
+        let (lock, claim, copy) = (None, None, None);
+        Ok(Self { inbox, scratch, stop, job, name, account, tries, lock, claim, claimed_as, copy })
+    }
+
+    /// Goes all the way, or as far as it comes.
+    pub fn run(&mut self) -> (Outcome, Option<Error>) {
+        let mut claim = Claim::new(self.job.found, self.tries);
+        let mut trouble = None;
+        loop {
+            let step = claim.step();
+            if let Step::End(outcome) = step {
+                return (outcome, trouble);
+            }
+            tracing::debug!(name = %self.name, ?step);
+            match self.perform(&step) {
+                Ok(reply) => {
+                    if let Err(unexpected) = claim.reply(reply) {
+                        tracing::error!(name = %self.name, %unexpected, "defect");
+                        return (Outcome::Hindered, trouble);
+                    }
+                }
+                Err(Failure::File(reason)) => {
+                    // Every step that reads the recording can have this reply.
+                    if claim.reply(Reply::Broken(reason)).is_err() {
+                        claim.hindered();
+                    }
+                }
+                Err(Failure::Host(error)) => {
+                    trouble = Some(error);
+                    claim.hindered();
+                }
+                Err(Failure::Stopped) => claim.hindered(),
+            }
+        }
+    }
+
+    fn perform(&mut self, step: &Step) -> Result<Reply, Failure> {
+        let ends = matches!(step, Step::Count(_) | Step::Unlock | Step::End(_));
+        if self.stop.asked() && !ends {
+            return Err(Failure::Stopped);
+        }
+        match step {
+            Step::Lock => self.lock(),
+            Step::Check => self.check(),
+            Step::SyncInbox => self.sync_inbox(),
+            Step::Take => self.take(),
+            Step::Adopt => self.adopt(),
+            Step::Copy => self.copy(),
+            Step::Verify => self.verify(),
+            Step::Mend => self.mend(),
+            Step::Accept => self.accept(),
+            Step::Look => self.look(),
+            Step::Count(tries) => self.count(*tries),
+            Step::Work => self.work(),
+            Step::Archive => self.archive(),
+            Step::Drop => self.drop_claim(),
+            Step::Quarantine { claimed, reason } => self.quarantine(*claimed, reason),
+            Step::Unlock => self.unlock(),
+            Step::End(_) => Ok(Reply::Done),
+        }
+    }
+
+    /// W1. The flock is held before the lockfile can be seen.
+    fn lock(&mut self) -> Result<Reply, Failure> {
+        let tmp = &self.scratch.folder;
+        tmp.remove("lock")?;
+        let mut lock = tmp.create("lock", 0o644)?;
+        let token = self.inbox.token.to_string();
+        let written = lock.set_permissions(Permissions::from_mode(0o644));
+        written.and_then(|()| lock.write_all(token.as_bytes())).map_err(failed("write the lock"))?;
+        hold(&lock)?;
+        let moved = tmp.link("lock", &self.account_folder()?.folder, &self.name.lock())?;
+        tmp.remove("lock")?;
+        match moved {
+            Moved::Done => self.lock = Some(lock),
+            Moved::Exists | Moved::Absent => return Ok(Reply::Exists),
+        }
+        Ok(Reply::Done)
+    }
+
+    /// W2.
+    fn check(&self) -> Result<Reply, Failure> {
+        let folder = &self.account_folder()?.folder;
+        let file = self.name.recording();
+        match folder.look(&file)?.map(|meta| meta.kind) {
+            None => return Ok(Reply::Absent),
+            Some(Kind::File) => {}
+            Some(Kind::Folder) => return Ok(Reply::Broken("it is a folder, not a file".to_owned())),
+            Some(Kind::Other(what)) => return Ok(Reply::Broken(format!("it is {what}, not a file"))),
+        }
+        let file = match folder.open_file(&file) {
+            Ok(Some(file)) => file,
+            Ok(None) => return Ok(Reply::Absent),
+            Err(error) if error.is_denied() => return Ok(Reply::Broken(error.to_string())),
+            Err(error) => return Err(error.into()),
+        };
+        match whole::check(&file) {
+            Ok(()) => Ok(Reply::Whole),
+            Err(Problem::Broken(_)) if lease::writer(&file) == Writer::Open => Ok(Reply::Writing),
+            Err(problem) => Err(self.failure(problem)),
+        }
+    }
+
+    /// W2, for what an uploader left that may never have synced.
+    fn sync_inbox(&self) -> Result<Reply, Failure> {
+        let folder = &self.account_folder()?.folder;
+        let Some(file) = folder.open_file(self.name.recording())? else { return Ok(Reply::Absent) };
+        file.sync_all().map_err(failed("sync the recording"))?;
+        folder.sync()?;
+        Ok(Reply::Done)
+    }
+
+    /// W3. The rename decides which of several workers has it; the flock tells everybody else that it is worked on.
+    fn take(&mut self) -> Result<Reply, Failure> {
+        let from = &self.account_folder()?.folder;
+        let claims = &self.inbox.folders.claim;
+        let Some(file) = from.open_file(&self.claimed_as)? else { return Ok(Reply::Absent) };
+        if !try_hold(&file)? {
+            return Ok(Reply::Exists);
+        }
+        match from.rename(&self.claimed_as, claims, &self.claimed_as, RenameFlags::RENAME_NOREPLACE)? {
+            Moved::Done => claims.sync()?,
+            Moved::Absent => return Ok(Reply::Absent),
+            Moved::Exists => return Ok(Reply::Exists),
+        }
+        // Its uploader may have put another file into the place of the one that was opened.
+        if self.is_named(&file)? {
+            self.claim = Some(file)
+        } else {
+            return self.adopt();
+        }
+        Ok(Reply::Done)
+    }
+
+    /// W3, of a claim whose owner is dead.
+    fn adopt(&mut self) -> Result<Reply, Failure> {
+        let Some(file) = self.inbox.folders.claim.open_file(&self.claimed_as)? else {
+            return Ok(Reply::Absent);
+        };
+        if !try_hold(&file)? || !self.is_named(&file)? {
+            return Ok(Reply::Exists);
+        }
+        self.claim = Some(file);
+        Ok(Reply::Done)
+    }
+
+    /// W3. Exactly the bytes that are there now, into a file that no camera has ever had open.
+    fn copy(&mut self) -> Result<Reply, Failure> {
+        let tmp = &self.scratch.folder;
+        tmp.remove("copy")?;
+        let copy = tmp.create("copy", 0o440)?;
+        let mut claim = self.claim()?;
+        let size = claim.metadata().map_err(failed("look at the claim"))?.len();
+        claim.rewind().map_err(failed("read the claim"))?;
+        for from in (0..size).step_by(PIECE as usize) {
+            if self.stop.asked() {
+                return Err(Failure::Stopped);
+            }
+            let mut piece = claim.take(PIECE.min(size - from));
+            // The kernel copies, and shares the blocks where the file system can.
+            io::copy(&mut piece, &mut &copy).map_err(failed("copy the claim"))?;
+        }
+        copy.sync_all().map_err(failed("sync the copy"))?;
+        hold(&copy)?;
+        self.copy = Some(copy);
+        Ok(Reply::Done)
+    }
+
+    fn verify(&self) -> Result<Reply, Failure> {
+        whole::read_through(self.own_copy()?).map_err(|problem| self.failure(problem))?;
+        Ok(Reply::Whole)
+    }
+
+    fn mend(&mut self) -> Result<Reply, Failure> {
+        whole::mend(self.own_copy()?).map_err(|problem| self.failure(problem))?;
+        self.name = self.name.partial();
+        self.inbox.status.metrics.recordings_partial.inc();
+        Ok(Reply::Done)
+    }
+
+    /// W3. What the camera may still have open loses its last name.
+    fn accept(&mut self) -> Result<Reply, Failure> {
+        let claims = &self.inbox.folders.claim;
+        let accepted = self.name.recording();
+        let in_place = accepted == self.claimed_as;
+        let flags = if in_place { RenameFlags::empty() } else { RenameFlags::RENAME_NOREPLACE };
+        if self.scratch.folder.rename("copy", claims, &accepted, flags)? != Moved::Done {
+            return Ok(Reply::Exists);
+        }
+        claims.sync()?;
+        if !in_place {
+            claims.remove(&self.claimed_as)?;
+            self.claimed_as = accepted;
+        }
+        self.claim = self.copy.take();
+        Ok(Reply::Done)
+    }
+
+    fn look(&self) -> Result<Reply, Failure> {
+        let Some(known) = self.inbox.folders.archive.open_file(self.name.recording())? else {
+            return Ok(Reply::Absent);
+        };
+        let same = whole::same(self.claim()?, &known).map_err(failed("compare with the archive"))?;
+        Ok(if same { Reply::Same } else { Reply::Exists })
+    }
+
+    fn count(&mut self, tries: Tries) -> Result<Reply, Failure> {
+        Record { account: self.account.clone(), tries }.store(&self.inbox.folders.claim, &self.name)?;
+        Ok(Reply::Done)
+    }
+
+    /// W4.
+    fn work(&self) -> Result<Reply, Failure> {
+        let folders = &self.inbox.folders;
+        let path = folders.claim.path().join(self.name.recording());
+        let input = Input { path: &path, name: self.name.as_str(), account: &self.account };
+        self.inbox.work.make(&input, self.scratch.folder.path(), folders.hls.path(), self.stop)?;
+        Ok(Reply::Done)
+    }
+
+    /// W5.
+    fn archive(&self) -> Result<Reply, Failure> {
+        let crate::folders::Folders { claim, archive, .. } = &self.inbox.folders;
+        let file = self.name.recording();
+        match claim.rename(&file, archive, &file, RenameFlags::RENAME_NOREPLACE)? {
+            Moved::Done => {}
+            Moved::Absent | Moved::Exists => {
+                return Err(Error::new("archive", &claim.path().join(file), nix::errno::Errno::EEXIST).into());
+            }
+        }
+        archive.sync()?;
+        claim.sync()?;
+        Record::remove(claim, &self.name)?;
+        let bytes = self.claim()?.metadata().map_or(0, |metadata| metadata.len());
+        self.inbox.status.metrics.accepted_bytes.inc_by(bytes);
+        Ok(Reply::Done)
+    }
+
+    fn drop_claim(&self) -> Result<Reply, Failure> {
+        let claims = &self.inbox.folders.claim;
+        claims.remove(self.name.recording())?;
+        claims.sync()?;
+        Record::remove(claims, &self.name)?;
+        Ok(Reply::Done)
+    }
+
+    fn quarantine(&self, claimed: bool, reason: &str) -> Result<Reply, Failure> {
+        let claims = &self.inbox.folders.claim;
+        let recording = self.name.recording();
+        let (from, file) = match claimed {
+            true => (claims, &self.claimed_as),
+            false => (&self.account_folder()?.folder, &recording),
+        };
+        if !self.inbox.quarantine().put(from, file.as_ref(), &self.account, reason)? {
+            return Ok(Reply::Absent);
+        }
+        if claimed {
+            claims.sync()?;
+            Record::remove(claims, &self.name)?;
+        }
+        Ok(Reply::Done)
+    }
+
+    /// W6. Only the very file that we linked, or that was found abandoned: a script may have made a new one meanwhile.
+    fn unlock(&mut self) -> Result<Reply, Failure> {
+        let folder = &self.account_folder()?.folder;
+        let own = self.lock.as_ref().map(folder::id).transpose().map_err(failed("look at the lock"))?;
+        let Some(id) = own.or(self.job.lock) else { return Ok(Reply::Done) };
+        if folder.look(self.name_in_inbox().lock())?.is_some_and(|meta| meta.id == id) {
+            folder.remove(self.name_in_inbox().lock())?;
+        }
+        self.lock = None;
+        Ok(Reply::Done)
+    }
+
+    /// The lock has the NAME that the recording came with.
+    fn name_in_inbox(&self) -> &Name {
+        &self.job.name
+    }
+
+    fn account_folder(&self) -> Result<&Arc<super::scan::Account>, Failure> {
+        self.job.account.as_ref().ok_or_else(|| defect("there is no account"))
+    }
+
+    fn claim(&self) -> Result<&File, Failure> {
+        self.claim.as_ref().ok_or_else(|| defect("there is no claim"))
+    }
+
+    fn own_copy(&self) -> Result<&File, Failure> {
+        self.copy.as_ref().ok_or_else(|| defect("there is no copy"))
+    }
+
+    /// Whether the claim of that name is this file.
+    fn is_named(&self, file: &File) -> Result<bool, Failure> {
+        let id = folder::id(file).map_err(failed("look at the claim"))?;
+        Ok(self.inbox.folders.claim.look(&self.claimed_as)?.is_some_and(|meta| meta.id == id))
+    }
+
+    fn failure(&self, problem: Problem) -> Failure {
+        match problem {
+            Problem::Broken(reason) => Failure::File(reason),
+            Problem::Host(error) => Error::new("read", self.name.recording().as_ref(), error).into(),
+        }
+    }
+}
+
+/// Takes the flock of a file that nobody else knows yet.
+fn hold(file: &File) -> Result<(), Failure> {
+    file.try_lock().map_err(|error| failed("flock")(error.into()))
+}
+
+/// Takes the flock of a file, unless somebody else has it.
+pub fn try_hold(file: &File) -> Result<bool, Error> {
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(std::fs::TryLockError::WouldBlock) => Ok(false),
+        Err(std::fs::TryLockError::Error(error)) => Err(Error::new("flock", "a file".as_ref(), error)),
+    }
+}
+
+fn failed(doing: &'static str) -> impl Fn(io::Error) -> Failure {
+    move |source| Error::new(doing, "".as_ref(), source).into()
+}
+
+fn defect(what: &'static str) -> Failure {
+    failed(what)(io::ErrorKind::InvalidInput.into())
+}
