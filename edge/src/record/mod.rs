@@ -20,10 +20,12 @@ use crate::ring::{self, GopInfo, Ring};
 use crate::status::{CameraStatus, Cause, Status};
 use crate::store::{self, Store};
 use crate::supervise::{Backoff, Heartbeat, Stop, clock};
+use media::ledger::Entry;
 use media::mp4::{About, Growing};
 use media::names::RecordingName;
+use media::time::WallMapping;
 use media::{Gop, Ticks90k};
-use period::Period;
+use period::{CLOCK_SET, Period};
 use std::sync::Arc;
 use std::time::Duration;
 use writer::Writer;
@@ -35,6 +37,9 @@ const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_se
 
 /// What a worn card may take for its syncs, or a start for torn recordings, before health calls the recorder stuck.
 const SLOW_DISK: Duration = Duration::from_secs(20);
+
+/// What the ledger must be told, while the folder cannot be written; more is forgotten.
+const MOST_NEWS: usize = 1024;
 
 /// What a recorder works with.
 pub struct Inputs {
@@ -62,7 +67,7 @@ enum Error {
 /// Records until the end is asked for; then seals the open recording, with the GOP in flight. The encoder must have ended by
 /// then.
 pub fn run(inputs: Inputs, stop: Stop, heartbeat: Heartbeat) {
-    let mut recorder = Recorder { inputs, next: None, open: None, last_end: None, cause: Cause::Overload };
+    let mut recorder = Recorder::new(inputs);
     let mut backoff = Backoff::new(BACKOFF.0, BACKOFF.1);
     let mut wait = POLL;
     loop {
@@ -102,11 +107,32 @@ struct Recorder {
     last_end: Option<Ticks90k>,
     /// Why GOPs are lost, if any are.
     cause: Cause,
+    /// The wall clock as the ledger has it.
+    clock: Option<WallMapping>,
+    /// What the ledger must be told.
+    news: Vec<Entry>,
+    /// The hour of media time in which the ledger was last looked at for what no recording takes along.
+    hour: i64,
 }
 
 impl Recorder {
+    fn new(inputs: Inputs) -> Self {
+        Self {
+            inputs,
+            next: None,
+            open: None,
+            last_end: None,
+            cause: Cause::Overload,
+            clock: None,
+            news: Vec::new(),
+            hour: 0,
+        }
+    }
+
     /// Records every GOP that is complete.
     fn follow(&mut self) -> Result<(), Error> {
+        let now = clock::media_now();
+        self.gaps(now);
         while let Some(next) = self.next_gop()? {
             match self.inputs.ring.info(next) {
                 Ok(info) if info.complete => self.take(next)?,
@@ -118,6 +144,44 @@ impl Recorder {
         let seconds = self.inputs.current.get().record.sync_seconds;
         if let Some(open) = &mut self.open {
             open.writer.sync_if_due(seconds, clock::media_now())?;
+        }
+        self.tell()?;
+        self.cut_ledger(now)
+    }
+
+    /// Takes up the gaps that the ledger does not have yet.
+    fn gaps(&mut self, now: Ticks90k) {
+        let Inputs { own, status, .. } = &self.inputs;
+        let entry = |(cause, from, to)| Entry::Gap { cause, from, to };
+        self.news.extend(status.gaps.news(&own.name, now).into_iter().map(entry));
+        self.news.truncate(MOST_NEWS);
+    }
+
+    /// Takes up that the clock was set, or has drifted, if it was by then.
+    fn clock(&mut self, gop: &Gop) {
+        let Some(wall) = gop.wall else { return };
+        if self.clock.is_none_or(|clock| (wall.0 - clock.wall_of(gop.start).0).abs() > CLOCK_SET) {
+            self.clock = Some(WallMapping { media: gop.start, wall });
+            self.news.push(Entry::Clock { media: gop.start, wall });
+        }
+    }
+
+    /// Tells the ledger, durably.
+    fn tell(&mut self) -> Result<(), Error> {
+        if !self.news.is_empty() {
+            self.inputs.store.note(&self.inputs.own.name, &self.news)?;
+            self.news.clear();
+        }
+        Ok(())
+    }
+
+    /// Once an hour: what the ledger was told without a recording that takes it along must leave by itself.
+    fn cut_ledger(&mut self, now: Ticks90k) -> Result<(), Error> {
+        let hour = now.second() / 3600;
+        if hour != self.hour {
+            let idle = self.open.is_none() && self.hour != 0;
+            self.inputs.store.cut_ledger(&self.inputs.own.name, idle)?;
+            self.hour = hour;
         }
         Ok(())
     }
@@ -177,6 +241,8 @@ impl Recorder {
             Err(ring::Error::Gone { .. }) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
+        self.clock(&gop);
+        self.tell()?;
         self.record(&gop)?;
         self.next = Some(sequence + 1);
         self.last_end = Some(gop.video_end());
@@ -225,8 +291,9 @@ impl Recorder {
 
     fn seal(&mut self) -> Result<(), Error> {
         if let Some(Open { name, writer, .. }) = &mut self.open {
-            let sealed = writer.seal(clock::media_now())?;
-            self.inputs.store.seal(name, &sealed)?;
+            let store = &self.inputs.store;
+            let sealed = writer.seal(clock::media_now(), |gops| store.draft(name, gops))?;
+            store.seal(name, &sealed)?;
             self.inputs.own.metrics.recordings_sealed.inc();
             self.open = None;
         }

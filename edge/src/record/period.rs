@@ -10,7 +10,7 @@ use media::time::WallMapping;
 use media::{Ticks90k, WallTime};
 
 /// The clock was set, rather than slewed, if it moves by more than this between two GOPs: 1 s in microseconds.
-const CLOCK_SET: i64 = 1_000_000;
+pub const CLOCK_SET: i64 = 1_000_000;
 
 /// The span that one recording covers.
 #[derive(Clone, Copy, Debug)]

@@ -51,7 +51,7 @@ impl Camera {
             status: Arc::clone(&self.status),
             own,
         };
-        Recorder { inputs, next: None, open: None, last_end: None, cause: Cause::Overload }
+        Recorder::new(inputs)
     }
 
     /// Encodes one second of three pictures that begins `second` seconds behind the mark.

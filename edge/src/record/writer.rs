@@ -4,8 +4,9 @@
 //! the GOPs in between wait together, so that no flip is on the disk before the bytes that it vouches for.
 
 use crate::store::{Error, Sealed, files};
+use bytes::Bytes;
 use media::mp4::{About, Growing, Step};
-use media::{Gop, Ticks90k};
+use media::{Gop, Ticks90k, ledger};
 use std::fs::File;
 use std::path::PathBuf;
 
@@ -47,9 +48,14 @@ impl Writer {
         if self.after_sync.is_empty() || now < due { Ok(()) } else { self.sync(now) }
     }
 
-    /// Seals the recording; when this returns it is on the disk.
-    pub fn seal(&mut self, now: Ticks90k) -> Result<Sealed, Error> {
+    /// Seals the recording with the ledger slices that `draft` gives for its GOPs; when this returns it is on the disk.
+    pub fn seal(
+        &mut self,
+        now: Ticks90k,
+        draft: impl FnOnce(&[ledger::Gop]) -> Result<Bytes, Error>,
+    ) -> Result<Sealed, Error> {
         self.sync(now)?;
+        self.growing.carry(draft(self.growing.gops())?);
         files::apply(&self.file, &self.growing.seal(&self.about)).map_err(Error::io("seal", &self.path))?;
         let seal = self.growing.seal_box();
         Ok(Sealed {

@@ -17,6 +17,7 @@ use crate::frames::{FrameSender, Picture};
 use crate::status::{CameraState, CameraStatus, Cause, Gaps};
 use crate::supervise::{Heartbeat, Stop, clock};
 use media::Ticks90k;
+use media::ledger::SHORTEST_GAP;
 use std::time::Duration;
 
 /// How long the loop waits for what.
@@ -65,6 +66,7 @@ pub fn run(
         spare: None,
         begun: clock::media_now(),
         last: None,
+        dropped: false,
         complaint: String::new(),
     }
     .run();
@@ -95,6 +97,8 @@ struct Capture<'a> {
     begun: Ticks90k,
     /// Timestamp of the last picture that was sent: none may go back behind it.
     last: Option<Ticks90k>,
+    /// Frames were dropped since then, because the encoder is behind.
+    dropped: bool,
     /// The last error that was logged: a camera that stays away is reported once.
     complaint: String,
 }
@@ -198,6 +202,7 @@ impl Capture<'_> {
             Ok(Captured::Frame) => {
                 metrics.frames_captured.inc();
                 if let Some(picture) = picture.take_if(|picture| self.last < Some(picture.pts)) {
+                    self.gap_before(&picture);
                     self.last = Some(picture.pts);
                     self.own.set_pass(source.pass());
                     self.sender.send(picture);
@@ -209,6 +214,7 @@ impl Capture<'_> {
             Ok(Captured::Dropped) => {
                 metrics.frames_captured.inc();
                 metrics.frames_dropped.inc();
+                self.dropped = true;
             }
             Ok(Captured::Damaged(how)) => {
                 metrics.frames_captured.inc();
@@ -221,6 +227,18 @@ impl Capture<'_> {
         captured
     }
 
+    /// Pictures that are far apart have a gap between them, although the camera never counted as gone.
+    fn gap_before(&mut self, picture: &Picture) {
+        let dropped = std::mem::take(&mut self.dropped);
+        let Some(last) = self.last else { return };
+        if picture.pts - last >= SHORTEST_GAP.max(Ticks90k(3 * picture.frame_duration.0)) {
+            let cause = if dropped { Cause::Overload } else { Cause::CameraGone };
+            let start = clock::mapping().map(|mapping| mapping.wall_of(last));
+            self.gaps.open(&self.own.name, cause, last, start);
+            self.gaps.close(&self.own.name, cause, picture.pts);
+        }
+    }
+
     /// The first picture after an opening was sent.
     fn found(&mut self, source: &dyn Source) {
         let since = self.last.unwrap_or(self.begun);
@@ -231,6 +249,7 @@ impl Capture<'_> {
 
     fn gone(&mut self, error: &Error) {
         let error = error.to_string();
+        self.dropped = false;
         // The footage ends with the last picture, not when its absence was noticed.
         let since = self.last.unwrap_or(self.begun);
         let start = clock::mapping().map(|mapping| mapping.wall_of(since));
@@ -271,6 +290,7 @@ mod tests {
     enum Act {
         Frame(i64),
         Damaged,
+        Dropped,
         Lost(u64),
         Silent,
         Unplugged,
@@ -296,6 +316,7 @@ mod tests {
                     picture.pts = Ticks90k(pts);
                     return Ok(Captured::Frame);
                 }
+                Some(Act::Dropped) => return Ok(Captured::Dropped),
                 Some(Act::Damaged) => return Ok(Captured::Damaged("half a JPEG")),
                 Some(Act::Lost(lost)) => self.lost = lost,
                 Some(Act::Silent) => {
@@ -362,6 +383,7 @@ mod tests {
                 spare: None,
                 begun: Ticks90k(7),
                 last: None,
+                dropped: false,
                 complaint: String::new(),
             }
             .run();
@@ -438,6 +460,16 @@ mod tests {
         let mut bench = Bench::play(vec![Some(frames)]);
         assert_eq!(bench.received(), [3000, 6000, 9000, 12_000]);
         assert_eq!(bench.counts(), [6, 2, 0, 0, 0]);
+    }
+
+    #[test]
+    fn pictures_that_are_far_apart_have_a_gap_between_them() {
+        for (between, cause) in [(Act::Dropped, Cause::Overload), (Act::Damaged, Cause::CameraGone)] {
+            let bench = Bench::play(vec![Some(vec![Act::Frame(3000), between, Act::Frame(48_000)])]);
+            assert_eq!((bench.gap(), bench.status.gaps.list()[0].cause), ((3000, Some(48_000)), cause));
+            let bench = Bench::play(vec![Some(vec![Act::Frame(3000), between, Act::Frame(47_999)])]);
+            assert_eq!(bench.status.gaps.list(), []);
+        }
     }
 
     #[test]

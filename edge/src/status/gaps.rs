@@ -1,28 +1,23 @@
 //! Spans of time without footage, each with its cause.
+//!
+//! ```text
+//! capture, record --open, close--> GAPS --news--> record --note--> ledger
+//!                                   ^                                |
+//!                                   +--------- remember, at the start of the next process
+//! ```
 
+use media::ledger::Finding;
 use media::{Ticks90k, WallTime};
 use serde::Serialize;
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub use media::ledger::Cause;
 
 /// Gaps that are kept; the oldest leaves.
 pub const MOST_GAPS: usize = 1024;
-
-/// Why there is no footage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Cause {
-    /// The camera could not be opened, or stopped delivering.
-    CameraGone,
-    /// The process or the board was not running.
-    NoPower,
-    /// The wall clock was not set.
-    ClockUnset,
-    /// The encoder or the disk did not keep up.
-    Overload,
-    /// No room on the disk.
-    DiskFull,
-}
+/// A gap that lasts is told to the ledger piece by piece, so that a power cut in it costs no more of its cause.
+const PIECE: Ticks90k = Ticks90k(3600 * media::time::TICKS_PER_SECOND);
 
 /// A span of one camera without footage.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -30,6 +25,7 @@ pub struct Gap {
     /// The camera's name.
     pub camera: String,
     /// Why.
+    #[serde(serialize_with = "by_name")]
     pub cause: Cause,
     /// Media time of its begin.
     #[serde(skip)]
@@ -40,46 +36,133 @@ pub struct Gap {
     /// Wall time of its begin, if known.
     #[serde(serialize_with = "super::rfc3339")]
     pub start: Option<WallTime>,
-    /// How long it lasted, in seconds; `None` while it lasts.
+    /// How long it lasted, in seconds; `None` while it lasts, and where that would take a clock that was not set.
     pub seconds: Option<f64>,
+    /// It is not over.
+    pub lasts: bool,
+}
+
+fn by_name<S: serde::Serializer>(cause: &Cause, serializer: S) -> Result<S::Ok, S::Error> {
+    cause.name().serialize(serializer)
+}
+
+/// A gap, and how much of it is in the ledger.
+struct Known {
+    gap: Gap,
+    /// Until when it was told; `None`: nobody tells it, because the ledger says so itself.
+    told: Option<Ticks90k>,
+    /// Its times are of this boot, and its date follows from how the clock is set.
+    datable: bool,
 }
 
 /// The gaps of all cameras, oldest first, at most [`MOST_GAPS`].
 #[derive(Default)]
-pub struct Gaps(Mutex<VecDeque<Gap>>);
+pub struct Gaps(Mutex<VecDeque<Known>>);
 
 impl Gaps {
     /// A gap begins at `from`. Does nothing if one of this camera and cause is open already.
     pub fn open(&self, camera: &str, cause: Cause, from: Ticks90k, start: Option<WallTime>) {
-        let mut gaps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if gaps.iter().any(|gap| gap.camera == camera && gap.cause == cause && gap.to.is_none()) {
+        let mut gaps = self.lock();
+        if gaps.iter().any(|known| known.is(camera, cause)) {
             return;
         }
-        if gaps.len() == MOST_GAPS {
-            gaps.pop_front();
-        }
-        gaps.push_back(Gap { camera: camera.to_owned(), cause, from, to: None, start, seconds: None });
+        let gap = Gap { camera: camera.to_owned(), cause, from, to: None, start, seconds: None, lasts: true };
+        // That nothing ran follows from where the process began.
+        let told = (cause != Cause::NoPower).then_some(from);
+        push(&mut gaps, Known { gap, told, datable: true });
     }
 
     /// The open gap of this camera and cause ends at `to`.
     pub fn close(&self, camera: &str, cause: Cause, to: Ticks90k) {
-        let mut gaps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = gaps.iter_mut().find(|gap| gap.camera == camera && gap.cause == cause && gap.to.is_none());
-        if let Some(gap) = open {
-            gap.to = Some(to);
-            gap.seconds = Some((to - gap.from).as_secs_f64());
+        if let Some(known) = self.lock().iter_mut().find(|known| known.is(camera, cause)) {
+            known.gap.end(to);
+        }
+    }
+
+    /// A gap that is over, and in the ledger already.
+    pub fn add(&self, camera: &str, cause: Cause, (from, to): (Ticks90k, Ticks90k), start: Option<WallTime>) {
+        let camera = camera.to_owned();
+        let mut gap = Gap { camera, cause, from, to: None, start, seconds: None, lasts: true };
+        gap.end(to);
+        push(&mut self.lock(), Known { gap, told: None, datable: false });
+    }
+
+    /// What the ledger of a camera tells of earlier processes.
+    pub fn remember(&self, camera: &str, findings: &[Finding]) {
+        let missing = findings.iter().filter_map(|finding| match finding {
+            Finding::Missing { missing, .. } => Some((missing.cause?, missing)),
+            _ => None,
+        });
+        let mut gaps = self.lock();
+        for (cause, missing) in missing.rev() {
+            if gaps.len() == MOST_GAPS {
+                break;
+            }
+            let seconds = missing.length.map(Ticks90k::as_secs_f64);
+            let to = Some(missing.from + missing.length.unwrap_or(Ticks90k::ZERO));
+            let (camera, from, start) = (camera.to_owned(), missing.from, missing.start);
+            let gap = Gap { camera, cause, from, to, start, seconds, lasts: false };
+            gaps.push_front(Known { gap, told: None, datable: false });
+        }
+    }
+
+    /// Cause, begin and end of what the ledger of `camera` does not have yet. It is not told twice.
+    pub fn news(&self, camera: &str, now: Ticks90k) -> Vec<(Cause, Ticks90k, Ticks90k)> {
+        let piece = |known: &mut Known| {
+            let from = known.told.filter(|_| known.gap.camera == camera)?;
+            let to = known.gap.to.or((now - from >= PIECE).then_some(now))?;
+            known.told = known.gap.lasts.then_some(to);
+            (to > from).then_some((known.gap.cause, from, to))
+        };
+        self.lock().iter_mut().filter_map(piece).collect()
+    }
+
+    /// The clock was set: gaps of this process that have no date get one.
+    pub fn date(&self, wall_of: impl Fn(Ticks90k) -> Option<WallTime>) {
+        for known in self.lock().iter_mut().filter(|known| known.datable) {
+            known.gap.start = wall_of(known.gap.from).or(known.gap.start);
         }
     }
 
     /// All gaps, oldest first.
     pub fn list(&self) -> Vec<Gap> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        self.lock().iter().map(|known| known.gap.clone()).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Known>> {
+        // Each change is one assignment: a panic elsewhere leaves the list usable.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn push(gaps: &mut VecDeque<Known>, known: Known) {
+    if gaps.len() == MOST_GAPS {
+        gaps.pop_front();
+    }
+    gaps.push_back(known);
+}
+
+impl Known {
+    /// Whether it is the open gap of this camera and cause.
+    fn is(&self, camera: &str, cause: Cause) -> bool {
+        self.gap.lasts && self.gap.camera == camera && self.gap.cause == cause
+    }
+}
+
+impl Gap {
+    fn end(&mut self, to: Ticks90k) {
+        self.to = Some(to);
+        self.seconds = Some((to - self.from).as_secs_f64());
+        self.lasts = false;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use media::ledger::{Boot, Missing};
+
+    const HOUR: i64 = PIECE.0;
 
     #[test]
     fn a_gap_has_a_begin_an_end_and_a_cause() {
@@ -101,5 +184,41 @@ mod tests {
         }
         let list = gaps.list();
         assert_eq!((list.len(), list[0].from), (MOST_GAPS, Ticks90k(1)));
+    }
+
+    #[test]
+    fn the_ledger_is_told_each_gap_once_and_a_long_one_by_the_hour() {
+        let gaps = Gaps::default();
+        gaps.open("front", Cause::NoPower, Ticks90k(0), None);
+        gaps.open("front", Cause::CameraGone, Ticks90k(10), None);
+        gaps.open("back", Cause::CameraGone, Ticks90k(11), None);
+        let news = |now| gaps.news("front", Ticks90k(now));
+        assert_eq!(news(HOUR), []);
+        assert_eq!(news(10 + HOUR), [(Cause::CameraGone, Ticks90k(10), Ticks90k(10 + HOUR))]);
+        gaps.close("front", Cause::CameraGone, Ticks90k(20 + HOUR));
+        assert_eq!(news(0), [(Cause::CameraGone, Ticks90k(10 + HOUR), Ticks90k(20 + HOUR))]);
+        assert_eq!(news(3 * HOUR), []);
+    }
+
+    #[test]
+    fn gaps_of_earlier_processes_come_from_the_ledger_and_have_the_dates_that_it_knows() {
+        let gaps = Gaps::default();
+        let missing = Missing {
+            cause: Some(Cause::Thinned),
+            boot: Boot([0; 16]),
+            from: Ticks90k(5),
+            start: Some(WallTime(7)),
+            length: Some(Ticks90k::SECOND),
+        };
+        let unexplained = Missing { cause: None, ..missing.clone() };
+        let findings = [missing, unexplained].map(|missing| Finding::Missing { slice: 0, missing });
+        gaps.remember("front", &findings);
+        gaps.open("front", Cause::Overload, Ticks90k(9), None);
+        gaps.date(|media| Some(WallTime(media.0)));
+        let list = gaps.list();
+        let shown: Vec<_> = list.iter().map(|gap| (gap.cause, gap.start, gap.seconds, gap.lasts)).collect();
+        let remembered = (Cause::Thinned, Some(WallTime(7)), Some(1.0), false);
+        assert_eq!(shown, [remembered, (Cause::Overload, Some(WallTime(9)), None, true)]);
+        assert_eq!(gaps.news("front", Ticks90k(99)), []);
     }
 }

@@ -32,6 +32,14 @@ pub enum Error {
         /// Where and why.
         source: ReadError,
     },
+    /// A ledger that is none.
+    #[error("{path}: {source}")]
+    Ledger {
+        /// The file that carries it.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: media::ledger::Error,
+    },
     /// An MP4 that is no recording.
     #[error("{path}: not a recording")]
     NoRecording {

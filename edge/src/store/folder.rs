@@ -1,17 +1,29 @@
 //! The opened folder: its list of recordings, and every write and removal in it.
 
 use super::journal::{Counter, Journal, Stage, load, save};
+use super::ledgers::Ledgers;
 use super::repair::Sealed;
 use super::{Begun, Error, files, repair};
+use crate::upload::key::DeviceKey;
+use bytes::Bytes;
+use media::ledger::{self, Boot, Dates, Finding, Gop};
+use media::mp4::{About, Growing};
 use media::names::{CameraId, RecordingName, SEQUENCES};
 use media::{Ticks90k, WallTime};
 use nix::fcntl::{Flock, FlockArg};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 
 /// Where a camera without a name is counted under: a recording that does not say whose it is.
 const UNKNOWN_CAMERA: &str = "unknown";
+
+/// Recordings of a camera whose ledger slices are read at the start: a day of quarters.
+const MOST_REMEMBERED: usize = 96;
+/// Files with ledger entries that no recording carries; the oldest leaves. Each holds an hour at least.
+const MOST_LEDGER_FILES: usize = 1024;
+/// A name is wrong by more than the second that it shows, and the drift of a clock: 3 s in microseconds.
+const SET_ANEW: i64 = 3_000_000;
 
 /// One recording.
 #[derive(Clone, Debug)]
@@ -34,6 +46,13 @@ pub struct Folder {
     dir: PathBuf,
     /// The device's public key: names depend on it.
     device: Vec<u8>,
+    ledgers: Ledgers,
+    /// From media time to dates, as far as the ledgers tell.
+    dates: Dates,
+    /// Entries that no recording carries, on their way.
+    ledger_files: BTreeSet<RecordingName>,
+    /// The ledgers that have been told that this process began.
+    begun: HashSet<CameraId>,
     boot: String,
     /// By `journal.order`: oldest first.
     entries: BTreeMap<u64, Entry>,
@@ -44,13 +63,17 @@ pub struct Folder {
 
 impl Folder {
     /// Opens the folder, makes it if it is missing, and finishes what a crash left.
-    pub fn open(dir: &Path, device: Vec<u8>, boot: &str) -> Result<Self, Error> {
+    pub fn open(dir: &Path, key: &DeviceKey, boot: &str) -> Result<Self, Error> {
         std::fs::create_dir_all(dir).map_err(Error::io("make", dir))?;
         let lock = lock(dir)?;
         let entries = BTreeMap::new();
         let mut folder = Self {
             dir: dir.to_owned(),
-            device,
+            device: key.public_blob()?,
+            ledgers: Ledgers::new(dir, boot, key),
+            dates: Dates::default(),
+            ledger_files: BTreeSet::new(),
+            begun: HashSet::new(),
             boot: boot.to_owned(),
             entries,
             shown: Ticks90k::ZERO,
@@ -119,7 +142,12 @@ impl Folder {
                 "mp4.journal" if !self.recording(&name).exists() => {
                     files::remove(&path).map_err(Error::io("remove", &path))?;
                 }
-                "mp4.tmp" | "mp4.journal.tmp" => files::remove(&path).map_err(Error::io("remove", &path))?,
+                "ledger" => {
+                    self.ledger_files.insert(name);
+                }
+                "mp4.tmp" | "ledger.tmp" | "mp4.journal.tmp" => {
+                    files::remove(&path).map_err(Error::io("remove", &path))?
+                }
                 _ => {}
             }
         }
@@ -157,8 +185,14 @@ impl Folder {
     /// Seals a torn recording. One without a whole GOP is removed; one that cannot be read is left to people.
     fn repair(&mut self, order: u64) -> Result<(), Error> {
         let Some(entry) = self.entries.get(&order) else { return Ok(()) };
-        let (name, camera) = (entry.name, entry.journal.camera.clone());
-        match repair::seal(&self.recording(&name)) {
+        let (name, camera, boot) = (entry.name, entry.journal.camera.clone(), entry.journal.boot.clone());
+        let (path, device) = (self.recording(&name), self.device.clone());
+        let sign = |growing: &Growing, about: &About| {
+            // A recording of another device belongs into another chain.
+            let own = CameraId::new(&device, &about.camera) == name.camera;
+            if own { self.ledgers.draft(&name, &boot, growing.gops()) } else { Ok(Bytes::new()) }
+        };
+        match repair::seal(&path, sign) {
             Ok(Some(sealed)) => {
                 tracing::info!(recording = %name, seconds = sealed.duration.as_secs_f64(), "a torn recording was sealed");
                 if let (true, Some(of)) = (camera == UNKNOWN_CAMERA, &sealed.camera)
@@ -178,10 +212,16 @@ impl Folder {
         }
     }
 
-    /// Seals what the recorder of `camera` left torn; gives the newest GOP of this boot that is in a recording.
-    pub fn resume(&mut self, camera: &str) -> Result<Option<u64>, Error> {
+    /// Seals what the recorder of `camera` left torn; gives the newest GOP of this boot that is in a recording. The process began
+    /// at `started`: its ledger is told so once.
+    pub fn resume(&mut self, camera: &str, started: Ticks90k) -> Result<Option<u64>, Error> {
         for order in self.torn(|entry| entry.journal.camera == camera) {
             self.repair(order)?;
+        }
+        let id = self.camera_id(camera);
+        if !self.begun.contains(&id) {
+            self.ledgers.note(id, &[ledger::Entry::Start { at: started }])?;
+            self.begun.insert(id);
         }
         let counter = self.counter(camera)?;
         Ok(counter.filter(|counter| counter.boot == self.boot).and_then(|counter| counter.last_gop))
@@ -192,8 +232,8 @@ impl Folder {
         load(&path).map_err(Error::io("read", &path))
     }
 
-    /// Takes the next sequence number, then writes the journal, then makes the file: each durable before the next.
-    pub fn begin(&mut self, camera: &str, origin: Ticks90k, start: Option<WallTime>) -> Result<Begun, Error> {
+    /// Takes the next sequence number, durably, and gives the name with it.
+    fn next_name(&mut self, camera: &str, start: Option<WallTime>) -> Result<RecordingName, Error> {
         let id = self.camera_id(camera);
         let counter = match self.counter(camera)? {
             Some(counter) => counter,
@@ -206,7 +246,12 @@ impl Folder {
         let path = self.counter_path(id);
         save(&path, &Counter { next: (counter.next + 1) % SEQUENCES, ..counter })
             .map_err(Error::io("write", &path))?;
+        Ok(name)
+    }
 
+    /// Takes the next name, then writes the journal, then makes the file: each durable before the next.
+    pub fn begin(&mut self, camera: &str, origin: Ticks90k, start: Option<WallTime>) -> Result<Begun, Error> {
+        let name = self.next_name(camera, start)?;
         let journal = Journal {
             camera: camera.to_owned(),
             order: self.next_order(),
@@ -226,6 +271,79 @@ impl Folder {
         Ok(Begun { name, file, path })
     }
 
+    /// Tells the ledger of a camera what its GOPs do not say.
+    pub fn note(&mut self, camera: &str, entries: &[ledger::Entry]) -> Result<(), Error> {
+        self.ledgers.note(self.camera_id(camera), entries)?;
+        let boot = Boot::of(&self.boot);
+        entries.iter().for_each(|entry| self.dates.add(boot, entry));
+        Ok(())
+    }
+
+    /// The ledger slices that the seal of a recording of this boot carries.
+    pub fn draft(&mut self, name: &RecordingName, gops: &[Gop]) -> Result<Bytes, Error> {
+        self.ledgers.draft(name, &self.boot, gops)
+    }
+
+    /// Puts what waits in a camera's ledger into a file of its own: if it must, or if `now` and anything waits.
+    pub fn cut(&mut self, camera: &str, date: Option<WallTime>, now: bool) -> Result<(), Error> {
+        let (waits, full) = self.ledgers.waits(self.camera_id(camera))?;
+        if full || (now && waits) {
+            let name = self.next_name(camera, date)?;
+            self.ledgers.cut(&name)?;
+            self.ledger_files.insert(name);
+            if self.ledger_files.len() > MOST_LEDGER_FILES
+                && let Some(oldest) = self.ledger_files.first().copied()
+            {
+                self.remove_ledger_file(&oldest)?;
+            }
+            tracing::info!(%name, "ledger entries that no recording carries have a file of their own");
+        }
+        Ok(())
+    }
+
+    /// The files with ledger entries that no recording carries, oldest first.
+    pub fn ledger_files(&self) -> Vec<(RecordingName, PathBuf)> {
+        self.ledger_files.iter().map(|name| (*name, self.ledgers.file(name))).collect()
+    }
+
+    /// Removes such a file.
+    pub fn remove_ledger_file(&mut self, name: &RecordingName) -> Result<(), Error> {
+        let path = self.ledgers.file(name);
+        files::remove(&path).map_err(Error::io("remove", &path))?;
+        self.ledger_files.remove(name);
+        Ok(())
+    }
+
+    /// What the ledger of a camera knows of the recordings that are here, and their dates.
+    pub fn history(&mut self, camera: &str) -> Vec<Finding> {
+        let id = self.camera_id(camera);
+        let sealed = |entry: &&Entry| entry.name.camera == id && entry.journal.stage > Stage::Growing;
+        let mut paths: Vec<PathBuf> = self
+            .entries
+            .values()
+            .rev()
+            .filter(sealed)
+            .take(MOST_REMEMBERED)
+            .map(|entry| self.recording(&entry.name))
+            .collect();
+        paths.reverse();
+        self.ledgers.history(id, &paths, &mut self.dates)
+    }
+
+    /// The date of a media time of this boot, if it is known.
+    pub fn date(&self, media: Ticks90k) -> Option<WallTime> {
+        self.dates.wall_of(Boot::of(&self.boot), media)
+    }
+
+    /// When a recording began, by the clock as it was set last.
+    pub fn start_of(&self, entry: &Entry) -> Option<WallTime> {
+        let by_ledger = self.dates.wall_of(Boot::of(&entry.journal.boot), Ticks90k(entry.journal.origin));
+        match (entry.name.start, by_ledger) {
+            (Some(named), Some(date)) if (date.0 - named.0).abs() > SET_ANEW => Some(date),
+            (named, date) => named.or(date),
+        }
+    }
+
     pub fn grow(&mut self, name: &RecordingName, bytes: u64, duration: Ticks90k) {
         if let Some(entry) = self.entry_mut(name) {
             entry.bytes = bytes;
@@ -236,6 +354,7 @@ impl Folder {
     /// The recording is sealed on the disk. Which GOPs it holds is kept first: a crash between the two writes finds a torn
     /// recording, and repeats both.
     pub fn seal(&mut self, name: &RecordingName, sealed: &Sealed) -> Result<(), Error> {
+        self.ledgers.sealed(name.camera, &self.recording(name))?;
         let Some(entry) = self.entry_mut(name) else { return Err(self.gone(name)) };
         entry.held = false;
         entry.bytes = sealed.bytes;
@@ -288,11 +407,27 @@ impl Folder {
         Ok(entry)
     }
 
+    /// Removes a recording that nobody else has; its place in the ledger stays.
+    pub fn drop(&mut self, order: u64) -> Result<Entry, Error> {
+        let Some(name) = self.entries.get(&order).map(|entry| entry.name) else {
+            return Err(Error::Gone { dir: self.dir.clone(), name: order.to_string() });
+        };
+        let place = self.ledgers.dropped(&self.recording(&name));
+        let kept = self.ledgers.keep(name.camera, &place);
+        let entry = self.remove(order)?;
+        if kept.is_err() {
+            // On a full disk only the removal makes room for it.
+            self.ledgers.keep(name.camera, &place)?;
+        }
+        Ok(entry)
+    }
+
     /// Keeps nothing but the IDRs of a sealed recording.
     pub fn thin(&mut self, order: u64) -> Result<(), Error> {
         let Some(entry) = self.entries.get(&order) else { return Ok(()) };
         let name = entry.name;
-        let bytes = repair::thin(&self.recording(&name))?;
+        let sign = |ledger: &[u8], left| self.ledgers.thinned(&name, ledger, left);
+        let bytes = repair::thin(&self.recording(&name), sign)?;
         tracing::warn!(recording = %name, bytes, "thinned to its IDR pictures: the disk is full");
         self.change(&name, |journal| journal.thinned = true)?;
         if let Some(entry) = self.entry_mut(&name) {
@@ -316,6 +451,11 @@ fn random() -> Result<u64, Error> {
     number.map(|number| number % SEQUENCES).map_err(Error::io("read", Path::new("/dev/urandom")))
 }
 
+/// Whoever recovers a card may have neither its device's key nor the end of its ledger.
+fn unsigned(_: &Growing, _: &About) -> Result<Bytes, Error> {
+    Ok(Bytes::new())
+}
+
 /// What became of one file of a folder.
 pub type Recovered = (PathBuf, Result<Option<Sealed>, Error>);
 
@@ -331,5 +471,5 @@ pub fn recover_dir(dir: &Path) -> Result<Vec<Recovered>, Error> {
     let mut paths = paths.map_err(Error::io("list", dir))?;
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "mp4"));
     paths.sort_unstable();
-    Ok(paths.into_iter().map(|path| (path.clone(), repair::seal(&path))).collect())
+    Ok(paths.into_iter().map(|path| (path.clone(), repair::seal(&path, unsigned))).collect())
 }

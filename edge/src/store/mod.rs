@@ -14,6 +14,7 @@ mod error;
 pub mod files;
 mod folder;
 mod journal;
+mod ledgers;
 mod repair;
 mod room;
 
@@ -23,10 +24,12 @@ pub use journal::Stage;
 pub use repair::Sealed;
 
 use crate::config::Current;
-use crate::status::{Recording, RecordingState, Status};
+use crate::status::{Cause, Recording, RecordingState, Status};
 use crate::supervise::clock;
 use crate::upload::key::DeviceKey;
+use bytes::Bytes;
 use folder::{Entry, Folder};
+use media::ledger;
 use media::names::{CameraId, LockToken, RecordingName};
 use media::{Ticks90k, WallTime};
 use std::collections::HashSet;
@@ -104,7 +107,38 @@ impl Store {
     /// # Errors
     /// The folder cannot be used, or a torn recording cannot be sealed.
     pub fn resume(&self, camera: &str) -> Result<Option<u64>, Error> {
-        self.with(|folder| folder.resume(camera))
+        self.with(|folder| folder.resume(camera, self.shared.status.started))
+    }
+
+    /// Tells the ledger of `camera` what its GOPs do not say: gaps, and what the clock was set to. All dates follow.
+    ///
+    /// # Errors
+    /// The folder cannot be written; nothing was kept, then.
+    pub fn note(&self, camera: &str, entries: &[ledger::Entry]) -> Result<(), Error> {
+        self.with(|folder| {
+            folder.note(camera, entries)?;
+            if entries.iter().any(|entry| matches!(entry, ledger::Entry::Clock { .. })) {
+                self.shared.status.gaps.date(|media| folder.date(media));
+                self.show(folder);
+            }
+            Ok(())
+        })
+    }
+
+    /// The ledger slices that the seal of a recording with these GOPs carries.
+    ///
+    /// # Errors
+    /// The end of the ledger cannot be read.
+    pub fn draft(&self, name: &RecordingName, gops: &[ledger::Gop]) -> Result<Bytes, Error> {
+        self.with(|folder| folder.draft(name, gops))
+    }
+
+    /// Puts what waits in the ledger of `camera` into a file of its own if it must leave, or if `now` and there is any.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn cut_ledger(&self, camera: &str, now: bool) -> Result<(), Error> {
+        self.with(|folder| folder.cut(camera, clock::wall_now(), now))
     }
 
     /// Begins a recording whose first picture is at media time `origin`, taken at `start` if that is known.
@@ -147,6 +181,19 @@ impl Store {
             self.show(folder);
             Ok(())
         })
+    }
+
+    /// Files with ledger entries that no recording carries, oldest first: to be uploaded as they are, as `NAME.ledger`.
+    pub fn ledger_files(&self) -> Vec<(RecordingName, PathBuf)> {
+        self.lock().as_ref().map(Folder::ledger_files).unwrap_or_default()
+    }
+
+    /// The remote host has such a file durably.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub fn ledger_sent(&self, name: &RecordingName) -> Result<(), Error> {
+        self.with(|folder| folder.remove_ledger_file(name))
     }
 
     /// Its recorder has given up: it is torn. [`Store::resume`] seals it.
@@ -241,11 +288,14 @@ impl Store {
 
     fn open_folder(&self) -> Result<Folder, Error> {
         let config = self.shared.current.get();
-        let device =
-            DeviceKey::load_or_make(&self.shared.key).and_then(|key| key.public_blob()).map_err(Error::from);
-        let opened = device.and_then(|device| Folder::open(&config.record.dir, device, &self.shared.boot));
+        let key = DeviceKey::load_or_make(&self.shared.key).map_err(Error::from);
+        let opened = key.and_then(|key| Folder::open(&config.record.dir, &key, &self.shared.boot));
         self.shared.status.set_fault("store", opened.as_ref().err().map(ToString::to_string));
         let mut folder = opened?;
+        for camera in &self.shared.status.cameras {
+            let findings = folder.history(&camera.name);
+            self.shared.status.gaps.remember(&camera.name, &findings);
+        }
         self.show(&mut folder);
         Ok(folder)
     }
@@ -273,7 +323,7 @@ impl Store {
             begun: entry.journal.token.is_some(),
             thinned: entry.journal.thinned,
             days: now
-                .zip(entry.name.start)
+                .zip(folder.start_of(entry))
                 .map(|(now, start)| (now.as_secs() - start.as_secs()) as f64 / 86_400.0),
         });
         room::next_victim(items, config.upload.is_some(), config.record.days, needed)
@@ -292,14 +342,14 @@ impl Store {
                 }
             }
             room::Victim::Drop(order) => {
-                let lost = folder.remove(order)?;
-                self.count_loss(&lost);
+                let lost = folder.drop(order)?;
+                self.count_loss(folder, &lost);
             }
         }
         Ok(())
     }
 
-    fn count_loss(&self, lost: &Entry) {
+    fn count_loss(&self, folder: &Folder, lost: &Entry) {
         let journal = &lost.journal;
         tracing::error!(recording = %lost.name, camera = journal.camera, seconds = journal.seconds,
             "DROPPED WITHOUT A RECEIPT: the disk is full and the remote host did not take it");
@@ -308,9 +358,9 @@ impl Store {
         }
         let from = Ticks90k(journal.origin);
         let to = from + Ticks90k((journal.seconds * media::time::TICKS_PER_SECOND as f64) as i64);
-        let gaps = &self.shared.status.gaps;
-        gaps.open(&journal.camera, crate::status::Cause::DiskFull, from, lost.name.start);
-        gaps.close(&journal.camera, crate::status::Cause::DiskFull, to);
+        // The ledger has it already: it is what remains of the recording there.
+        let start = folder.start_of(lost);
+        self.shared.status.gaps.add(&journal.camera, Cause::DiskFull, (from, to), start);
     }
 
     fn show(&self, folder: &mut Folder) {
@@ -320,7 +370,7 @@ impl Store {
             path: folder.recording(&entry.name),
             bytes: entry.bytes,
             seconds: entry.journal.seconds,
-            start: entry.name.start,
+            start: folder.start_of(entry),
             state: match entry.journal.stage {
                 Stage::Growing => RecordingState::Growing,
                 Stage::Acknowledged => RecordingState::Receipted,

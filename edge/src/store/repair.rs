@@ -1,11 +1,12 @@
 //! Finishing what a crash left, and thinning: the two ways in which a recording is rewritten.
 
+use super::ledgers::Source;
 use super::{Error, files};
-use media::mp4::{About, Growing, Movie, ReadAt, Recovered, Step, recover};
+use bytes::Bytes;
+use media::ledger::Hash;
+use media::mp4::{About, Growing, Movie, Recovered, Step, Torn, demux, recover};
 use media::{Gop, StreamConfig, Ticks90k, Track};
 use std::fs::{File, OpenOptions};
-use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -26,31 +27,17 @@ pub struct Sealed {
     pub camera: Option<String>,
 }
 
-/// Reads a file at any place.
-struct Source<'a> {
-    file: &'a File,
-    size: u64,
-}
-
-impl ReadAt for Source<'_> {
-    fn size(&self) -> u64 {
-        self.size
-    }
-
-    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        self.file.read_exact_at(buf, offset)
-    }
-}
-
-/// Makes sure that the recording at `path` is sealed: cuts it to its last whole GOP and seals it if it is not.
-/// `None`: not one GOP was finished.
+/// Makes sure that the recording at `path` is sealed: cuts it to its last whole GOP and seals it if it is not, with the ledger
+/// slices that `sign` gives. `None`: not one GOP was finished.
 ///
 /// # Errors
 /// The file cannot be read or written, or was never a recording; it is as it was, then.
-pub fn seal(path: &Path) -> Result<Option<Sealed>, Error> {
+pub fn seal(
+    path: &Path,
+    sign: impl FnOnce(&Growing, &About) -> Result<Bytes, Error>,
+) -> Result<Option<Sealed>, Error> {
     let file = OpenOptions::new().read(true).write(true).open(path).map_err(Error::io("open", path))?;
-    let size = file.metadata().map_err(Error::io("look at", path))?.len();
-    let source = Source { file: &file, size };
+    let source = Source::of(file, path)?;
     match recover(&source).map_err(Error::unreadable(path))? {
         Recovered::Empty => Ok(None),
         Recovered::Sealed(seal) => {
@@ -65,11 +52,12 @@ pub fn seal(path: &Path) -> Result<Option<Sealed>, Error> {
             }))
         }
         Recovered::Torn(torn) => {
-            let (growing, about) = (&torn.growing, &torn.about);
+            let Torn { mut growing, about, repair } = *torn;
+            growing.carry(sign(&growing, &about)?);
             let write = || {
-                file.set_len(growing.size())?;
-                files::apply(&file, &torn.repair)?;
-                files::apply(&file, &growing.seal(about))
+                source.file().set_len(growing.size())?;
+                files::apply(source.file(), &repair)?;
+                files::apply(source.file(), &growing.seal(&about))
             };
             write().map_err(Error::io("seal", path))?;
             let seal = growing.seal_box();
@@ -79,22 +67,21 @@ pub fn seal(path: &Path) -> Result<Option<Sealed>, Error> {
                 duration: growing.end() - growing.start(),
                 origin: growing.start(),
                 last_gop: seal.last_sequence,
-                camera: Some(about.camera.clone()),
+                camera: Some(about.camera),
             }))
         }
     }
 }
 
-/// Rewrites the sealed recording at `path` so that it holds nothing but its IDR pictures; gives its new size.
+/// Rewrites the sealed recording at `path` so that it holds nothing but its IDR pictures; gives its new size. `sign` makes of
+/// its ledger slices, and of the hash of each picture that is left, the slices that it carries then.
 ///
 /// # Errors
 /// It cannot be read, or there is no room beside it; it is as it was, then.
-pub fn thin(path: &Path) -> Result<u64, Error> {
-    let file = File::open(path).map_err(Error::io("open", path))?;
-    let size = file.metadata().map_err(Error::io("look at", path))?.len();
-    let source = Source { file: &file, size };
+pub fn thin(path: &Path, sign: impl FnOnce(&[u8], Vec<Hash>) -> Bytes) -> Result<u64, Error> {
+    let source = Source::open(path)?;
     let unfinished = files::beside(path, files::UNFINISHED);
-    let written = write_thinned(&source, &unfinished, path);
+    let written = write_thinned(&source, &unfinished, path, sign);
     if written.is_err() {
         files::remove(&unfinished).map_err(Error::io("remove", &unfinished))?;
     }
@@ -104,7 +91,12 @@ pub fn thin(path: &Path) -> Result<u64, Error> {
     Ok(size)
 }
 
-fn write_thinned(source: &Source<'_>, unfinished: &Path, path: &Path) -> Result<u64, Error> {
+fn write_thinned(
+    source: &Source,
+    unfinished: &Path,
+    path: &Path,
+    sign: impl FnOnce(&[u8], Vec<Hash>) -> Bytes,
+) -> Result<u64, Error> {
     let no_recording = || Error::NoRecording { path: path.to_owned() };
     let movie = Movie::open(source).map_err(Error::unreadable(path))?;
     let (Some(config), Some(track), Some(anchor)) =
@@ -143,7 +135,9 @@ fn write_thinned(source: &Source<'_>, unfinished: &Path, path: &Path) -> Result<
         };
         apply(&steps.map_err(Error::mp4(path))?).map_err(Error::io("write", unfinished))?;
     }
-    let growing = growing.ok_or_else(no_recording)?;
+    let mut growing = growing.ok_or_else(no_recording)?;
+    let ledger = demux::ledger(source).map_err(Error::unreadable(path))?;
+    growing.carry(sign(&ledger, growing.gops().iter().map(|gop| gop.sha256).collect()));
     apply(&growing.seal(&about)).and_then(|()| file.sync_all()).map_err(Error::io("write", unfinished))?;
     Ok(growing.seal_box().size)
 }

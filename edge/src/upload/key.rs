@@ -1,6 +1,7 @@
 //! The device's own key: ed25519, made at the first start, kept in OpenSSH's format for its owner alone.
 
 use crate::store::files;
+use media::ledger::SigningKey;
 use ssh_key::rand_core::OsRng;
 use ssh_key::{Algorithm, LineEnding, PrivateKey};
 use std::io;
@@ -89,6 +90,12 @@ impl DeviceKey {
         self.private.public_key().to_bytes().map_err(|source| self.format(source))
     }
 
+    /// What signs the ledger; `None` for a key of another kind than ed25519.
+    pub fn signing_key(&self) -> Option<SigningKey> {
+        let pair = self.private.key_data().ed25519()?;
+        Some(SigningKey::from_bytes(&pair.private.to_bytes()))
+    }
+
     /// The private key in OpenSSH's format.
     ///
     /// # Errors
@@ -131,6 +138,8 @@ mod tests {
         let again = DeviceKey::load_or_make(&path).expect("read");
         assert_eq!(again.public_line().expect("line"), line);
         assert_eq!(again.public_blob().expect("blob"), made.public_blob().expect("blob"));
+        let signs = again.signing_key().expect("ed25519").verifying_key().to_bytes();
+        assert_eq!(media::ledger::slice::ssh_blob(&signs), made.public_blob().expect("blob"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ const CAUSES = {
   clock_unset: 'Clock not set',
   overload: 'Overload',
   disk_full: 'Disk full',
+  thinned: 'One picture a second',
 };
 /** Rows that are shown. */
 const MOST = 50;
@@ -19,9 +20,9 @@ export function showGaps(list, empty, gaps, several) {
   list.hidden = gaps.length === 0;
   arrange(list, gaps.slice(-MOST).reverse().map((gap) => {
     const start = gap.start && new Date(gap.start);
-    return h('li', { class: gap.seconds === null ? 'gap open' : 'gap' },
+    return h('li', { class: gap.lasts ? 'gap open' : 'gap' },
       h('span', { class: 'cause' }, CAUSES[gap.cause] ?? gap.cause.replaceAll('_', ' ')),
       h('span', { class: 'soft' }, `${several ? `${gap.camera} · ` : ''}${start ? `${day(start)} ${clock(start)}` : 'before the clock was set'}`),
-      h('span', { class: 'length' }, gap.seconds === null ? 'still' : span(gap.seconds)));
+      h('span', { class: 'length' }, gap.lasts ? 'still' : gap.seconds === null ? 'unknown' : span(gap.seconds)));
   }));
 }

@@ -1,0 +1,251 @@
+//! The ends of the cameras' ledgers, beside the recordings. docs/design/ledger.md has procedures and crashes.
+//!
+//! ```text
+//! note --gaps, clock--> CAMERA8.ledger --draft--> seal of a recording --sealed--> CAMERA8.ledger, moved on
+//!                            ^      |
+//!                 dropped ---+      +--cut--> NAME.ledger, when no recording comes along
+//! ```
+
+use super::{Error, files};
+use crate::upload::key::DeviceKey;
+use bytes::Bytes;
+use media::ledger::slice::write_all;
+use media::ledger::{Boot, Dates, Entry, Finding, Gop, Hash, SigningKey, Slice, Tail, slice, stitch};
+use media::mp4::{ReadAt, demux};
+use media::names::{CameraId, RecordingName};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry::{Occupied, Vacant};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// Ends the names of both kinds of files.
+pub const EXTENSION: &str = "ledger";
+
+/// A file that can be read at any place.
+pub struct Source {
+    file: File,
+    size: u64,
+}
+
+impl Source {
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let file = File::open(path).map_err(Error::io("open", path))?;
+        Self::of(file, path)
+    }
+
+    pub fn of(file: File, path: &Path) -> Result<Self, Error> {
+        let size = file.metadata().map_err(Error::io("look at", path))?.len();
+        Ok(Self { file, size })
+    }
+
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+}
+
+impl ReadAt for Source {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        self.file.read_exact_at(buf, offset)
+    }
+}
+
+/// The ledgers of all cameras of a folder.
+pub struct Ledgers {
+    dir: PathBuf,
+    boot: Boot,
+    /// `None`: the device key is of a kind that cannot sign, and there is no ledger.
+    key: Option<SigningKey>,
+    tails: BTreeMap<CameraId, Tail>,
+}
+
+impl Ledgers {
+    /// Reads nothing yet.
+    pub fn new(dir: &Path, boot: &str, key: &DeviceKey) -> Self {
+        let key = key.signing_key();
+        if key.is_none() {
+            tracing::warn!("NO LEDGER: the device key is not ed25519, so nothing can be signed");
+        }
+        Self { dir: dir.to_owned(), boot: Boot::of(boot), key, tails: BTreeMap::new() }
+    }
+
+    /// Keeps entries of this boot for the next seal, durably.
+    pub fn note(&mut self, camera: CameraId, entries: &[Entry]) -> Result<(), Error> {
+        if self.key.is_none() || entries.is_empty() {
+            return Ok(());
+        }
+        let boot = self.boot;
+        self.change(camera, |tail| entries.iter().for_each(|entry| tail.note(boot, *entry)))
+    }
+
+    /// What the seal of a recording carries; empty if nothing can be signed.
+    pub fn draft(&mut self, name: &RecordingName, boot: &str, gops: &[Gop]) -> Result<Bytes, Error> {
+        let Some(key) = self.key.clone() else { return Ok(Bytes::new()) };
+        let slices = self.tail(name.camera)?.seal(&key, name.sequence, Boot::of(boot), gops);
+        Ok(write_all(&slices))
+    }
+
+    /// The recording at `path` is sealed on the disk: what its seal holds waits no longer.
+    pub fn sealed(&mut self, camera: CameraId, path: &Path) -> Result<(), Error> {
+        let slices = slices_of(path)?;
+        if slices.is_empty() {
+            return Ok(());
+        }
+        self.change(camera, |tail| tail.advance(&slices))
+    }
+
+    /// What the seal of a recording carries once only its IDR pictures are left, with these hashes.
+    pub fn thinned(&self, name: &RecordingName, ledger: &[u8], left: Vec<Hash>) -> Bytes {
+        let (Some(key), Ok(mut slices)) = (&self.key, Slice::parse_all(ledger)) else { return Bytes::new() };
+        if let Some(own) = slices.iter_mut().find(|slice| slice.recording == Some(name.sequence)) {
+            *own = own.clone().thinned(key, left);
+        }
+        write_all(&slices)
+    }
+
+    /// What remains of the slices of the recording at `path` when it leaves without a receipt: its place in the chain.
+    pub fn dropped(&self, path: &Path) -> Vec<Slice> {
+        let Some(key) = &self.key else { return Vec::new() };
+        let slices = slices_of(path).unwrap_or_else(|error| {
+            tracing::error!(%error, "its place in the ledger is lost");
+            Vec::new()
+        });
+        let rest = |slice: Slice| if slice.recording.is_some() { slice.dropped(key) } else { slice };
+        slices.into_iter().map(rest).collect()
+    }
+
+    /// Keeps slices for the next seal, durably.
+    pub fn keep(&mut self, camera: CameraId, slices: &[Slice]) -> Result<(), Error> {
+        if slices.is_empty() {
+            return Ok(());
+        }
+        self.change(camera, |tail| slices.iter().for_each(|slice| tail.keep(slice.clone())))
+    }
+
+    /// Whether something waits for a seal, and whether it can wait no longer.
+    pub fn waits(&mut self, camera: CameraId) -> Result<(bool, bool), Error> {
+        let tail = self.tail(camera)?;
+        Ok((!tail.open().is_empty() || !tail.waiting().is_empty(), tail.is_full()))
+    }
+
+    /// Puts everything that waits into a file of its own, under `name`.
+    pub fn cut(&mut self, name: &RecordingName) -> Result<(), Error> {
+        let Some(key) = self.key.clone() else { return Ok(()) };
+        let slices = self.tail(name.camera)?.cut(&key);
+        let path = self.file(name);
+        files::replace(&path, &write_all(&slices), &OpenOptions::new()).map_err(Error::io("write", &path))?;
+        // A crash here finds the file, and moves the head when the tail is read.
+        self.change(name.camera, |tail| tail.advance(&slices))
+    }
+
+    /// Where [`Ledgers::cut`] puts a file.
+    pub fn file(&self, name: &RecordingName) -> PathBuf {
+        self.dir.join(format!("{name}.{EXTENSION}"))
+    }
+
+    /// What these recordings, oldest first, and the ends say of one camera: dates into `dates`, and the rest.
+    pub fn history(&mut self, camera: CameraId, recordings: &[PathBuf], dates: &mut Dates) -> Vec<Finding> {
+        let read = |path: &PathBuf| {
+            slices_of(path).unwrap_or_else(|error| {
+                tracing::warn!(%error, "its gaps are not shown");
+                Vec::new()
+            })
+        };
+        let mut slices: Vec<Slice> = recordings.iter().flat_map(read).collect();
+        if let (Some(key), Ok(tail)) = (self.key.clone(), self.tail(camera)) {
+            slices.extend(tail.cut(&key));
+        }
+        for slice in &slices {
+            let clock = slice.entries.iter().filter(|entry| matches!(entry, Entry::Clock { .. }));
+            clock.for_each(|entry| dates.add(slice.boot, entry));
+        }
+        stitch(&slices).findings
+    }
+
+    /// Changes the end of one ledger, on the disk first.
+    fn change(&mut self, camera: CameraId, change: impl FnOnce(&mut Tail)) -> Result<(), Error> {
+        let mut tail = self.tail(camera)?.clone();
+        change(&mut tail);
+        let path = self.path(camera);
+        files::replace(&path, &tail.to_bytes(), &OpenOptions::new()).map_err(Error::io("write", &path))?;
+        self.tails.insert(camera, tail);
+        Ok(())
+    }
+
+    /// The end of one ledger.
+    fn tail(&mut self, camera: CameraId) -> Result<&Tail, Error> {
+        Ok(match self.tails.entry(camera) {
+            Occupied(known) => known.into_mut(),
+            Vacant(place) => place.insert(read(&self.dir, camera)?),
+        })
+    }
+
+    fn path(&self, camera: CameraId) -> PathBuf {
+        path_of(&self.dir, camera)
+    }
+}
+
+fn path_of(dir: &Path, camera: CameraId) -> PathBuf {
+    dir.join(format!("{camera}.{EXTENSION}"))
+}
+
+/// Reads the end of one ledger; begins a chain where there is none.
+fn read(dir: &Path, camera: CameraId) -> Result<Tail, Error> {
+    let path = path_of(dir, camera);
+    let tail = match files::read_bounded(&path, slice::MOST_BYTES as u64) {
+        Ok(bytes) => Tail::parse(&bytes).ok(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(Error::io("read", &path)(error)),
+    };
+    let Some(mut tail) = tail else {
+        tracing::info!(%camera, "a ledger is begun");
+        return Ok(Tail::begin(camera, seed()?));
+    };
+    for path in files_of(dir, camera)? {
+        let bytes = files::read_bounded(&path, slice::MOST_BYTES as u64).map_err(Error::io("read", &path))?;
+        tail.advance(&parse(&path, &bytes)?);
+    }
+    Ok(tail)
+}
+
+/// The `NAME.ledger` files of one camera, by name.
+fn files_of(dir: &Path, camera: CameraId) -> Result<Vec<PathBuf>, Error> {
+    let list = std::fs::read_dir(dir).map_err(Error::io("list", dir))?;
+    let mut found = Vec::new();
+    for file in list {
+        let path = file.map_err(Error::io("list", dir))?.path();
+        if name_of(&path).is_some_and(|name| name.camera == camera) {
+            found.push(path);
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// The name, if this is a `NAME.ledger`.
+pub fn name_of(path: &Path) -> Option<RecordingName> {
+    let is_ledger = path.extension().is_some_and(|extension| extension == EXTENSION);
+    path.file_stem().filter(|_| is_ledger)?.to_str()?.parse().ok()
+}
+
+/// The slices that the seal of a recording carries.
+fn slices_of(path: &Path) -> Result<Vec<Slice>, Error> {
+    let ledger = demux::ledger(&Source::open(path)?).map_err(Error::unreadable(path))?;
+    parse(path, &ledger)
+}
+
+fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Slice>, Error> {
+    Slice::parse_all(bytes).map_err(|source| Error::Ledger { path: path.to_owned(), source })
+}
+
+fn seed() -> Result<Hash, Error> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed)
+        .map_err(|error| Error::io("read", Path::new("/dev/urandom"))(io::Error::other(error.to_string())))?;
+    Ok(seed)
+}
