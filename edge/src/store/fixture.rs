@@ -50,6 +50,7 @@ pub fn gop(sequence: u64, bytes: u32) -> Gop {
     let audio = AudioConfig { sample_rate: 48_000, channels: 1, asc };
     let picture = |after, key| {
         let mut data = bytes.to_be_bytes().to_vec();
+        data.push(if key { 0x65 } else { 0x41 });
         data.resize(bytes as usize + 4, sequence as u8);
         AccessUnit { track: Track::Video, pts: start + Ticks90k(after), key, data: data.into() }
     };
