@@ -33,11 +33,13 @@ impl Dice {
     }
 }
 
-/// What is in a recording: a hash for each picture, and how many of them begin a GOP.
+/// What is in a recording: a hash for each picture, in order.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Footage {
     pictures: Vec<String>,
-    gops: usize,
+    /// Those among them that begin a GOP. They show the whole clock of the pattern, so that no two are alike; any other holds
+    /// what has changed since the one before, which can be the same minutes later.
+    idrs: Vec<String>,
 }
 
 /// The recordings of one folder, on the edge or on the remote host, as they were last seen.
@@ -76,11 +78,11 @@ impl Folder {
     /// The recordings with anything in them.
     fn footage(&self) -> impl Iterator<Item = (&String, &Footage)> {
         let all = self.known.iter().map(|(name, (_, footage))| (name, footage));
-        all.filter(|(_, footage)| footage.gops > 0)
+        all.filter(|(_, footage)| !footage.idrs.is_empty())
     }
 
     fn gops(&self) -> usize {
-        self.footage().map(|(_, footage)| footage.gops).sum()
+        self.footage().map(|(_, footage)| footage.idrs.len()).sum()
     }
 }
 
@@ -94,8 +96,9 @@ fn read(file: &Path, length: u64) -> Footage {
         Err(error) => panic!("{error:#}"),
     };
     let text = |packet: &serde_json::Value, key: &str| packet[key].as_str().unwrap_or_default().to_owned();
-    let gops = packets.iter().filter(|packet| text(packet, "flags").starts_with('K')).count();
-    Footage { pictures: packets.iter().map(|packet| text(packet, "data_hash")).collect(), gops }
+    let hash = |packet: &serde_json::Value| text(packet, "data_hash");
+    let idrs = packets.iter().filter(|packet| text(packet, "flags").starts_with('K'));
+    Footage { pictures: packets.iter().map(hash).collect(), idrs: idrs.map(hash).collect() }
 }
 
 /// What the remote host shows is whole at every moment: no lock beside it, and it never changes.
@@ -105,12 +108,12 @@ fn check_inbox(inbox: &mut Folder) {
     inbox.look(|name, before, _| assert!(before.is_none(), "{name} changed after it was published"));
 }
 
-fn assert_no_picture_twice(folder: &Folder) {
+fn assert_no_gop_twice(folder: &Folder) {
     let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
     for (name, footage) in folder.footage() {
-        for picture in &footage.pictures {
-            if let Some(other) = owners.insert(picture, name) {
-                panic!("a picture of {name} is in {other} too");
+        for idr in &footage.idrs {
+            if let Some(other) = owners.insert(idr, name) {
+                panic!("a GOP of {name} is in {other} too");
             }
         }
     }
@@ -152,7 +155,8 @@ fn a_killed_edge_loses_nothing_but_the_gop_in_flight() {
     let mut recordings = Folder::new(edge.file("recordings"));
     let mut inbox = Folder::new(sshd.inbox());
 
-    for _ in 0..work::rounds(20) {
+    let rounds = work::rounds(20);
+    for _ in 0..rounds {
         round(&mut edge, &mut dice, &mut recordings);
         check_inbox(&mut inbox);
     }
@@ -165,7 +169,11 @@ fn a_killed_edge_loses_nothing_but_the_gop_in_flight() {
         let published = inbox.known.get(name).map(|(_, footage)| footage);
         assert_eq!(published, Some(footage), "{name} is not on the remote host as it was on the edge");
     }
-    assert_no_picture_twice(&inbox);
+    assert_no_gop_twice(&inbox);
     assert_eq!(inbox.names(".lockfile"), BTreeSet::new());
     assert_eq!(inbox.names(".part"), BTreeSet::new());
+    let (recordings, gops) = (inbox.footage().count(), inbox.gops());
+    println!(
+        "{rounds} kills: {recordings} recordings with {gops} GOPs, all whole on the remote host, none lost or doubled"
+    );
 }
