@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`edge`] | the appliance: `porthole-edge` with a configuration made for the test |
 //! | [`sshd`] | the remote host: an OpenSSH server with throw-away keys |
-//! | [`proxy`] | a wire that can be cut |
+//! | [`proxy`] | a wire that can be cut, or that damages what it carries |
 //! | [`browser`] | pages and players in headless Chromium |
 //! | [`players`] | ffprobe, ffmpeg and GStreamer as judges of files and streams |
 //! | [`footage`] | test media, made by command |

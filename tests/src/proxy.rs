@@ -1,4 +1,4 @@
-//! A wire that can be cut after a given byte: a TCP proxy in front of a server.
+//! A wire that can be cut after a given byte, or that damages what it carries: a TCP proxy in front of a server.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -30,14 +30,21 @@ struct Shared {
     cut: Mutex<Option<(Way, u64)>>,
     requests: AtomicU64,
     replies: AtomicU64,
+    /// What is damaged in replies: the bytes behind each of these.
+    marks: &'static [&'static [u8]],
 }
 
 impl Proxy {
     /// A proxy in front of `127.0.0.1:server`, on a free port.
     pub fn start(server: u16) -> Result<Self> {
+        Self::start_damaging(server, &[])
+    }
+
+    /// The same, and of every reply some bytes behind each of `marks` arrive inverted; lengths stay.
+    pub fn start_damaging(server: u16, marks: &'static [&'static [u8]]) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let port = listener.local_addr()?.port();
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared { marks, ..Shared::default() });
         let passed = Arc::clone(&shared);
         // Ends with the process: a listener cannot be interrupted, and there are few of them.
         thread::spawn(move || {
@@ -93,6 +100,9 @@ impl Shared {
         let mut buf = [0; 16 << 10];
         while let Ok(read @ 1..) = from.read(&mut buf) {
             let whole = usize::try_from(left).map_or(read, |left| read.min(left));
+            if way == Way::Replies {
+                self.marks.iter().for_each(|mark| damage(&mut buf[..whole], mark));
+            }
             if to.write_all(&buf[..whole]).is_err() {
                 break;
             }
@@ -109,9 +119,28 @@ impl Shared {
     }
 }
 
+/// Inverts the bytes 16 to 64 behind each `mark`.
+fn damage(bytes: &mut [u8], mark: &[u8]) {
+    let found = bytes.windows(mark.len()).enumerate().filter(|(_, window)| *window == mark);
+    for at in found.map(|(at, _)| at + mark.len()).collect::<Vec<_>>() {
+        bytes.iter_mut().take(at + 64).skip(at + 16).for_each(|byte| *byte ^= 0xff);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_lies_behind_a_mark_is_damaged_and_nothing_else() {
+        let mut bytes = [[b'x'; 10].as_slice(), b"mdat", &[0; 100]].concat();
+        let mut expected = bytes.clone();
+        expected[30..78].fill(0xff);
+        damage(&mut bytes, b"mdat");
+        assert_eq!(bytes, expected);
+        damage(&mut bytes[..20], b"mdat");
+        assert_eq!(bytes, expected);
+    }
 
     #[test]
     fn the_wire_is_cut_once_and_after_the_given_byte() {
