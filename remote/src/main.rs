@@ -28,10 +28,17 @@ enum Command {
         /// The file.
         file: PathBuf,
     },
-    /// Check that the recordings in a folder are whole and unaltered; exit status 1 if one is not.
+    /// Check that recordings are whole, unaltered, and all: exit status 0 if so, 1 if not, 2 if that cannot be told.
     Check {
-        /// The folder, for instance a camera's inbox.
-        dir: PathBuf,
+        /// Folders with recordings, for instance the archive and the inbox; the folders in them too.
+        #[arg(required = true)]
+        dirs: Vec<PathBuf>,
+        /// Print JSON.
+        #[arg(long, env = "PORTHOLE_REMOTE_JSON")]
+        json: bool,
+        /// The keys that cameras sign with: lines as in authorized_keys [default: the first key of each camera is trusted].
+        #[arg(long, env = "PORTHOLE_REMOTE_KEYS", value_name = "FILE")]
+        keys: Option<PathBuf>,
     },
     /// Make HLS of one recording: six-second segments and playlists, in a folder with the recording's name.
     Chop {
@@ -77,7 +84,12 @@ fn main() -> anyhow::Result<ExitCode> {
             println!("{}: good", file.display());
             Ok(ExitCode::SUCCESS)
         }
-        Command::Check { dir } => check(&dir),
+        Command::Check { dirs, json, keys } => {
+            Ok(check(&dirs, json, keys.as_deref()).unwrap_or_else(|error| {
+                eprintln!("{error:#}");
+                ExitCode::from(2)
+            }))
+        }
         Command::Chop { file, out, account } => chop(&file, &out, account),
     }
 }
@@ -101,14 +113,16 @@ impl Serve {
     }
 }
 
-fn check(dir: &Path) -> anyhow::Result<ExitCode> {
-    let checked = remote::check::check(dir).with_context(|| dir.display().to_string())?;
-    for file in &checked {
-        println!("{file}");
+fn check(dirs: &[PathBuf], json: bool, keys: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let load = |path: &Path| remote::check::load_keys(path).with_context(|| path.display().to_string());
+    let keys = keys.map(load).transpose()?;
+    let report = remote::check::check(dirs, keys.as_deref())?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        print!("{report}");
     }
-    let bad = checked.iter().filter(|file| file.verdict.is_err()).count();
-    println!("{} files, {bad} bad", checked.len());
-    Ok(if bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn chop(file: &Path, out: &Path, account: String) -> anyhow::Result<ExitCode> {
