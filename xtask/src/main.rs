@@ -1,4 +1,4 @@
-//! Developer commands: `cargo xtask demo | test | bench | deps | crash`.
+//! Developer commands: `cargo xtask demo | test | bench | deps | crash | model`.
 //!
 //! This crate builds on a machine that has Rust and nothing else: it installs what the others need, builds them, and
 //! starts them. What a command does once everything is there lives in the crate `tests`.
@@ -6,6 +6,7 @@
 //! ```text
 //! main -> deps      what must be installed, and how           apt | npm | pip
 //!      -> test      every suite within its minutes            budget, cargo, suite, tally
+//!      -> model     the model of the handshake, row by row
 //!      -> launch    build a program of `tests` and become it  demo, bench
 //! ```
 
@@ -14,6 +15,7 @@ mod cargo;
 mod command;
 mod deps;
 mod launch;
+mod model;
 mod suite;
 mod tally;
 mod test;
@@ -56,6 +58,8 @@ enum Command {
         #[arg(long, default_value_t = 500)]
         rounds: u32,
     },
+    /// Check the model of the handshake: every row must hold, or must fail if it is known to be bad
+    Model,
     /// Install the packages that a purpose needs, without doing anything else
     Deps {
         #[arg(value_enum, default_value = "bench")]
@@ -69,6 +73,7 @@ fn main() -> ExitCode {
         Command::Bench { arguments } => launch::bench(&arguments),
         Command::Test { only } => test::run(&only),
         Command::Crash { rounds } => test::crash(rounds),
+        Command::Model => model::run(),
         Command::Deps { purpose } => deps::install(purpose).map(|()| true),
     };
     match outcome {

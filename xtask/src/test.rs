@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every check and every test, each as a suite with its own time.
 //!
 //! ```text
-//! install -> fmt -> clippy -> deny -> programs -> build -> doc -> one suite per test program
+//! install -> fmt -> clippy -> deny -> model -> programs -> build -> doc -> one suite per test program
 //! ```
 //!
 //! Everything runs, whatever failed before it; only when the build fails there is nothing to run.
@@ -24,7 +24,7 @@ pub fn run(only: &[String]) -> Result<bool> {
     deps::install(deps::Purpose::Test)?;
     let mut session = Session { budget, rows: Vec::new(), interrupted: suite::interruptions()? };
     let wanted = |name: &str| only.is_empty() || only.iter().any(|part| name.contains(part.as_str()));
-    for (name, command) in checks().into_iter().filter(|(name, _)| wanted(name)) {
+    for (name, command) in checks()?.into_iter().filter(|(name, _)| wanted(name)) {
         session.suite(name, command, |_, well| Count::one(well))?;
     }
     session.suite("programs", cargo::programs(), |_, well| Count::one(well))?;
@@ -58,10 +58,10 @@ pub fn crash(rounds: u32) -> Result<bool> {
 }
 
 /// The suites that are not test programs.
-const CHECKS: [&str; 6] = ["fmt", "clippy", "deny", "programs", "build", "doc"];
+const CHECKS: [&str; 7] = ["fmt", "clippy", "deny", "model", "programs", "build", "doc"];
 
 /// The suites that are one check.
-fn checks() -> [(&'static str, Command); 3] {
+fn checks() -> Result<[(&'static str, Command); 4]> {
     let mut fmt = command::cargo();
     fmt.args(["fmt", "--all", "--check"]);
     let mut clippy = command::cargo();
@@ -69,7 +69,9 @@ fn checks() -> [(&'static str, Command); 3] {
     // The list of advisories is a git repository elsewhere, so that check is left to `cargo deny check advisories`.
     let mut deny = command::command(workspace::target().join(deps::CARGO_DENY));
     deny.args(["--all-features", "--locked", "check", "licenses", "bans", "sources"]);
-    [("fmt", fmt), ("clippy", clippy), ("deny", deny)]
+    let mut model = command::command(std::env::current_exe()?);
+    model.arg("model");
+    Ok([("fmt", fmt), ("clippy", clippy), ("deny", deny), ("model", model)])
 }
 
 fn doc_tests() -> Command {
