@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
-use remote::chop::Options;
+use remote::chop::{Options, transcode};
 use remote::config::{Config, Role};
 use remote::{logs, serve};
 use std::path::{Path, PathBuf};
@@ -51,6 +51,14 @@ enum Command {
         #[arg(long, default_value = "local")]
         account: String,
     },
+    /// Make an MP4 with H.264 and AAC of a file that is something else, confined: what `chop` starts for it.
+    #[command(hide = true)]
+    Transcode {
+        /// What to read.
+        input: PathBuf,
+        /// What to write.
+        output: PathBuf,
+    },
 }
 
 #[derive(Args)]
@@ -91,6 +99,7 @@ fn main() -> anyhow::Result<ExitCode> {
             }))
         }
         Command::Chop { file, out, account } => chop(&file, &out, account),
+        Command::Transcode { input, output } => Ok(run_transcoder(&input, &output)),
     }
 }
 
@@ -131,4 +140,14 @@ fn chop(file: &Path, out: &Path, account: String) -> anyhow::Result<ExitCode> {
     let folder = remote::chop::publish(&chopped, out)?;
     println!("{}: {} segments, {}", folder.display(), chopped.segments, chopped.duration);
     Ok(ExitCode::SUCCESS)
+}
+
+fn run_transcoder(input: &Path, output: &Path) -> ExitCode {
+    match transcode::transcode(input, output) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            if error.is_for_want_of_room() { ExitCode::from(transcode::NO_ROOM) } else { ExitCode::FAILURE }
+        }
+    }
 }

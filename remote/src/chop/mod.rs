@@ -12,8 +12,10 @@
 mod cutter;
 mod plan;
 mod source;
+pub mod transcode;
 mod work;
 
+use crate::supervise::Stop;
 use cutter::Cutter;
 use media::hls::vod;
 use media::mp4::{Movie, ReadError};
@@ -33,14 +35,22 @@ pub struct Options {
     pub segment: Ticks90k,
     /// `<camera>` in the names of the segments where the recording's name has none: the account that brought it.
     pub account: String,
+    /// The program porthole-remote, which transcodes in a process of its own.
+    pub program: PathBuf,
+    /// The wish to end.
+    pub stop: Stop,
 }
 
 impl Options {
-    /// Segments of six seconds.
+    /// Segments of six seconds, by the running program.
     pub fn new(account: impl Into<String>) -> Self {
-        Self { segment: Ticks90k(6 * Ticks90k::SECOND.0), account: account.into() }
+        let segment = Ticks90k(6 * Ticks90k::SECOND.0);
+        Self { segment, account: account.into(), program: OURSELVES.into(), stop: Stop::default() }
     }
 }
+
+/// The program that runs, also after an update has put another one into its place.
+const OURSELVES: &str = "/proc/self/exe";
 
 /// What was made.
 #[derive(Debug)]
@@ -70,6 +80,12 @@ pub enum Error {
     /// It is something else than H.264 and AAC.
     #[error("{0}")]
     Unfit(#[from] Unfit),
+    /// It is something else, and that could not be changed.
+    #[error("{0}")]
+    Transcode(#[from] transcode::Failure),
+    /// The process ends.
+    #[error("the process ends")]
+    Stopped,
     /// A file of the product could not be written, or the recording not be opened.
     #[error("{path}: {source}")]
     Io {
@@ -83,7 +99,7 @@ pub enum Error {
 impl Error {
     /// Whether the file itself is the reason, so that another try would end the same way.
     pub fn is_of_the_recording(&self) -> bool {
-        !matches!(self, Self::Io { .. } | Self::Read(ReadError::Io { .. }))
+        !matches!(self, Self::Io { .. } | Self::Read(ReadError::Io { .. }) | Self::Stopped)
     }
 }
 
@@ -101,7 +117,15 @@ pub fn chop(mp4: &Path, name: &str, tmp: &Path, options: &Options) -> Result<Cho
     }
     let folder = tmp.join(name);
     make_anew(&folder)?;
-    let (segments, transcoded) = (remux(mp4, name, &folder, options)?, None);
+    let (segments, transcoded) = match remux(mp4, name, &folder, options) {
+        Ok(segments) => (segments, None),
+        Err(Error::Unfit(why)) => (transcoded(mp4, name, &folder, options)?, Some(why)),
+        Err(Error::Read(ReadError::NoMovie { size })) => {
+            let why = Unfit::Inside(ReadError::NoMovie { size }.to_string());
+            (transcoded(mp4, name, &folder, options)?, Some(why))
+        }
+        Err(error) => return Err(error),
+    };
     sync(&folder)?;
     Ok(Chopped { folder, segments: segments.len(), duration: vod::duration(&segments), transcoded })
 }
@@ -145,6 +169,16 @@ fn remux(mp4: &Path, name: &str, folder: &Path, options: &Options) -> Result<Vec
         let path = folder.join(file);
         fs::write(&path, text).map_err(at(&path))?;
     }
+    Ok(segments)
+}
+
+/// Makes it H.264 and AAC first. What the first try left is removed.
+fn transcoded(mp4: &Path, name: &str, folder: &Path, options: &Options) -> Result<Vec<vod::Segment>, Error> {
+    make_anew(folder)?;
+    let made = folder.join("transcoded.mp4");
+    transcode::run(options, mp4, &made)?;
+    let segments = remux(&made, name, folder, options)?;
+    fs::remove_file(&made).map_err(at(&made))?;
     Ok(segments)
 }
 

@@ -11,8 +11,9 @@ use std::path::Path;
 pub struct Chop;
 
 impl Work for Chop {
-    fn make(&self, input: &Input<'_>, tmp: &Path, hls: &Path, _: &Stop) -> Result<(), Failure> {
-        let made = chop(input.path, input.name, tmp, &Options::new(input.account));
+    fn make(&self, input: &Input<'_>, tmp: &Path, hls: &Path, stop: &Stop) -> Result<(), Failure> {
+        let options = Options { stop: stop.clone(), ..Options::new(input.account) };
+        let made = chop(input.path, input.name, tmp, &options);
         let published = made.and_then(|chopped| publish(&chopped, hls));
         published.map(drop).map_err(|error| failure(error, input.path))
     }
@@ -22,6 +23,7 @@ fn failure(error: Error, recording: &Path) -> Failure {
     match error {
         Error::Read(ReadError::Io { source, .. }) => folder::Error::new("read", recording, source).into(),
         Error::Io { path, source } => folder::Error::new("write the HLS of", &path, source).into(),
+        Error::Stopped => Failure::Stopped,
         error => Failure::File(error.to_string()),
     }
 }
