@@ -72,16 +72,16 @@ pub enum Error {
     #[error("{0:?} is not a name: 1 to 128 of A-Z a-z 0-9 . _ -, beginning with a letter or a digit")]
     Name(String),
     /// The recording cannot be read.
-    #[error("{0}")]
+    #[error(transparent)]
     Read(#[from] ReadError),
     /// An access unit that MPEG-TS cannot carry.
-    #[error("{0}")]
+    #[error(transparent)]
     Ts(#[from] ts::Error),
     /// It is something else than H.264 and AAC.
-    #[error("{0}")]
+    #[error(transparent)]
     Unfit(#[from] Unfit),
     /// It is something else, and that could not be changed.
-    #[error("{0}")]
+    #[error(transparent)]
     Transcode(#[from] transcode::Failure),
     /// The process ends.
     #[error("the process ends")]
@@ -120,10 +120,6 @@ pub fn chop(mp4: &Path, name: &str, tmp: &Path, options: &Options) -> Result<Cho
     let (segments, transcoded) = match remux(mp4, name, &folder, options) {
         Ok(segments) => (segments, None),
         Err(Error::Unfit(why)) => (transcoded(mp4, name, &folder, options)?, Some(why)),
-        Err(Error::Read(ReadError::NoMovie { size })) => {
-            let why = Unfit::Inside(ReadError::NoMovie { size }.to_string());
-            (transcoded(mp4, name, &folder, options)?, Some(why))
-        }
         Err(error) => return Err(error),
     };
     sync(&folder)?;
@@ -153,6 +149,9 @@ pub fn is_name(name: &str) -> bool {
 
 fn remux(mp4: &Path, name: &str, folder: &Path, options: &Options) -> Result<Vec<vod::Segment>, Error> {
     let source = Source::open(mp4).map_err(at(mp4))?;
+    if !source.is_mp4().map_err(at(mp4))? {
+        return Err(Unfit::Container.into());
+    }
     let movie = Movie::open(&source)?;
     let parsed: Option<RecordingName> = name.parse().ok();
     let camera = parsed.map_or_else(|| options.account.clone(), |name| name.camera.to_string());

@@ -24,6 +24,9 @@ const ORIGIN: Ticks90k = Ticks90k(10 * Ticks90k::SECOND.0);
 /// Why a recording cannot become MPEG-TS as it is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
+    /// Not an MP4, whatever its name says.
+    #[error("no MP4")]
+    Container,
     /// A track that is neither H.264 nor AAC, or in a form that is not handled.
     #[error("track {id}: {why}")]
     Track {

@@ -40,6 +40,17 @@ impl Source {
         Ok(Self { file, size: metadata.len(), blocks: RefCell::default() })
     }
 
+    /// Whether the file begins as an MP4 does: with a box that can stand there.
+    pub fn is_mp4(&self) -> io::Result<bool> {
+        const FIRST: [&[u8; 4]; 8] = [b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide"];
+        let mut start = [0; 8];
+        if self.size < start.len() as u64 {
+            return Ok(false);
+        }
+        self.read_exact_at(&mut start, 0)?;
+        Ok(FIRST.iter().any(|name| start.ends_with(*name)))
+    }
+
     /// Moves the block to the front, and reads it if it is not there.
     fn fetch(&self, number: u64, blocks: &mut Vec<Block>) -> io::Result<()> {
         let known = blocks.iter().position(|block| block.number == number);

@@ -42,6 +42,13 @@ const PACKAGES: &[Package] = &[
     row("libclang-dev", Build, File("/usr/lib/llvm-*/lib/libclang.so")),
     row("libssl-dev", Build, File("/usr/include/openssl/ssl.h")),
     row("libasound2-dev", Build, File("/usr/include/alsa/asoundlib.h")),
+    // FFmpeg's libraries: the remote host decodes with them what is neither H.264 nor AAC.
+    row("libavcodec-dev", Build, File("/usr/include/*/libavcodec/avcodec.h")),
+    row("libavfilter-dev", Build, File("/usr/include/*/libavfilter/avfilter.h")),
+    row("libavformat-dev", Build, File("/usr/include/*/libavformat/avformat.h")),
+    row("libavutil-dev", Build, File("/usr/include/*/libavutil/avutil.h")),
+    row("libswresample-dev", Build, File("/usr/include/*/libswresample/swresample.h")),
+    row("libswscale-dev", Build, File("/usr/include/*/libswscale/swscale.h")),
     row("openssh-server", Demo, Program("sshd")),
     row("openssh-client", Demo, Program("ssh-keygen")),
     row("ffmpeg", Test, Program("ffmpeg")),

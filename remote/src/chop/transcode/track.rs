@@ -225,6 +225,9 @@ impl Track {
         let mut packet = Packet::empty();
         while self.encoder.receive_packet(&mut packet).is_ok() {
             self.packets += 1;
+            if packet.duration() == 0 {
+                packet.set_duration(1); // Pictures last a tick each; only the last one needs to be told.
+            }
             target.write(std::mem::replace(&mut packet, Packet::empty()), self.output, self.ticks)?;
         }
         Ok(())
