@@ -18,7 +18,7 @@ pub use report::{Camera, Gap, Kind, Problem, Report, Trust};
 
 use crate::inbox::whole::Opened;
 use media::ledger::slice::{Forged, MOST_BYTES};
-use media::ledger::{Finding, Form, Missing, Slice, stitch};
+use media::ledger::{Finding, Form, Missing, Slice, Tail, stitch};
 use media::mp4::demux::{Examined, examine, ledger};
 use media::mp4::{Movie, ReadError};
 use media::names::{CameraId, RecordingName};
@@ -121,7 +121,12 @@ impl Ledgers<'_> {
         if let Err(error) = read {
             return report.problem(Kind::Unreadable, &file, error);
         }
-        match Slice::parse_all(&bytes) {
+        // On the edge itself there is the end of the chain too, where slices wait.
+        let slices = match Tail::parse(&bytes) {
+            Ok(tail) => Ok(tail.waiting().to_vec()),
+            Err(_) => Slice::parse_all(&bytes),
+        };
+        match slices {
             Ok(slices) => slices.into_iter().for_each(|slice| self.slice(slice, None, &file, report)),
             Err(error) => report.problem(Kind::Signature, &file, error),
         }

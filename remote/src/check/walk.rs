@@ -21,7 +21,7 @@ const OTHERS: [&str; 4] = ["tmp", "hls", "cache", "quarantine"];
 pub struct Files {
     /// `NAME.mp4`.
     pub recordings: Vec<PathBuf>,
-    /// `NAME.ledger`.
+    /// `NAME.ledger`, and on an edge `CAMERA8.ledger`.
     pub ledgers: Vec<PathBuf>,
     locks: BTreeSet<PathBuf>,
     parts: BTreeSet<PathBuf>,
@@ -83,7 +83,7 @@ impl Files {
         for lock in &self.locks {
             judge_lock(lock, recordings.contains(&lock.with_extension("mp4")), report);
         }
-        for other in self.others.iter().filter(|path| begins_with_a_name(path)) {
+        for other in self.others.iter().filter(|path| is_leftover(path)) {
             report.problem(Kind::Superfluous, &shown(other), "a leftover of a recording");
         }
         let mut names: BTreeMap<_, Vec<&PathBuf>> = BTreeMap::new();
@@ -125,9 +125,11 @@ fn judge_lock(path: &Path, beside_recording: bool, report: &mut Report) {
     }
 }
 
-fn begins_with_a_name(path: &Path) -> bool {
+/// Whether a file was made for a recording, and is not the journal that an edge keeps of it.
+fn is_leftover(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    name.split_once('.').is_some_and(|(name, _)| name.parse::<RecordingName>().is_ok())
+    name.split_once('.')
+        .is_some_and(|(name, rest)| name.parse::<RecordingName>().is_ok() && rest != "mp4.journal")
 }
 
 /// Opens an ordinary file; never waits for the other end of a FIFO, never follows a link.

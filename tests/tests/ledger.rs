@@ -1,0 +1,90 @@
+//! Every second of a real edge is accounted for, over restarts, and every hand on its recordings is named by the remote host's
+//! check.
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+use tests::edge::{Edge, Settings};
+
+/// The edge is down for longer than the shortest gap.
+const DOWN: Duration = Duration::from_millis(600);
+
+/// What `porthole-remote check --json` says of a folder, and whether it is satisfied.
+fn check(folder: &Path, keys: &Path) -> (bool, Value) {
+    let mut check = Command::new(tests::built("porthole-remote"));
+    let output = check.args(["check", "--json", "--keys"]).args([keys, folder]).output().unwrap();
+    let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+    (output.status.success(), report)
+}
+
+/// The values of one field of a list.
+fn each<'a>(list: &'a Value, field: &str) -> Vec<&'a str> {
+    list.as_array().unwrap().iter().map(|item| item[field].as_str().unwrap()).collect()
+}
+
+/// The sealed recordings of an edge that has ended, oldest first.
+fn recordings(edge: &Edge) -> Vec<PathBuf> {
+    let list = std::fs::read_dir(edge.file("recordings")).unwrap();
+    let mut files: Vec<PathBuf> = list.map(|file| file.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "mp4"));
+    files.sort();
+    files
+}
+
+/// Runs the edge until `seconds` of footage of this run are in a recording.
+fn record(edge: &mut Edge, seconds: f64) {
+    edge.start_again().unwrap();
+    edge.wait_until("footage", |edge| {
+        let recordings = edge.recordings().unwrap_or_default();
+        recordings.last().is_some_and(|last| {
+            last["state"] == "growing" && last["seconds"].as_f64().is_some_and(|found| found >= seconds)
+        })
+    })
+    .unwrap();
+}
+
+#[test]
+fn every_second_is_accounted_for_and_every_hand_on_the_files_is_named() {
+    let mut edge = Edge::prepare(Settings::default()).unwrap();
+    let keys = edge.file("authorized_keys");
+    std::fs::write(&keys, format!("restrict {}\n", edge.public_key().unwrap())).unwrap();
+    record(&mut edge, 3.0);
+    assert!(edge.terminate().unwrap().success());
+    std::thread::sleep(DOWN);
+    // A crash: what was torn is signed by the next process, with the gap behind it.
+    record(&mut edge, 3.0);
+    edge.kill();
+    std::fs::remove_dir_all(edge.ring()).unwrap();
+    std::fs::create_dir(edge.ring()).unwrap();
+    std::thread::sleep(DOWN);
+    record(&mut edge, 2.0);
+    let gaps = edge.json("/api/gaps").unwrap();
+    assert_eq!(each(&gaps["gaps"], "cause")[0], "no_power", "of an earlier process: {gaps}");
+    assert!(edge.terminate().unwrap().success());
+
+    let folder = edge.file("recordings");
+    let (clean, report) = check(&folder, &keys);
+    let camera = &report["cameras"][0];
+    assert!(clean, "{report:#}");
+    assert_eq!((&camera["name"], &camera["trust"]), (&"front".into(), &"expected".into()));
+    assert!(camera["footage_seconds"].as_f64().unwrap() >= 7.0, "{camera:#}");
+    assert_eq!(each(&camera["gaps"], "cause"), ["no_power", "no_power"], "{camera:#}");
+    assert!(
+        camera["gaps"][0]["start"].is_string() && camera["gaps"][0]["seconds"].as_f64() > Some(0.5),
+        "{camera:#}"
+    );
+
+    let files = recordings(&edge);
+    let problems = || {
+        let (clean, report) = check(&folder, &keys);
+        assert!(!clean);
+        each(&report["problems"], "kind").into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let aside = edge.file("aside.mp4");
+    std::fs::rename(&files[1], &aside).unwrap();
+    assert_eq!(problems(), ["absent"], "one was dropped");
+    std::fs::rename(&files[0], &files[1]).unwrap();
+    std::fs::rename(&aside, &files[0]).unwrap();
+    assert_eq!(problems(), ["name", "name"], "two were swapped");
+}
