@@ -3,6 +3,8 @@
 //! A value that is impossible gives an error that names the key, the value and what is allowed. docs/ref/remote.md
 //! describes every key and is tested against [`Config::default`].
 
+use crate::sweep::Policy;
+use media::Ticks90k;
 use media::handshake::claim::Patience;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -46,6 +48,10 @@ pub struct Config {
     pub inbox: Inbox,
     /// What is put aside.
     pub quarantine: Quarantine,
+    /// What is made of recordings.
+    pub chop: Chop,
+    /// How long they are kept.
+    pub sweep: Sweep,
 }
 
 /// Something that `porthole-remote serve` does.
@@ -54,6 +60,8 @@ pub struct Config {
 pub enum Role {
     /// Take recordings in.
     Inbox,
+    /// Let recordings go when their time is over.
+    Sweep,
 }
 
 /// `[inbox]`
@@ -78,13 +86,35 @@ pub struct Quarantine {
     pub bytes: u64,
 }
 
+/// `[chop]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Chop {
+    /// Seconds that a segment of HLS lasts; it ends at the next IDR.
+    pub segment_seconds: u32,
+    /// Whether the MP4 goes to the archive too.
+    pub keep_mp4: bool,
+}
+
+/// `[sweep]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sweep {
+    /// Days that a recording is kept.
+    pub days: u32,
+    /// Bytes that all recordings may have; 0: as many as there are.
+    pub bytes: u64,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
             dir: PathBuf::from("/var/lib/porthole"),
-            roles: vec![Role::Inbox],
+            roles: vec![Role::Inbox, Role::Sweep],
             inbox: Inbox::default(),
             quarantine: Quarantine::default(),
+            chop: Chop::default(),
+            sweep: Sweep::default(),
         }
     }
 }
@@ -98,6 +128,35 @@ impl Default for Inbox {
 impl Default for Quarantine {
     fn default() -> Self {
         Self { files: 1_000, bytes: 4 << 30 }
+    }
+}
+
+impl Default for Chop {
+    fn default() -> Self {
+        Self { segment_seconds: 6, keep_mp4: true }
+    }
+}
+
+impl Default for Sweep {
+    fn default() -> Self {
+        Self { days: 7, bytes: 0 }
+    }
+}
+
+impl Chop {
+    /// How long a segment lasts.
+    pub fn segment(&self) -> Ticks90k {
+        Ticks90k(i64::from(self.segment_seconds) * Ticks90k::SECOND.0)
+    }
+}
+
+impl Sweep {
+    /// What has to leave.
+    pub fn policy(&self) -> Policy {
+        Policy {
+            keep: Duration::from_secs(24 * 3600 * u64::from(self.days)),
+            bytes: Some(self.bytes).filter(|&bytes| bytes > 0),
+        }
     }
 }
 
@@ -138,7 +197,7 @@ impl Config {
     /// That value.
     pub fn check(&self) -> Result<(), Error> {
         require(self.dir.is_absolute(), "dir", self.dir.display(), "an absolute path")?;
-        require(!self.roles.is_empty(), "roles", "[]", "at least one of \"inbox\"")?;
+        require(!self.roles.is_empty(), "roles", "[]", "at least one of \"inbox\", \"sweep\"")?;
         let Inbox { workers, abandoned_minutes, lost_hours } = self.inbox;
         require((1..=64).contains(&workers), "inbox.workers", workers, "1 to 64 threads")?;
         require(
@@ -150,7 +209,16 @@ impl Config {
         require(lost_hours <= 8_760, "inbox.lost_hours", lost_hours, "0 to 8760 hours (a year)")?;
         let Quarantine { files, bytes } = self.quarantine;
         require((1..=100_000).contains(&files), "quarantine.files", files, "1 to 100000 files")?;
-        require(bytes >= 1 << 20, "quarantine.bytes", bytes, "at least 1048576 (1 MiB)")
+        require(bytes >= 1 << 20, "quarantine.bytes", bytes, "at least 1048576 (1 MiB)")?;
+        let Chop { segment_seconds, .. } = self.chop;
+        require(
+            (1..=60).contains(&segment_seconds),
+            "chop.segment_seconds",
+            segment_seconds,
+            "1 to 60 seconds",
+        )?;
+        let Sweep { days, .. } = self.sweep;
+        require((1..=36_500).contains(&days), "sweep.days", days, "1 to 36500 days")
     }
 }
 
@@ -191,7 +259,7 @@ mod tests {
     fn an_impossible_value_names_key_value_and_what_is_allowed() {
         assert_eq!(error("[inbox]\nworkers = 65"), "inbox.workers = 65: 1 to 64 threads");
         assert_eq!(error("dir = \"inbox\""), "dir = inbox: an absolute path");
-        assert_eq!(error("roles = []"), "roles = []: at least one of \"inbox\"");
+        assert_eq!(error("roles = []"), "roles = []: at least one of \"inbox\", \"sweep\"");
         assert_eq!(error("[quarantine]\nfiles = 0"), "quarantine.files = 0: 1 to 100000 files");
     }
 

@@ -229,6 +229,17 @@ impl Folder {
         self.unlink(name, UnlinkatFlags::NoRemoveDir)
     }
 
+    /// Removes a folder if nothing is in it; that it is not there is fine.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn remove_empty(&self, name: &str) -> Result<(), Error> {
+        match unlinkat(&self.fd, name, UnlinkatFlags::RemoveDir) {
+            Ok(()) | Err(Errno::ENOENT | Errno::ENOTEMPTY) => Ok(()),
+            Err(errno) => Err(self.error("remove", name, errno)),
+        }
+    }
+
     /// Removes a folder with all that is in it; that it is not there is fine.
     ///
     /// # Errors

@@ -10,6 +10,7 @@
 //! |---|---|
 //! | [`inbox`] | takes recordings in: workers, janitor, quarantine |
 //! | [`chop`] | recordings as HLS |
+//! | [`sweep`] | what is too old or too much leaves |
 //! | [`check`] | whether recordings are whole and unaltered |
 //! | [`serve`] | the service: its roles and threads |
 //! | [`folders`], [`folder`] | where everything is, and files that are reached without following links |
@@ -26,3 +27,4 @@ pub mod logs;
 pub mod serve;
 pub mod status;
 pub mod supervise;
+pub mod sweep;

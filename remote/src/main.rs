@@ -51,6 +51,14 @@ enum Command {
         #[arg(long, default_value = "local")]
         account: String,
     },
+    /// Let recordings go whose time is over, once.
+    Sweep {
+        #[command(flatten)]
+        place: Place,
+        /// Change nothing, and print what would leave.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Make an MP4 with H.264 and AAC of a file that is something else, confined: what `chop` starts for it.
     #[command(hide = true)]
     Transcode {
@@ -61,14 +69,21 @@ enum Command {
     },
 }
 
+/// What the service is about.
 #[derive(Args)]
-struct Serve {
+struct Place {
     /// Configuration file [default: /etc/porthole/remote.toml if it is there].
     #[arg(long, env = "PORTHOLE_REMOTE_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// The folder that everything is in, instead of the configured one.
     #[arg(long, env = "PORTHOLE_REMOTE_DIR")]
     dir: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct Serve {
+    #[command(flatten)]
+    place: Place,
     /// What this process does, instead of the configured roles; may be repeated.
     #[arg(long = "role", env = "PORTHOLE_REMOTE_ROLES", value_enum, value_delimiter = ',')]
     roles: Vec<Role>,
@@ -99,11 +114,12 @@ fn main() -> anyhow::Result<ExitCode> {
             }))
         }
         Command::Chop { file, out, account } => chop(&file, &out, account),
+        Command::Sweep { place, dry_run } => sweep(&place, dry_run),
         Command::Transcode { input, output } => Ok(run_transcoder(&input, &output)),
     }
 }
 
-impl Serve {
+impl Place {
     /// The configuration file with what the command line changes.
     fn config(&self) -> anyhow::Result<Config> {
         let mut config = match &self.config {
@@ -114,6 +130,14 @@ impl Serve {
         if let Some(dir) = &self.dir {
             config.dir.clone_from(dir);
         }
+        config.check()?;
+        Ok(config)
+    }
+}
+
+impl Serve {
+    fn config(&self) -> anyhow::Result<Config> {
+        let mut config = self.place.config()?;
         if !self.roles.is_empty() {
             config.roles.clone_from(&self.roles);
         }
@@ -140,6 +164,14 @@ fn chop(file: &Path, out: &Path, account: String) -> anyhow::Result<ExitCode> {
     let folder = remote::chop::publish(&chopped, out)?;
     println!("{}: {} segments, {}", folder.display(), chopped.segments, chopped.duration);
     Ok(ExitCode::SUCCESS)
+}
+
+fn sweep(place: &Place, dry_run: bool) -> anyhow::Result<ExitCode> {
+    let config = place.config()?;
+    let now = remote::supervise::wall_now();
+    let report = remote::sweep::sweep(&config.dir, &config.sweep.policy(), now, dry_run, &|| false)?;
+    println!("{report}");
+    Ok(if report.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn run_transcoder(input: &Path, output: &Path) -> ExitCode {

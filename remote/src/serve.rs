@@ -2,9 +2,11 @@
 
 use crate::chop::Chop;
 use crate::config::{Config, Role};
+use crate::folders::Folders;
 use crate::inbox::Inbox;
 use crate::status::Status;
 use crate::supervise::{Signals, Stop, Threads};
+use crate::sweep;
 use anyhow::Context;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,9 +26,16 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
     for role in &config.roles {
         match role {
             Role::Inbox => {
-                let opened = Inbox::open(config.clone(), Arc::clone(&status), Box::new(Chop))?;
+                let chop = Chop { segment: config.chop.segment() };
+                let opened = Inbox::open(config.clone(), Arc::clone(&status), Box::new(chop))?;
                 opened.start(&mut threads).context("threads")?;
                 inbox = Some(opened);
+            }
+            Role::Sweep => {
+                Folders::open(&config.dir)?;
+                let (config, status) = (config.clone(), Arc::clone(&status));
+                let sweep = move |stop| sweep::service::run(&config, &status, &stop);
+                threads.spawn("sweep", sweep).context("threads")?;
             }
         }
     }

@@ -47,6 +47,14 @@ metrics! {
     locks_removed: Counter,
     /// Times that the host kept a worker from its work: disk full, read-only, no descriptors.
     hindrances: Counter,
+    /// When the last sweep was, in seconds since 1970.
+    sweep_last_run: Gauge,
+    /// Recordings that left because of their age or for want of room.
+    sweep_removed: Counter,
+    /// Bytes that sweeping freed.
+    sweep_freed_bytes: Counter,
+    /// What a sweep could not remove; the next one tries again.
+    sweep_failures: Counter,
     /// Recordings that wait for a worker.
     queue: Gauge,
 }

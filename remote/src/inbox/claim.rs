@@ -292,6 +292,11 @@ impl<'a> Hand<'a> {
     fn archive(&self) -> Result<Reply, Failure> {
         let crate::folders::Folders { claim, archive, .. } = &self.inbox.folders;
         let file = self.name.recording();
+        let bytes = self.claim()?.metadata().map_or(0, |metadata| metadata.len());
+        self.inbox.status.metrics.accepted_bytes.inc_by(bytes);
+        if !self.inbox.config.chop.keep_mp4 {
+            return self.drop_claim();
+        }
         match claim.rename(&file, archive, &file, RenameFlags::RENAME_NOREPLACE)? {
             Moved::Done => {}
             Moved::Absent | Moved::Exists => {
@@ -301,8 +306,6 @@ impl<'a> Hand<'a> {
         archive.sync()?;
         claim.sync()?;
         Record::remove(claim, &self.name)?;
-        let bytes = self.claim()?.metadata().map_or(0, |metadata| metadata.len());
-        self.inbox.status.metrics.accepted_bytes.inc_by(bytes);
         Ok(Reply::Done)
     }
 

@@ -1,0 +1,199 @@
+use super::*;
+use std::cell::Cell;
+use std::fs;
+use tempfile::TempDir;
+
+const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const SECOND: Duration = Duration::from_secs(1);
+const POLICY: Policy = Policy { keep: WEEK, bytes: None };
+/// 6 + 6 + 3.5 s, and a target duration.
+const PLAYLIST: &str = "#EXTM3U\n#EXT-X-TARGETDURATION:6\n#EXTINF:6.00000,\na-front-0.ts\n#EXTINF:6.00000,\na-front-1.ts\n\
+                        #EXTINF:3.50000,\na-front-2.ts\n#EXT-X-ENDLIST\n";
+const PLAYING: Duration = Duration::from_secs(22);
+
+/// A remote host with these recordings, and what the clock says.
+fn host(names: &[&str]) -> (TempDir, Duration) {
+    let dir = tempfile::tempdir().expect("dir");
+    for folder in ["hls", "archive", "inbox", "claim", "quarantine"] {
+        fs::create_dir(dir.path().join(folder)).expect("makes");
+    }
+    for name in names {
+        let hls = dir.path().join("hls").join(name);
+        fs::create_dir(&hls).expect("makes");
+        for n in 0..3 {
+            fs::write(hls.join(format!("{name}-front-{n}.ts")), [0; 188]).expect("writes");
+        }
+        fs::write(hls.join(format!("{name}.m3u8")), "#EXTM3U\n").expect("writes");
+        fs::write(hls.join(format!("{name}-out.m3u8")), PLAYLIST).expect("writes");
+        fs::write(dir.path().join(format!("archive/{name}.mp4")), [0; 1000]).expect("writes");
+    }
+    (dir, crate::supervise::wall_now() + SECOND)
+}
+
+/// Everything below `dir` but the stamp.
+fn files(dir: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("reads") {
+            let path = entry.expect("reads").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                found.push(path.strip_prefix(dir).expect("inside").display().to_string());
+            }
+        }
+    }
+    found.retain(|file| file != leaving::STAMP);
+    found.sort();
+    found
+}
+
+fn swept(dir: &TempDir, policy: &Policy, now: Duration) -> Report {
+    sweep(dir.path(), policy, now, false, &|| false).expect("sweeps")
+}
+
+#[test]
+fn playlists_go_first_and_the_rest_when_nobody_can_be_playing_any_more() {
+    let (dir, now) = host(&["a"]);
+    let all = files(dir.path());
+    assert_eq!(swept(&dir, &POLICY, now + WEEK - DAY).kept, 1);
+    assert_eq!(files(dir.path()), all);
+
+    assert_eq!(swept(&dir, &POLICY, now + WEEK).withdrawn, ["a"]);
+    let left = [
+        "archive/a.mp4",
+        "hls/a/a-front-0.ts",
+        "hls/a/a-front-1.ts",
+        "hls/a/a-front-2.ts",
+        "hls/a/a.leaving",
+    ];
+    assert_eq!(files(dir.path()), left);
+    assert_eq!(swept(&dir, &POLICY, now + WEEK + PLAYING - SECOND).waiting, 1);
+    assert_eq!(files(dir.path()), left);
+
+    let report = swept(&dir, &POLICY, now + WEEK + PLAYING);
+    assert_eq!((report.removed.as_slice(), report.waiting), (&["a".to_owned()][..], 0));
+    assert_eq!(report.freed, 1000 + 3 * 188 + 17, "recording, segments, mark");
+    assert!(!dir.path().join("hls/a").exists() && files(dir.path()).is_empty());
+    let stamp = fs::read_to_string(dir.path().join(leaving::STAMP)).expect("stamp");
+    assert_eq!(stamp, format!("v1 {} 0 1 0 {}\n", (now + WEEK + PLAYING).as_secs(), report.freed));
+}
+
+#[test]
+fn a_dry_run_says_what_would_leave_and_changes_nothing() {
+    let (dir, now) = host(&["a", "b"]);
+    let all = files(dir.path());
+    let report = sweep(dir.path(), &POLICY, now + WEEK, true, &|| false).expect("sweeps");
+    assert_eq!(
+        report.to_string(),
+        "withdrawn  a\nwithdrawn  b\n2 withdrawn, 0 removed, 0 waiting, 0 kept, 0 failed, 0 bytes freed"
+    );
+    assert_eq!(files(dir.path()), all);
+    assert!(!dir.path().join(leaving::STAMP).exists());
+}
+
+#[test]
+fn beyond_the_bytes_the_oldest_leave_and_no_more_than_need_to() {
+    let (dir, now) = host(&["a", "b", "c"]);
+    let each = (files(dir.path()).iter().filter(|file| file.contains("b")))
+        .map(|file| fs::metadata(dir.path().join(file)).expect("there").len())
+        .sum::<u64>();
+    let policy = Policy { keep: WEEK, bytes: Some(2 * each) };
+    assert_eq!(swept(&dir, &policy, now).withdrawn, ["a"]);
+    let report = swept(&dir, &policy, now);
+    assert_eq!((report.waiting, report.kept), (1, 2), "what leaves already does not count");
+}
+
+#[test]
+fn what_is_not_ours_is_never_touched() {
+    let (dir, now) = host(&["a"]);
+    let strange = [
+        "inbox/old.mp4",
+        "claim/old.mp4",
+        "quarantine/old.mp4",
+        "hls/readme.txt",
+        "hls/a/notes.txt",
+        "hls/a/a-front-x.ts",
+        "hls/a/b-front-0.ts",
+        "hls/a/a-0.ts",
+        "hls/.hidden.m3u8",
+        "archive/notes.txt",
+        "archive/a.mp4.bak",
+        "archive/.x.mp4",
+        "archive/old.ledger",
+    ];
+    for file in strange {
+        fs::write(dir.path().join(file), b"mine").expect("writes");
+    }
+    fs::create_dir_all(dir.path().join("hls/others/films")).expect("makes");
+    std::os::unix::fs::symlink(dir.path().join("inbox/old.mp4"), dir.path().join("archive/link.mp4"))
+        .expect("links");
+    std::os::unix::fs::symlink(dir.path().join("inbox"), dir.path().join("hls/link")).expect("links");
+    for later in [WEEK, WEEK + DAY, WEEK * 2, WEEK * 3] {
+        assert_eq!(swept(&dir, &POLICY, now + later).failures, []);
+    }
+    let mut expected: Vec<_> = strange.into_iter().chain(["archive/link.mp4"]).map(str::to_owned).collect();
+    expected.sort();
+    let mut found = files(dir.path());
+    found.retain(|file| !file.starts_with("hls/link/"));
+    assert_eq!(found, expected);
+    assert!(dir.path().join("hls/others/films").exists());
+}
+
+#[test]
+fn cut_off_at_any_step_the_order_holds_and_nothing_stays_for_ever() {
+    for steps in 0_u32.. {
+        let (dir, now) = host(&["a"]);
+        let left = Cell::new(steps);
+        let stop = || left.replace(left.get().saturating_sub(1)) == 0;
+        let mut at = now + WEEK;
+        let mut cut = false;
+        for _ in 0..4 {
+            match sweep(dir.path(), &POLICY, at, false, &stop) {
+                Err(Error::Stopped) => cut = true,
+                other => drop(other.expect("sweeps")),
+            }
+            let found = files(dir.path());
+            let has = |part: &str| found.iter().any(|file| file.ends_with(part));
+            let playable = (0..3).all(|n| has(&format!("a-front-{n}.ts")));
+            assert!(
+                playable || !has(".m3u8"),
+                "after {steps} steps a playlist names what is gone: {found:?}"
+            );
+            assert!(playable || at >= now + WEEK + PLAYING, "after {steps} steps too early");
+            at += PLAYING;
+        }
+        for _ in 0..3 {
+            swept(&dir, &POLICY, at);
+            at += WEEK;
+        }
+        assert!(files(dir.path()).is_empty() && !dir.path().join("hls/a").exists(), "after {steps} steps");
+        if !cut {
+            assert!(steps > 8, "only {steps} steps were cut");
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_clock_that_went_back_makes_nobody_wait_for_ever_and_nothing_leave_early() {
+    let (dir, now) = host(&["a"]);
+    swept(&dir, &POLICY, now + WEEK);
+    assert_eq!(swept(&dir, &POLICY, now).withdrawn, ["a"], "withdrawn anew, by the clock as it is");
+    assert_eq!(swept(&dir, &POLICY, now + PLAYING - SECOND).waiting, 1);
+    assert_eq!(swept(&dir, &POLICY, now + PLAYING).removed, ["a"]);
+}
+
+#[test]
+fn segments_without_a_playlist_leave_too() {
+    let (dir, now) = host(&["a"]);
+    for file in ["hls/a/a.m3u8", "hls/a/a-out.m3u8", "archive/a.mp4"] {
+        fs::remove_file(dir.path().join(file)).expect("removes");
+    }
+    assert_eq!(swept(&dir, &POLICY, now).kept, 1);
+    assert_eq!(swept(&dir, &POLICY, now + WEEK).withdrawn, ["a"]);
+    assert_eq!(swept(&dir, &POLICY, now + WEEK + DAY).removed, ["a"]);
+    assert!(files(dir.path()).is_empty());
+}
