@@ -311,9 +311,18 @@ impl Timeline {
             }
             None => {}
         }
+        self.date(gop);
         self.append(gop, complete);
         while self.segments.len() > self.window {
             self.remove_oldest();
+        }
+    }
+
+    /// The clock has been set: what was taken before has a date now too.
+    fn date(&mut self, gop: &Gop) {
+        let Some(wall) = gop.wall else { return };
+        for segment in self.segments.iter_mut().rev().take_while(|segment| segment.wall.is_none()) {
+            segment.wall = Some(wall.plus(segment.start - gop.start));
         }
     }
 

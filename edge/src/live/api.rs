@@ -7,8 +7,8 @@ use super::Sources;
 use crate::ring::{GopInfo, Ring};
 use crate::status::{CameraState, CameraStatus, Fault, Gap, Recording, UploadStatus};
 use crate::supervise::StageHealth;
-use crate::supervise::clock::{media_now, wall_now};
-use media::{StreamConfig, Ticks90k, Track};
+use crate::supervise::clock::{mapping, media_now, wall_now};
+use media::{StreamConfig, Ticks90k, Track, WallTime};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -208,12 +208,18 @@ pub(super) fn timeline(ring: &Ring) -> Timeline {
                 last_sequence: gop.sequence,
                 start: gop.start.as_secs_f64(),
                 end,
-                wall: gop.wall.map(|wall| wall.as_millis()),
+                wall: date(&gop, gop.start).map(WallTime::as_millis),
                 codecs: gop.config.codecs(),
             }),
         }
     }
     Timeline { now: now(), spans }
+}
+
+/// The date of a moment in a GOP; of one from before the clock was set, by the clock as it is now.
+fn date(gop: &GopInfo, at: Ticks90k) -> Option<WallTime> {
+    let by_now = || mapping().map(|mapping| mapping.wall_of(at));
+    gop.wall.map(|wall| wall.plus(at - gop.start)).or_else(by_now)
 }
 
 fn end(gop: &GopInfo) -> Ticks90k {
@@ -239,7 +245,7 @@ fn cameras_of(sources: &Sources) -> Vec<CameraReport> {
             ring: ring.and_then(|ring| span(ring, &index)),
             newest: index.last().map(|gop| Newest {
                 media: gop.last_video.as_secs_f64(),
-                wall: gop.wall.map(|wall| wall.plus(gop.last_video - gop.start).as_millis()),
+                wall: date(gop, gop.last_video).map(WallTime::as_millis),
             }),
         }
     };

@@ -10,6 +10,8 @@ use media::{StreamConfig, Track, WallTime};
 use std::path::Path;
 use tempfile::TempDir;
 
+mod ledger;
+
 const SECOND: i64 = media::time::TICKS_PER_SECOND;
 /// 2026-11-21T06:15:00Z.
 const MARK: WallTime = WallTime(1_795_241_700_000_000);
@@ -56,9 +58,13 @@ impl Camera {
 
     /// Encodes one second of three pictures that begins `second` seconds behind the mark.
     fn encode(&mut self, second: i64) {
+        self.encode_at(second, Some(MARK.plus(Ticks90k(second * SECOND))));
+    }
+
+    /// The same, while the wall clock shows `wall`.
+    fn encode_at(&mut self, second: i64, wall: Option<WallTime>) {
         let start = Ticks90k((1000 + second) * SECOND);
-        let wall = MARK.plus(Ticks90k(second * SECOND));
-        self.writer.begin_gop(start, Some(wall), &self.stream).expect("begins");
+        self.writer.begin_gop(start, wall, &self.stream).expect("begins");
         for n in 0..3 {
             let pts = start + Ticks90k(n * SECOND / 3);
             let mut unit = vec![0, 0, 0, 9, if n == 0 { 0x65 } else { 0x41 }];

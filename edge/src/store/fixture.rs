@@ -129,7 +129,8 @@ pub fn grow(
 
 /// As [`grow`], and seals it.
 pub fn seal(store: &Store, gops: (u64, u64), bytes: u32) -> Result<RecordingName, super::Error> {
-    let (name, growing) = grow(store, gops, bytes)?;
+    let (name, mut growing) = grow(store, gops, bytes)?;
+    growing.carry(store.draft(&name, growing.gops())?);
     let list = store.shared.status.recordings();
     let path =
         list.iter().find(|one| one.name == name.to_string()).map(|one| one.path.clone()).expect("shown");

@@ -22,6 +22,8 @@ const UNKNOWN_CAMERA: &str = "unknown";
 const MOST_REMEMBERED: usize = 96;
 /// Files with ledger entries that no recording carries; the oldest leaves. Each holds an hour at least.
 const MOST_LEDGER_FILES: usize = 1024;
+/// A clock is believed about the age of recordings once it has not been set for so long.
+const SETTLED: Ticks90k = Ticks90k(3600 * media::time::TICKS_PER_SECOND);
 /// A name is wrong by more than the second that it shows, and the drift of a clock: 3 s in microseconds.
 const SET_ANEW: i64 = 3_000_000;
 
@@ -49,6 +51,8 @@ pub struct Folder {
     ledgers: Ledgers,
     /// From media time to dates, as far as the ledgers tell.
     dates: Dates,
+    /// When the clock was last set, or found to have drifted, in this process.
+    clock_set: Option<Ticks90k>,
     /// Entries that no recording carries, on their way.
     ledger_files: BTreeSet<RecordingName>,
     /// The ledgers that have been told that this process began.
@@ -72,6 +76,7 @@ impl Folder {
             device: key.public_blob()?,
             ledgers: Ledgers::new(dir, boot, key),
             dates: Dates::default(),
+            clock_set: None,
             ledger_files: BTreeSet::new(),
             begun: HashSet::new(),
             boot: boot.to_owned(),
@@ -275,7 +280,12 @@ impl Folder {
     pub fn note(&mut self, camera: &str, entries: &[ledger::Entry]) -> Result<(), Error> {
         self.ledgers.note(self.camera_id(camera), entries)?;
         let boot = Boot::of(&self.boot);
-        entries.iter().for_each(|entry| self.dates.add(boot, entry));
+        for entry in entries {
+            self.dates.add(boot, entry);
+            if let ledger::Entry::Clock { media, .. } = entry {
+                self.clock_set = Some(*media);
+            }
+        }
         Ok(())
     }
 
@@ -342,6 +352,18 @@ impl Folder {
             (Some(named), Some(date)) if (date.0 - named.0).abs() > SET_ANEW => Some(date),
             (named, date) => named.or(date),
         }
+    }
+
+    /// How old a recording is, in days. A jump of the wall clock makes none old: within this boot media time counts, and beyond
+    /// it only a clock that was not set within the hour.
+    pub fn days(&self, entry: &Entry, now: Ticks90k, wall: Option<WallTime>) -> Option<f64> {
+        let seconds = if entry.journal.boot == self.boot {
+            (now - Ticks90k(entry.journal.origin)).as_secs_f64()
+        } else {
+            let wall = wall.filter(|_| self.clock_set.is_some_and(|set| now - set >= SETTLED))?;
+            (wall.0 - self.start_of(entry)?.0) as f64 / 1e6
+        };
+        Some(seconds / 86_400.0)
     }
 
     pub fn grow(&mut self, name: &RecordingName, bytes: u64, duration: Ticks90k) {

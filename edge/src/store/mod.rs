@@ -316,15 +316,13 @@ impl Store {
 
     fn victim(&self, folder: &Folder, needed: bool) -> Option<room::Victim> {
         let config = self.shared.current.get();
-        let now = clock::wall_now();
+        let (now, wall) = (clock::media_now(), clock::wall_now());
         let items = folder.entries().map(|entry| room::Item {
             order: entry.journal.order,
             stage: entry.journal.stage,
             begun: entry.journal.token.is_some(),
             thinned: entry.journal.thinned,
-            days: now
-                .zip(folder.start_of(entry))
-                .map(|(now, start)| (now.as_secs() - start.as_secs()) as f64 / 86_400.0),
+            days: folder.days(entry, now, wall),
         });
         room::next_victim(items, config.upload.is_some(), config.record.days, needed)
     }
@@ -386,5 +384,7 @@ impl Store {
 
 #[cfg(test)]
 pub(crate) mod fixture;
+#[cfg(test)]
+mod ledger_tests;
 #[cfg(test)]
 mod tests;

@@ -261,6 +261,18 @@ video.m3u8
     }
 
     #[test]
+    fn what_was_taken_before_the_clock_was_set_has_its_date_once_it_is() {
+        let config = config(true);
+        let mut timeline = Timeline::new(&config, 120);
+        for sequence in 100..104 {
+            let wall = gop(&config, sequence, 3000).wall.filter(|_| sequence == 103);
+            assert!(!ts(&timeline).contains("PROGRAM-DATE-TIME"));
+            timeline.update(&Gop { wall, ..gop(&config, sequence, 3000) }, true);
+        }
+        assert_eq!(ts(&timeline), ts(&self::timeline(&config, 100..104)));
+    }
+
+    #[test]
     fn the_transport_stream_playlist_has_no_parts_and_marks_lost_gops() {
         let config = config(true);
         let mut timeline = timeline(&config, 100..102);

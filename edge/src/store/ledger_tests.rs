@@ -1,0 +1,105 @@
+//! What the store promises of the ledger: what leaves, leaves its place in the chain and its cause.
+
+use super::fixture::{MARK, Shelf, seal};
+use super::*;
+use media::ledger::{Entry, Finding, Missing, Slice, stitch};
+use media::mp4::demux::examine;
+
+/// Room for three recordings of [`PICTURE`] and what is kept free for one that begins.
+const SMALL: u64 = 32 << 20;
+/// Each recording has four GOPs of two pictures this large.
+const PICTURE: u32 = 1 << 20;
+
+/// The slices of all recordings and files in the folder.
+fn slices(shelf: &Shelf) -> Vec<Slice> {
+    let mut slices = Vec::new();
+    for name in shelf.files() {
+        let path = shelf.folder().join(&name);
+        let bytes = std::fs::read(&path).expect("read");
+        if name.ends_with(".mp4") {
+            let examined = examine(&bytes).expect("whole");
+            let carried = Slice::parse_all(&examined.ledger).expect("slices");
+            let own = carried.last().expect("its own slice");
+            own.verify_footage(&examined.gops).expect("its footage");
+            slices.extend(carried);
+        } else if ledgers::name_of(&path).is_some() {
+            slices.extend(Slice::parse_all(&bytes).expect("slices"));
+        }
+    }
+    assert!(slices.iter().all(|slice| slice.verify().is_ok()));
+    slices
+}
+
+/// Cause, begin in seconds behind the mark, and length of each gap; the chain must be whole.
+fn gaps(shelf: &Shelf) -> Vec<(&'static str, i64, i64)> {
+    let told = |finding| match finding {
+        Finding::Missing {
+            missing: Missing { cause: Some(cause), from, length: Some(length), .. }, ..
+        } => (cause.name(), from.second(), length.second()),
+        other => panic!("{other:?}"),
+    };
+    stitch(&slices(shelf)).findings.into_iter().map(told).collect()
+}
+
+#[test]
+fn what_was_thinned_or_dropped_keeps_its_place_in_the_chain_and_its_cause() {
+    let shelf = Shelf::new(|config| config.record.bytes = SMALL);
+    let store = shelf.store();
+    for n in 0..10 {
+        seal(&store, (n * 4, n * 4 + 4), PICTURE).expect("room");
+    }
+    let dropped = shelf.status.cameras[0].metrics.recordings_dropped.get() as i64;
+    assert!(dropped > 1, "{dropped}");
+    let told = gaps(&shelf);
+    let lost: Vec<_> = told.iter().filter(|gap| gap.0 == "disk_full").copied().collect();
+    // Pieces of one gap are one.
+    assert_eq!(lost, [("disk_full", 0, 4 * dropped)]);
+    assert!(told.iter().any(|gap| gap.0 == "thinned"), "{told:?}");
+}
+
+#[test]
+fn entries_that_no_recording_takes_along_get_a_file_of_their_own_and_the_next_recording_follows_on() {
+    let shelf = Shelf::new(|_| {});
+    let store = shelf.store();
+    seal(&store, (0, 2), 10).expect("room");
+    store.cut_ledger("front", true).expect("nothing waits");
+    assert_eq!(store.ledger_files(), []);
+    let gap = |from: i64, to: i64| Entry::Gap {
+        cause: Cause::CameraGone,
+        from: Ticks90k(from * 90_000),
+        to: Ticks90k(to * 90_000),
+    };
+    store.note("front", &[gap(2, 5)]).expect("kept");
+    store.cut_ledger("front", false).expect("it may wait");
+    assert_eq!(store.ledger_files(), []);
+    store.cut_ledger("front", true).expect("cut");
+    let files = store.ledger_files();
+    assert_eq!(files.len(), 1);
+    store.note("front", &[gap(5, 6)]).expect("kept");
+    drop(store);
+    let store = shelf.store();
+    seal(&store, (6, 8), 10).expect("room");
+    assert_eq!(gaps(&shelf), [("camera_gone", 2, 4)]);
+    assert_eq!(store.ledger_files(), files);
+    store.ledger_sent(&files[0].0).expect("removed");
+    assert_eq!((store.ledger_files(), files[0].1.exists()), (vec![], false));
+}
+
+#[test]
+fn a_crash_behind_a_file_of_its_own_tells_nothing_twice() {
+    let shelf = Shelf::new(|_| {});
+    let store = shelf.store();
+    seal(&store, (0, 2), 10).expect("room");
+    store.note("front", &[Entry::Clock { media: Ticks90k(1), wall: MARK }]).expect("kept");
+    let id = store.camera_id("front").expect("id");
+    let end = shelf.folder().join(format!("{id}.ledger"));
+    let before = std::fs::read(&end).expect("there");
+    store.cut_ledger("front", true).expect("cut");
+    drop(store);
+    std::fs::write(&end, before).expect("written");
+    let store = shelf.store();
+    seal(&store, (2, 4), 10).expect("room");
+    let clocks =
+        |slice: &Slice| slice.entries.iter().filter(|entry| matches!(entry, Entry::Clock { .. })).count();
+    assert_eq!((gaps(&shelf), slices(&shelf).iter().map(clocks).sum::<usize>()), (vec![], 1));
+}
