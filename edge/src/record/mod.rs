@@ -20,7 +20,7 @@ use crate::ring::{self, GopInfo, Ring};
 use crate::status::{CameraStatus, Cause, Status};
 use crate::store::{self, Store};
 use crate::supervise::{Backoff, Heartbeat, Stop, clock};
-use media::ledger::Entry;
+use media::ledger::{Entry, SHORTEST_GAP};
 use media::mp4::{About, Growing};
 use media::names::RecordingName;
 use media::time::WallMapping;
@@ -157,6 +157,18 @@ impl Recorder {
         self.news.truncate(MOST_NEWS);
     }
 
+    /// Footage that never came to the ring although the camera was there: the encoder did not keep up.
+    fn hole_before(&mut self, gop: &Gop) {
+        let Some(end) = self.last_end.filter(|end| gop.start - *end >= SHORTEST_GAP) else { return };
+        let Inputs { own, status, .. } = &self.inputs;
+        if !status.gaps.touches(&own.name, end, gop.start) {
+            let start = gop.wall.map(|wall| wall.plus(end - gop.start));
+            status.gaps.open(&own.name, Cause::Overload, end, start);
+            status.gaps.close(&own.name, Cause::Overload, gop.start);
+            self.gaps(gop.start);
+        }
+    }
+
     /// Takes up that the clock was set, or has drifted, if it was by then.
     fn clock(&mut self, gop: &Gop) {
         let Some(wall) = gop.wall else { return };
@@ -241,6 +253,7 @@ impl Recorder {
             Err(ring::Error::Gone { .. }) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
+        self.hole_before(&gop);
         self.clock(&gop);
         self.tell()?;
         self.record(&gop)?;
@@ -272,12 +285,14 @@ impl Recorder {
     }
 
     fn begin(&mut self, gop: &Gop) -> Result<(), Error> {
-        let Inputs { own, store, .. } = &self.inputs;
+        let Inputs { own, store, status, .. } = &self.inputs;
         let about = About { camera: own.name.clone(), start: gop.wall };
         let begun = match Growing::begin(gop, &about) {
             Ok(begun) => begun,
             Err(error) => {
                 own.metrics.record_errors.inc();
+                status.gaps.open(&own.name, Cause::Overload, gop.start, gop.wall);
+                status.gaps.close(&own.name, Cause::Overload, gop.video_end());
                 tracing::error!(camera = own.name, gop = gop.sequence, %error, "a GOP that no recording can hold");
                 return Ok(());
             }

@@ -87,6 +87,12 @@ impl Gaps {
         push(&mut self.lock(), Known { gap, told: None, datable: false });
     }
 
+    /// Whether a gap of this process lies between two moments of a camera.
+    pub fn touches(&self, camera: &str, from: Ticks90k, to: Ticks90k) -> bool {
+        let lies = |gap: &Gap| gap.from < to && gap.to.is_none_or(|end| end > from);
+        self.lock().iter().any(|known| known.datable && known.gap.camera == camera && lies(&known.gap))
+    }
+
     /// What the ledger of a camera tells of earlier processes.
     pub fn remember(&self, camera: &str, findings: &[Finding]) {
         let missing = findings.iter().filter_map(|finding| match finding {

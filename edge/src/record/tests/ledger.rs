@@ -9,6 +9,9 @@ const LENGTH: i64 = 40;
 const HOUR: i64 = 3600;
 const YEAR: i64 = 365 * 24 * HOUR;
 
+/// How many seconds the clock is ahead in a second, if it is set.
+type Ahead = dyn Fn(i64) -> Option<i64>;
+
 /// The ledger slices in all sealed recordings, oldest first.
 fn slices(camera: &Camera) -> Vec<Slice> {
     let of =
@@ -44,7 +47,7 @@ fn record_with(ahead: impl Fn(i64) -> Option<i64>) -> Camera {
 
 #[test]
 fn whatever_the_clock_does_no_second_and_no_name_is_lost_and_all_dates_come_right() {
-    let scenarios: [(&str, &dyn Fn(i64) -> Option<i64>); 7] = [
+    let scenarios: [(&str, &Ahead); 7] = [
         ("it is right from the start", &|_| Some(0)),
         ("it comes late", &|second| (second > 20).then_some(0)),
         ("it goes and comes again", &|second| (!(10..30).contains(&second)).then_some(0)),
@@ -122,6 +125,27 @@ fn gaps_are_in_the_ledger_with_their_causes_and_come_back_after_a_restart_with_t
     let gaps = camera.status.gaps.list();
     let shown: Vec<_> = gaps.iter().map(|gap| (gap.cause, gap.start, gap.seconds, gap.lasts)).collect();
     assert_eq!(shown, [(Cause::CameraGone, date, Some(6.0), false)]);
+}
+
+#[test]
+fn footage_that_never_came_to_the_ring_is_a_gap_too() {
+    let mut camera = Camera::new(600);
+    let mut recorder = camera.recorder();
+    for second in [1, 2, 3, 7, 8] {
+        camera.encode(second);
+        recorder.follow().expect("records");
+    }
+    recorder.finish().expect("seals");
+    let gaps = camera.status.gaps.list();
+    assert_eq!(gaps.iter().map(|gap| gap.cause).collect::<Vec<_>>(), [Cause::Overload]);
+    let causes = |finding| match finding {
+        Finding::Missing { missing, .. } => missing.cause,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        stitched(&camera).findings.into_iter().map(causes).collect::<Vec<_>>(),
+        [Some(Cause::Overload)]
+    );
 }
 
 #[test]
