@@ -63,7 +63,7 @@ fn gaps_and_status_and_metrics_are_there() {
     house.status.gaps.close("front", Cause::CameraGone, Ticks90k(45_000));
     assert_eq!(
         get(house.address, "/api/gaps").json()["gaps"],
-        json!([{ "camera": "front", "cause": "camera_gone", "start": null, "seconds": 0.5 }])
+        json!([{ "camera": "front", "cause": "camera_gone", "start": null, "seconds": 0.5, "lasts": false }])
     );
     let status = get(house.address, "/api/status").json();
     assert_eq!(

@@ -76,7 +76,10 @@ impl Ledgers<'_> {
             Err(error) => return report.problem(Kind::Unreadable, &file, error),
         };
         let (examined, carried) = match examine(&source) {
-            Ok(examined) => (Some(examined.clone()), examined.ledger),
+            Ok(mut examined) => {
+                let carried = std::mem::take(&mut examined.ledger);
+                (Some(examined), carried)
+            }
             Err(ReadError::Io { source, .. }) => return report.problem(Kind::Unreadable, &file, source),
             // What a script sent has no seal, and need not have one.
             Err(_) if name.is_none() && Movie::open(&source).is_ok_and(|movie| movie.seal.is_none()) => {
