@@ -1,6 +1,7 @@
 //! The janitor: looks at every NAME in every inbox and at every claim, judges, and does what needs no worker.
 
 use super::claim::try_hold;
+use super::ledger::{self, Taken};
 use super::name::{FileName, Name};
 use super::queue::Job;
 use super::scan::{Account, Scan};
@@ -16,6 +17,9 @@ use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Why a file is put aside that ends like a recording.
+const NAMELESS: &str =
+    "its name is none: 1 to 128 of A-Z, a-z, 0-9, '.', '_' and '-', a letter or digit first";
 /// From one look to the next.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Cameras whose boots are remembered.
@@ -81,18 +85,26 @@ impl Janitor<'_> {
                 FileName::Lock(name) if !has(name.recording())? && !has(name.part())? => {
                     self.settle(account, &name)?;
                 }
-                FileName::Nameless => self.put_aside(account, &file)?,
+                FileName::Ledger(name) => self.take_ledger(account, &name)?,
+                FileName::Nameless => self.put_aside(account, &file, NAMELESS)?,
                 FileName::Part(_) | FileName::Lock(_) | FileName::Other => {}
             }
         }
         Ok(())
     }
 
-    fn put_aside(&self, account: &Account, file: &OsStr) -> Result<(), Error> {
+    fn take_ledger(&self, account: &Account, name: &Name) -> Result<(), Error> {
+        match ledger::take(&self.inbox.folders.archive, account, name)? {
+            Taken::Done => tracing::info!(%name, account = account.name, "ledger accepted"),
+            Taken::Refused(reason) => self.put_aside(account, name.ledger().as_ref(), &reason)?,
+            Taken::Left => {}
+        }
+        Ok(())
+    }
+
+    fn put_aside(&self, account: &Account, file: &OsStr, reason: &str) -> Result<(), Error> {
         // A folder cannot be renamed by who does not own it.
         if account.folder.look(file)?.is_some_and(|meta| meta.kind != Kind::Folder) {
-            let reason =
-                "its name is none: 1 to 128 of A-Z, a-z, 0-9, '.', '_' and '-', a letter or digit first";
             if self.inbox.quarantine().put(&account.folder, file, &account.name, reason)? {
                 tracing::error!(account = account.name, ?file, reason, "put aside");
             }

@@ -13,6 +13,7 @@
 pub mod claim;
 mod janitor;
 pub mod lease;
+pub mod ledger;
 pub mod name;
 pub mod quarantine;
 pub mod queue;

@@ -4,6 +4,7 @@
 //! NAME.mp4        a recording          NAME: 1 to 128 of A-Z a-z 0-9 . _ -
 //! NAME.part       an upload so far           first a letter or a digit
 //! NAME.lockfile   who has it
+//! NAME.ledger     ledger entries that no recording took along
 //! ```
 //!
 //! A NAME becomes a file in the archive, a folder and a part of URLs; so what is not plainly a name is none.
@@ -30,6 +31,8 @@ pub enum FileName {
     Part(Name),
     /// `NAME.lockfile`
     Lock(Name),
+    /// `NAME.ledger`
+    Ledger(Name),
     /// It ends like a recording, and the rest is no NAME.
     Nameless,
     /// Nothing to us.
@@ -62,6 +65,11 @@ impl Name {
         format!("{}.lockfile", self.0)
     }
 
+    /// Its ledger file.
+    pub fn ledger(&self) -> String {
+        format!("{}.ledger", self.0)
+    }
+
     /// The name of what is kept of it when only half of it came. It fits: a NAME of our edges is 39 long, and only they
     /// send parts; a longer one is cut.
     pub fn partial(&self) -> Self {
@@ -89,6 +97,7 @@ impl FileName {
             (b"mp4", Some(name)) => Self::Recording(name),
             (b"part", Some(name)) => Self::Part(name),
             (b"lockfile", Some(name)) => Self::Lock(name),
+            (b"ledger", Some(name)) => Self::Ledger(name),
             (b"mp4", None) => Self::Nameless,
             _ => Self::Other,
         }
@@ -125,6 +134,7 @@ mod tests {
         let name = Name::new("a.b-C_1").expect("a name");
         assert_eq!(of("a.b-C_1.mp4"), FileName::Recording(name.clone()));
         assert_eq!(of("a.b-C_1.part"), FileName::Part(name.clone()));
+        assert_eq!(of("a.b-C_1.ledger"), FileName::Ledger(name.clone()));
         assert_eq!(of("a.b-C_1.lockfile"), FileName::Lock(name));
         for other in ["notes.txt", "mp4", "a.mp4.journal", "a.MP4", "-.part"] {
             assert_eq!(of(other), FileName::Other, "{other}");
