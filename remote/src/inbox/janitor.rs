@@ -104,10 +104,10 @@ impl Janitor<'_> {
 
     fn put_aside(&self, account: &Account, file: &OsStr, reason: &str) -> Result<(), Error> {
         // A folder cannot be renamed by who does not own it.
-        if account.folder.look(file)?.is_some_and(|meta| meta.kind != Kind::Folder) {
-            if self.inbox.quarantine().put(&account.folder, file, &account.name, reason)? {
-                tracing::error!(account = account.name, ?file, reason, "put aside");
-            }
+        if account.folder.look(file)?.is_some_and(|meta| meta.kind != Kind::Folder)
+            && self.inbox.quarantine().put(&account.folder, file, &account.name, reason)?
+        {
+            tracing::error!(account = account.name, ?file, reason, "put aside");
         }
         Ok(())
     }
