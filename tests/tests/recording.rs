@@ -29,7 +29,7 @@ fn encode(writer: &mut ring::Writer, gops: std::ops::Range<i64>, bytes: usize) {
     let video = VideoConfig {
         width: 320,
         height: 240,
-        frame_duration: Ticks90k(3000),
+        frame_duration: Ticks90k(20 * 90_000),
         sps: vec![0x67, 0x42, 0xC0, 0x0A, 0x8C].into(),
         pps: vec![0x68, 0xCE, 0x3C, 0x80].into(),
     };
