@@ -81,6 +81,10 @@ fn every_second_is_accounted_for_and_every_hand_on_the_files_is_named() {
         assert!(!clean);
         each(&report["problems"], "kind").into_iter().map(str::to_owned).collect::<Vec<_>>()
     };
+    let mut blind = Command::new(tests::built("porthole-remote"));
+    let blind = blind.arg("check").arg(edge.file("nowhere")).output().unwrap();
+    assert_eq!(blind.status.code(), Some(2), "it cannot look: {blind:?}");
+
     let aside = edge.file("aside.mp4");
     std::fs::rename(&files[1], &aside).unwrap();
     assert_eq!(problems(), ["absent"], "one was dropped");

@@ -86,6 +86,23 @@ fn entries_that_no_recording_takes_along_get_a_file_of_their_own_and_the_next_re
 }
 
 #[test]
+fn a_camera_that_comes_and_goes_for_ever_takes_a_bounded_file() {
+    let shelf = Shelf::new(|_| {});
+    let store = shelf.store();
+    seal(&store, (0, 1), 10).expect("room");
+    let id = store.camera_id("front").expect("id");
+    let most = || std::fs::metadata(shelf.folder().join(format!("{id}.ledger"))).expect("there").len();
+    for n in 0..600 {
+        let (from, to) = (Ticks90k(90_000 + n * 1000), Ticks90k(90_000 + n * 1000 + 1000));
+        store.note("front", &[Entry::Gap { cause: Cause::CameraGone, from, to }]).expect("kept");
+        assert!(most() < 16 << 10, "{}", most());
+    }
+    assert_eq!(store.ledger_files().len(), 2);
+    seal(&store, (8, 9), 10).expect("room");
+    assert_eq!(gaps(&shelf), [("camera_gone", 1, 6)]);
+}
+
+#[test]
 fn a_crash_behind_a_file_of_its_own_tells_nothing_twice() {
     let shelf = Shelf::new(|_| {});
     let store = shelf.store();

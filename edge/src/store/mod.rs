@@ -117,6 +117,7 @@ impl Store {
     pub fn note(&self, camera: &str, entries: &[ledger::Entry]) -> Result<(), Error> {
         self.with(|folder| {
             folder.note(camera, entries)?;
+            folder.cut(camera, clock::wall_now(), false)?;
             if entries.iter().any(|entry| matches!(entry, ledger::Entry::Clock { .. })) {
                 self.shared.status.gaps.date(|media| folder.date(media));
                 self.show(folder);
