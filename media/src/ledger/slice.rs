@@ -11,8 +11,9 @@
 //!
 //! Slices stand one behind the other in the seal of a recording (`mp4::seal`), and in a file `NAME.ledger`.
 
-use super::{Boot, Cause, Entry, Error, Gop, Hash, Head, array, read_entries};
+use super::{Boot, Cause, Dates, Entry, Error, Gop, Hash, Head, array, read_entries};
 use crate::names::CameraId;
+use crate::{Ticks90k, WallTime};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 
@@ -146,10 +147,15 @@ impl Slice {
     }
 
     /// Media time of the first picture, and the end of the last one.
-    pub fn span(&self) -> Option<(crate::Ticks90k, crate::Ticks90k)> {
+    pub fn span(&self) -> Option<(Ticks90k, Ticks90k)> {
         let from = self.gops().map(|gop| gop.start).min()?;
         let to = self.gops().map(|gop| gop.start + gop.duration).max()?;
         Some((from, to))
+    }
+
+    /// When its footage began, by the clock as it was set last: `dates` may know more than the name of the recording.
+    pub fn start(&self, dates: &Dates) -> Option<WallTime> {
+        dates.wall_of(self.boot, self.span()?.0)
     }
 
     /// Appends the bytes of the slice.

@@ -18,7 +18,7 @@ pub use report::{Camera, Gap, Kind, Problem, Report, Trust};
 
 use crate::inbox::whole::Opened;
 use media::ledger::slice::{Forged, MOST_BYTES};
-use media::ledger::{Finding, Form, Missing, Slice, Tail, stitch};
+use media::ledger::{Dates, Finding, Form, Missing, Slice, Tail, stitch};
 use media::mp4::demux::{Examined, examine, ledger};
 use media::mp4::{Movie, ReadError};
 use media::names::{CameraId, RecordingName};
@@ -26,6 +26,9 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use walk::{Files, open, shown};
+
+/// A name shows the second, and a clock drifts: 3 s in microseconds.
+const SET_LATER: i64 = 3_000_000;
 
 /// Checks all recordings, parts, locks and ledgers in `dirs` and the folders in them. Without `keys` the first key that a camera
 /// signs with is trusted.
@@ -38,7 +41,6 @@ pub fn check(dirs: &[PathBuf], keys: Option<&[[u8; 32]]>) -> io::Result<Report> 
     files.judge(&mut report);
     let mut ledgers = Ledgers { keys, cameras: BTreeMap::new() };
     for path in &files.recordings {
-        report.recordings += 1;
         ledgers.recording(path, &mut report);
     }
     for path in &files.ledgers {
@@ -73,8 +75,11 @@ impl Ledgers<'_> {
         let source = match opened.as_ref().map(Opened::new) {
             Ok(Ok(source)) => source,
             Ok(Err(error)) => return report.problem(Kind::Unreadable, &file, error),
+            // It was taken in, or swept, since the folder was listed.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
             Err(error) => return report.problem(Kind::Unreadable, &file, error),
         };
+        report.recordings += 1;
         let (examined, carried) = match examine(&source) {
             Ok(mut examined) => {
                 let carried = std::mem::take(&mut examined.ledger);
@@ -168,6 +173,9 @@ impl Ledgers<'_> {
                 footage_seconds: stitched.footage.as_secs_f64(),
                 gaps: Vec::new(),
             };
+            for (slice, file) in known.slices.iter().zip(&known.files) {
+                note_date(slice, &stitched.dates, file, report);
+            }
             for finding in &stitched.findings {
                 tell(finding, &known.files, &mut camera, report);
             }
@@ -206,6 +214,15 @@ fn tell(finding: &Finding, files: &[String], camera: &mut Camera, report: &mut R
             let detail = format!("continues the ledger otherwise than {}", file(*one));
             report.problem(Kind::Forked, file(*other), detail);
         }
+    }
+}
+
+/// A name never changes; where it has no date, or that of a clock that was put right later, the ledger knows better.
+fn note_date(slice: &Slice, dates: &Dates, file: &str, report: &mut Report) {
+    let name = Path::new(file).file_stem().and_then(|name| name.to_str()?.parse::<RecordingName>().ok());
+    let (Some(name), Some(start), true) = (name, slice.start(dates), is_own(slice)) else { return };
+    if name.start.is_none_or(|named| (named.0 - start.0).abs() > SET_LATER) {
+        report.note(Kind::Dated, file, format!("began at {}", start.rfc3339()));
     }
 }
 

@@ -135,6 +135,8 @@ pub enum Kind {
     InWork,
     /// Whole, but not a recording of an edge.
     Foreign,
+    /// The date in its name was not known, or wrong; the ledger knows it.
+    Dated,
 }
 
 impl From<&Forged> for Kind {

@@ -252,6 +252,21 @@ fn every_missing_second_has_its_cause() {
 }
 
 #[test]
+fn a_recording_from_before_the_clock_was_set_has_its_date_once_it_is() {
+    let mut edge = Edge::new();
+    let undated = RecordingName::new(None, id_of(&edge.key), 100);
+    edge.names.push(undated);
+    edge.seal(undated, 0..4, &[]);
+    let clock = Entry::Clock { media: seconds(4), wall: MARK.plus(seconds(4)) };
+    edge.tail.note(Boot::of("one"), clock);
+    edge.record(4..8);
+    let report = edge.report();
+    assert!(report.is_clean(), "{report}");
+    let notes: Vec<_> = report.notes.iter().map(|note| (note.kind, note.detail.as_str())).collect();
+    assert_eq!(notes, [(Kind::Dated, "began at 2026-11-21T06:15:00.000Z")]);
+}
+
+#[test]
 fn names_tell_what_is_on_its_way_and_what_should_be_gone() {
     let edge = Edge::with_three();
     let beside = |n: usize, extension: &str| edge.path(n).with_extension(extension);

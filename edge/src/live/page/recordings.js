@@ -79,20 +79,26 @@ export class Recordings {
 }
 
 class Row {
-  constructor({ name, camera, start }, several, toggle) {
+  constructor({ name, camera }, several, toggle) {
     this.url = `/recordings/${encodeURIComponent(name)}.mp4`;
-    const title = start ? clock(new Date(start)) : name;
+    this.name = name;
+    this.camera = camera;
+    this.title = h('span', { class: 'title' });
     this.length = h('span', { class: 'length' });
     this.size = h('span', { class: 'soft size' });
     this.state = h('span', { class: 'state' });
     this.button = h('button', { class: 'open', 'aria-expanded': 'false', onclick: toggle },
-      icon('play'), h('span', { class: 'title' }, title), several && h('span', { class: 'soft camera' }, camera), this.length, this.size, this.state);
-    this.label = `${camera}, ${title}`;
-    this.element = h('li', { class: 'recording' }, this.button,
-      h('a', { class: 'tool', href: this.url, download: `${name}.mp4`, 'aria-label': `Download ${this.label}`, title: 'Download' }, icon('download')));
+      icon('play'), this.title, several && h('span', { class: 'soft camera' }, camera), this.length, this.size, this.state);
+    this.download = h('a', { class: 'tool', href: this.url, download: `${name}.mp4`, title: 'Download' }, icon('download'));
+    this.element = h('li', { class: 'recording' }, this.button, this.download);
   }
 
-  update({ seconds, bytes: size, state }) {
+  /** The date can come later than the recording: when the clock is set. */
+  update({ seconds, bytes: size, state, start }) {
+    const title = start ? clock(new Date(start)) : this.name;
+    this.label = `${this.camera}, ${title}`;
+    text(this.title, title);
+    this.download.setAttribute('aria-label', `Download ${this.label}`);
     const [label, tone] = STATES[state] ?? [state, ''];
     text(this.length, duration(seconds));
     text(this.size, bytes(size));
