@@ -95,7 +95,13 @@ impl Error {
 
     /// Whether it is about what is on the disk, and not about what can be written there.
     pub(super) fn is_damage(&self) -> bool {
-        matches!(self, Self::Unreadable { .. } | Self::NoRecording { .. } | Self::Io { action: "read", .. })
+        matches!(
+            self,
+            Self::Unreadable { .. }
+                | Self::NoRecording { .. }
+                | Self::Ledger { .. }
+                | Self::Io { action: "read", .. }
+        )
     }
 
     /// Whether room would help.

@@ -103,6 +103,21 @@ fn a_camera_that_comes_and_goes_for_ever_takes_a_bounded_file() {
 }
 
 #[test]
+fn a_ledger_that_cannot_be_read_is_begun_anew_and_recording_goes_on() {
+    let shelf = Shelf::new(|_| {});
+    let first = seal(&shelf.store(), (0, 2), 10).expect("room");
+    let alone = RecordingName { sequence: 7, ..first };
+    for name in [format!("{}.ledger", first.camera), format!("{alone}.ledger")] {
+        std::fs::write(shelf.folder().join(name), "damaged").expect("written");
+    }
+    let store = shelf.store();
+    seal(&store, (2, 4), 10).expect("room");
+    std::fs::write(shelf.folder().join(format!("{alone}.ledger")), "").expect("written");
+    let findings = stitch(&slices(&shelf)).findings;
+    assert!(matches!(findings[..], [Finding::BegunAnew { after: 0, before: 1, .. }]), "{findings:?}");
+}
+
+#[test]
 fn a_crash_behind_a_file_of_its_own_tells_nothing_twice() {
     let shelf = Shelf::new(|_| {});
     let store = shelf.store();

@@ -194,21 +194,30 @@ fn path_of(dir: &Path, camera: CameraId) -> PathBuf {
     dir.join(format!("{camera}.{EXTENSION}"))
 }
 
-/// Reads the end of one ledger; begins a chain where there is none.
+/// Reads the end of one ledger; begins a chain where there is none, or none that can be read: recording goes on in any case.
 fn read(dir: &Path, camera: CameraId) -> Result<Tail, Error> {
     let path = path_of(dir, camera);
     let tail = match files::read_bounded(&path, slice::MOST_BYTES as u64) {
-        Ok(bytes) => Tail::parse(&bytes).ok(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(Error::io("read", &path)(error)),
+        Ok(bytes) => parse(&path, &bytes, Tail::parse),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            tracing::info!(%camera, "a ledger is begun");
+            return Ok(Tail::begin(camera, seed()?));
+        }
+        Err(error) => Err(Error::io("read", &path)(error)),
     };
-    let Some(mut tail) = tail else {
-        tracing::info!(%camera, "a ledger is begun");
-        return Ok(Tail::begin(camera, seed()?));
+    let mut tail = match tail {
+        Ok(tail) => tail,
+        Err(error) => {
+            tracing::error!(%camera, %error, "THE LEDGER IS BEGUN ANEW");
+            return Ok(Tail::begin(camera, seed()?));
+        }
     };
     for path in files_of(dir, camera)? {
-        let bytes = files::read_bounded(&path, slice::MOST_BYTES as u64).map_err(Error::io("read", &path))?;
-        tail.advance(&parse(&path, &bytes)?);
+        let bytes = files::read_bounded(&path, slice::MOST_BYTES as u64).map_err(Error::io("read", &path));
+        match bytes.and_then(|bytes| parse(&path, &bytes, Slice::parse_all)) {
+            Ok(slices) => tail.advance(&slices),
+            Err(error) => tracing::error!(%error, "left as it is"),
+        }
     }
     Ok(tail)
 }
@@ -236,11 +245,15 @@ pub fn name_of(path: &Path) -> Option<RecordingName> {
 /// The slices that the seal of a recording carries.
 fn slices_of(path: &Path) -> Result<Vec<Slice>, Error> {
     let ledger = demux::ledger(&Source::open(path)?).map_err(Error::unreadable(path))?;
-    parse(path, &ledger)
+    parse(path, &ledger, Slice::parse_all)
 }
 
-fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Slice>, Error> {
-    Slice::parse_all(bytes).map_err(|source| Error::Ledger { path: path.to_owned(), source })
+fn parse<T>(
+    path: &Path,
+    bytes: &[u8],
+    parser: fn(&[u8]) -> Result<T, media::ledger::Error>,
+) -> Result<T, Error> {
+    parser(bytes).map_err(|source| Error::Ledger { path: path.to_owned(), source })
 }
 
 fn seed() -> Result<Hash, Error> {
