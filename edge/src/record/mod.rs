@@ -105,6 +105,8 @@ struct Recorder {
     open: Option<Open>,
     /// Media time where the newest GOP ends that this process recorded.
     last_end: Option<Ticks90k>,
+    /// When the newest GOP was recorded.
+    taken: Ticks90k,
     /// Why GOPs are lost, if any are.
     cause: Cause,
     /// The wall clock as the ledger has it.
@@ -122,6 +124,7 @@ impl Recorder {
             next: None,
             open: None,
             last_end: None,
+            taken: Ticks90k::ZERO,
             cause: Cause::Overload,
             clock: None,
             news: Vec::new(),
@@ -146,7 +149,7 @@ impl Recorder {
             open.writer.sync_if_due(seconds, clock::media_now())?;
         }
         self.tell()?;
-        self.cut_ledger(now)
+        self.rest(now)
     }
 
     /// Takes up the gaps that the ledger does not have yet.
@@ -158,14 +161,13 @@ impl Recorder {
     }
 
     /// Footage that never came to the ring although the camera was there: the encoder did not keep up.
-    fn hole_before(&mut self, gop: &Gop) {
+    fn hole_before(&self, gop: &Gop) {
         let Some(end) = self.last_end.filter(|end| gop.start - *end >= SHORTEST_GAP) else { return };
         let Inputs { own, status, .. } = &self.inputs;
         if !status.gaps.touches(&own.name, end, gop.start) {
             let start = gop.wall.map(|wall| wall.plus(end - gop.start));
             status.gaps.open(&own.name, Cause::Overload, end, start);
             status.gaps.close(&own.name, Cause::Overload, gop.start);
-            self.gaps(gop.start);
         }
     }
 
@@ -187,8 +189,13 @@ impl Recorder {
         Ok(())
     }
 
-    /// Once an hour: what the ledger was told without a recording that takes it along must leave by itself.
-    fn cut_ledger(&mut self, now: Ticks90k) -> Result<(), Error> {
+    /// Without GOPs for as long as a recording may be, what there is of it is sealed; and once an hour, what the ledger was told
+    /// without a recording that takes it along leaves by itself.
+    fn rest(&mut self, now: Ticks90k) -> Result<(), Error> {
+        let minutes = i64::from(self.inputs.current.get().record.minutes);
+        if self.open.is_some() && (now - self.taken).second() >= 60 * minutes {
+            self.seal()?;
+        }
         let hour = now.second() / 3600;
         if hour != self.hour {
             let idle = self.open.is_none() && self.hour != 0;
@@ -253,12 +260,15 @@ impl Recorder {
             Err(ring::Error::Gone { .. }) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
+        let now = clock::media_now();
         self.hole_before(&gop);
+        self.gaps(now);
         self.clock(&gop);
         self.tell()?;
         self.record(&gop)?;
         self.next = Some(sequence + 1);
         self.last_end = Some(gop.video_end());
+        self.taken = now;
         Ok(())
     }
 

@@ -71,14 +71,11 @@ impl Tail {
         let own = open.iter().rposition(|(noted, _)| *noted != boot).map_or(0, |last| last + 1);
         let (earlier, own) = open.split_at(own);
         let mut slices = self.waiting.clone();
-        let mut head = self.sign_open(key, earlier, &mut slices);
+        let head = self.sign_open(key, earlier, &mut slices);
         let mut entries: Vec<Entry> = own.iter().map(|(_, entry)| *entry).collect();
         entries.extend(gops.iter().copied().map(Entry::Gop));
         entries.sort_by_key(Entry::at);
-        let slice = Slice::sign(key, self.camera, Some(recording), boot, head, entries);
-        head = slice.after;
-        debug_assert!(head.position >= self.head.position);
-        slices.push(slice);
+        slices.push(Slice::sign(key, self.camera, Some(recording), boot, head, entries));
         slices
     }
 

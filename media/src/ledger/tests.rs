@@ -130,6 +130,16 @@ fn entries_that_were_cut_out_break_the_signature_and_signed_anew_the_chain() {
 }
 
 #[test]
+fn a_slice_that_leads_nowhere_is_none() {
+    let (camera, slices) = three();
+    let Slice { camera: id, recording, boot, before, .. } = slices[1];
+    let nothing = Slice::sign(&camera.key, id, recording, boot, before, Vec::new());
+    assert_eq!(nothing.verify(), Err(Forged::Chain));
+    let back = Slice { before: slices[2].after, ..slices[1].clone() }.dropped(&camera.key);
+    assert_eq!(back.verify(), Err(Forged::Chain));
+}
+
+#[test]
 fn a_slice_that_is_not_there_is_missing_with_its_seconds() {
     let (_, mut slices) = three();
     slices.remove(1);

@@ -149,6 +149,27 @@ fn footage_that_never_came_to_the_ring_is_a_gap_too() {
 }
 
 #[test]
+fn without_gops_the_recording_is_sealed_and_what_comes_then_leaves_by_the_hour() {
+    let mut camera = Camera::new(600);
+    let mut recorder = camera.recorder();
+    camera.encode(1);
+    camera.encode(2);
+    recorder.follow().expect("records");
+    recorder.taken = recorder.taken - Ticks90k(60 * SECOND);
+    recorder.follow().expect("seals");
+    assert_eq!(camera.status.recordings()[0].state, RecordingState::Sealed);
+    assert_eq!(recorder.inputs.store.ledger_files(), []);
+    // The next hour begins, and the last one had news.
+    let (from, to) = (Ticks90k(1003 * SECOND), Ticks90k((1003 + HOUR) * SECOND));
+    recorder.news.push(Entry::Gap { cause: Cause::CameraGone, from, to });
+    recorder.hour -= 1;
+    recorder.follow().expect("tells");
+    assert_eq!(recorder.inputs.store.ledger_files().len(), 1);
+    recorder.follow().expect("has told");
+    assert_eq!(recorder.inputs.store.ledger_files().len(), 1);
+}
+
+#[test]
 fn a_process_that_is_killed_anywhere_leaves_one_chain() {
     let mut camera = Camera::new(600);
     for killed_after in [3, 1, 4, 2] {
