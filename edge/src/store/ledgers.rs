@@ -67,11 +67,7 @@ pub struct Ledgers {
 impl Ledgers {
     /// Reads nothing yet.
     pub fn new(dir: &Path, boot: &str, key: &DeviceKey) -> Self {
-        let key = key.signing_key();
-        if key.is_none() {
-            tracing::warn!("NO LEDGER: the device key is not ed25519, so nothing can be signed");
-        }
-        Self { dir: dir.to_owned(), boot: Boot::of(boot), key, tails: BTreeMap::new() }
+        Self { dir: dir.to_owned(), boot: Boot::of(boot), key: key.signing_key(), tails: BTreeMap::new() }
     }
 
     /// Keeps entries of this boot for the next seal, durably.

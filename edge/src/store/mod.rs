@@ -290,6 +290,10 @@ impl Store {
     fn open_folder(&self) -> Result<Folder, Error> {
         let config = self.shared.current.get();
         let key = DeviceKey::load_or_make(&self.shared.key).map_err(Error::from);
+        let mute = key.as_ref().is_ok_and(|key| key.signing_key().is_none());
+        let no_ledger =
+            mute.then(|| "NO LEDGER: the device key is not ed25519 and cannot sign one".to_owned());
+        self.shared.status.set_fault("ledger", no_ledger);
         let opened = key.and_then(|key| Folder::open(&config.record.dir, &key, &self.shared.boot));
         self.shared.status.set_fault("store", opened.as_ref().err().map(ToString::to_string));
         let mut folder = opened?;

@@ -155,7 +155,7 @@ fn without_gops_the_recording_is_sealed_and_what_comes_then_leaves_by_the_hour()
     camera.encode(1);
     camera.encode(2);
     recorder.follow().expect("records");
-    recorder.taken = recorder.taken - Ticks90k(60 * SECOND);
+    recorder.taken -= Ticks90k(60 * SECOND);
     recorder.follow().expect("seals");
     assert_eq!(camera.status.recordings()[0].state, RecordingState::Sealed);
     assert_eq!(recorder.inputs.store.ledger_files(), []);
