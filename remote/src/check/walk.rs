@@ -125,11 +125,14 @@ fn judge_lock(path: &Path, beside_recording: bool, report: &mut Report) {
     }
 }
 
-/// Whether a file was made for a recording, and is not the journal that an edge keeps of it.
+/// What an edge keeps of a recording, and the remote host of a claim that has failed.
+const KEPT: [&str; 2] = ["mp4.journal", "tries"];
+
+/// Whether a file was made for a recording, and serves nothing any more.
 fn is_leftover(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     name.split_once('.')
-        .is_some_and(|(name, rest)| name.parse::<RecordingName>().is_ok() && rest != "mp4.journal")
+        .is_some_and(|(name, rest)| name.parse::<RecordingName>().is_ok() && !KEPT.contains(&rest))
 }
 
 /// Opens an ordinary file; never waits for the other end of a FIFO, never follows a link.
