@@ -3,6 +3,7 @@
 //
 //   index.html ─> first, live_player, sink, ... ─> stream.mp4 ─> picture ─> main and all the others ─> /api/status, ...
 
+import { Backoff } from './backoff.js';
 import { LivePlayer } from './live_player.js';
 
 /** Milliseconds after which the rest of the page comes without a picture. */
@@ -36,4 +37,12 @@ function picture() {
   });
 }
 
-picture().then(() => import('./main.js'));
+/** The edge went away before the rest of its page came, perhaps to start with another version: begins again when it answers. */
+async function again() {
+  const backoff = new Backoff(2000);
+  do await new Promise((resolve) => setTimeout(resolve, backoff.next()));
+  while (!(await fetch('/', { cache: 'no-store' }).catch(() => null))?.ok);
+  location.reload();
+}
+
+picture().then(() => import('./main.js')).catch(again);
