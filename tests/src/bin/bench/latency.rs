@@ -11,15 +11,16 @@ use crate::{Bench, SETTLE, median};
 
 /// How it is measured.
 pub const HOW: &str = "The clock is drawn into the frames as they leave the camera, and read back from every picture that \
-    Chromium presents. Three joins of 30 s each, the median of each figure; the first second of a join counts too. Drift: the \
-    median of the last minute of ten less that of the second. The peer is ffmpeg (libx264 medium, one-second HLS), nginx, and \
+    Chromium presents. Three joins of 30 s each, the median of each figure; the first second of a join counts too. The first \
+    picture: from opening the page in a browser with an empty cache that has finished its own start. Drift: the median of the \
+    last minute of ten less that of the second. The peer is ffmpeg (libx264 medium, one-second HLS), nginx, and \
     hls.js kept one segment behind the live edge.";
 
 /// Where the time until the first picture goes.
 const FIRST_PICTURE: &str = "The names of the cameras come with the page, the stream is asked for as soon as six small modules are \
     there and before the page is laid out, and everything else waits for the picture (docs/design/live.md, \"The first picture\"). \
-    The edge takes about a millisecond of the time for each answer. The rest is processor time of Chromium, which has just been \
-    started and makes its processes on the same cores, so that it grows with whatever else they do.";
+    The edge takes about a millisecond of the time for each answer. The rest is processor time of Chromium, on the same cores, so \
+    that it grows with whatever else they do.";
 
 const JOINS: usize = 3;
 const JOIN: Duration = Duration::from_secs(30);
