@@ -298,6 +298,38 @@ fn what_no_recording_takes_along_can_be_cut_for_a_file_of_its_own() {
 }
 
 #[test]
+fn nothing_that_stands_in_a_file_can_make_the_account_panic() {
+    let (mut camera, mut slices) = three();
+    camera.gap(Cause::Overload, 130, 131);
+    slices.push(slices[0].clone().thinned(&camera.key, hashes(0..3)));
+    slices.push(slices[1].clone().dropped(&camera.key));
+    camera.tail.keep(slices[1].clone().dropped(&camera.key));
+    let (bytes, tail) = (write_all(&slices).to_vec(), camera.tail.to_bytes().to_vec());
+    let mut random = 1_u64;
+    let mut draw = |below: usize| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) as usize % below
+    };
+    let mut parsed = 0;
+    for _ in 0..4000 {
+        let (mut bytes, mut tail) = (bytes.clone(), tail.clone());
+        for _ in 0..=draw(4) {
+            let (at, end) = (draw(bytes.len()), draw(tail.len()));
+            bytes[at] = [0, 0x7F, 0x80, 0xFF][draw(4)];
+            tail[end] = [0, 0x7F, 0x80, 0xFF][draw(4)];
+        }
+        if let Ok(slices) = Slice::parse_all(&bytes) {
+            parsed += 1;
+            stitch(&slices);
+        }
+        if let Ok(tail) = Tail::parse(&tail) {
+            stitch(&tail.cut(&camera.key));
+        }
+    }
+    assert!(parsed > 1000, "{parsed}");
+}
+
+#[test]
 fn bytes_that_are_no_ledger_are_refused_without_taking_memory() {
     let (_, slices) = three();
     let bytes = write_all(&slices);
