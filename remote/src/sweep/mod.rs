@@ -119,12 +119,14 @@ impl Sweep<'_> {
         recordings.sort_by(|a, b| (a.since, &a.name).cmp(&(b.since, &b.name)));
         let staying = recordings.iter().filter(|recording| !recording.is_leaving());
         let mut bytes: u64 = staying.map(|recording| recording.bytes).sum();
+        let mut oldest_kept = None;
         for recording in recordings {
             let old = self.now.saturating_sub(recording.since) >= policy.keep;
             let too_much = policy.bytes.is_some_and(|most| bytes > most);
             let leaving = recording.is_leaving();
             if !(old || too_much || leaving) {
                 self.report.kept += 1;
+                oldest_kept = oldest_kept.or(Some(recording.since));
                 continue;
             }
             if !leaving {
@@ -133,6 +135,18 @@ impl Sweep<'_> {
             match self.let_go(&recording) {
                 Err(Error::Folder(error)) => self.report.failures.push((recording.name, error.to_string())),
                 other => other?,
+            }
+        }
+        self.let_ledgers_go(policy, oldest_kept)
+    }
+
+    /// Ledger entries without a recording leave with the recordings that arrived when they did: alone they would say that
+    /// everything behind them is missing.
+    fn let_ledgers_go(&mut self, policy: &Policy, oldest_kept: Option<Duration>) -> Result<(), Error> {
+        for (file, since) in recordings::ledgers(&self.archive)? {
+            let old = self.now.saturating_sub(since) >= policy.keep;
+            if (old || oldest_kept.is_some_and(|oldest| since < oldest)) && !self.dry_run {
+                self.step(|| self.archive.remove(&file))?;
             }
         }
         Ok(())

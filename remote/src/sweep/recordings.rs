@@ -83,6 +83,22 @@ pub fn find(hls: &Folder, archive: &Folder) -> Result<Vec<Recording>, Error> {
     Ok(found.into_values().collect())
 }
 
+/// Files in the archive with ledger entries that no recording carries, and when they arrived.
+pub fn ledgers(archive: &Folder) -> Result<Vec<(String, Duration)>, Error> {
+    let mut found = Vec::new();
+    for entry in archive.names()? {
+        let entry = entry?;
+        let Some(file) = entry.to_str().filter(|file| file.strip_suffix(".ledger").is_some_and(is_name))
+        else {
+            continue;
+        };
+        if let Some(meta) = archive.look(&entry)?.filter(|meta| meta.kind == Kind::File) {
+            found.push((file.to_owned(), meta.changed));
+        }
+    }
+    Ok(found)
+}
+
 /// What is ours in the folder of a recording, when it was made, and its bytes. `None` if the folder holds only files of others.
 fn look(folder: &Folder, name: &str, meta: Meta) -> Result<Option<(Hls, Duration, u64)>, Error> {
     let mut hls = Hls::default();

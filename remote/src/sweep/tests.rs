@@ -1,3 +1,5 @@
+//! What a sweep promises: only what is ours leaves, in an order that no player notices, and again after each crash.
+
 use super::*;
 use std::cell::Cell;
 use std::fs;
@@ -52,6 +54,18 @@ fn files(dir: &Path) -> Vec<String> {
 
 fn swept(dir: &TempDir, policy: &Policy, now: Duration) -> Report {
     sweep(dir.path(), policy, now, false, &|| false).expect("sweeps")
+}
+
+#[test]
+fn ledger_files_leave_with_the_recordings_of_their_time() {
+    let (dir, now) = host(&[]);
+    let ledger = dir.path().join("archive/a.ledger");
+    fs::write(&ledger, "ledger").expect("writes");
+    fs::write(dir.path().join("archive/notes"), "others").expect("writes");
+    assert_eq!(swept(&dir, &POLICY, now + WEEK - DAY), Report::default());
+    assert!(ledger.exists());
+    assert_eq!(swept(&dir, &POLICY, now + WEEK), Report::default());
+    assert_eq!(files(dir.path()), ["archive/notes"]);
 }
 
 #[test]
@@ -122,7 +136,6 @@ fn what_is_not_ours_is_never_touched() {
         "archive/notes.txt",
         "archive/a.mp4.bak",
         "archive/.x.mp4",
-        "archive/old.ledger",
     ];
     for file in strange {
         fs::write(dir.path().join(file), b"mine").expect("writes");
