@@ -8,9 +8,11 @@
 //!    +------------- gone <+-------------------------------+
 //!                   (the gap "camera gone" is open from the last frame to the next)
 //! ```
+//! (The first frame may take 5 s: some cameras need that to start.)
 //!
 //! It never waits for the encoder: without a free picture the frame goes straight back to the driver, counted.
 
+use super::look::Look;
 use super::{Captured, Error, Source};
 use crate::config::Camera;
 use crate::frames::{FrameSender, Picture};
@@ -22,25 +24,31 @@ use std::time::Duration;
 
 /// How long the loop waits for what.
 #[derive(Clone, Copy)]
-struct Patience {
+pub(super) struct Patience {
     /// For one frame, before it looks whether it must end.
     frame: Duration,
+    /// For the first frame after an opening; never less than three frames.
+    pub(super) first_frame: Ticks90k,
     /// Without any frame, until the camera counts as gone; never less than three frames.
     silence: Ticks90k,
     /// Before the first new try to open.
     shortest_back_off: Duration,
     /// Before any later one; each waits twice as long as the one before.
     longest_back_off: Duration,
-    /// Between two looks for a camera while the pattern stands in for it.
-    stand_in: Ticks90k,
+    /// Before the first look for a camera while the pattern stands in for it, and between two if there is none.
+    pub(super) look: Ticks90k,
+    /// Between two looks if the camera that is found delivers nothing; each time twice as long as before.
+    pub(super) longest_look: Ticks90k,
 }
 
-const PATIENCE: Patience = Patience {
+pub(super) const PATIENCE: Patience = Patience {
     frame: Duration::from_millis(250),
+    first_frame: Ticks90k::from_millis(5000),
     silence: Ticks90k::from_millis(2000),
     shortest_back_off: Duration::from_millis(100),
     longest_back_off: Duration::from_secs(5),
-    stand_in: Ticks90k::from_millis(5000),
+    look: Ticks90k::from_millis(5000),
+    longest_look: Ticks90k::from_millis(60_000),
 };
 
 /// Captures until `stop` is asked for.
@@ -56,7 +64,7 @@ pub fn run(
 ) {
     let mut opener = super::Opener::new(camera);
     Capture {
-        open: &mut |stand_in| opener.open(stand_in),
+        opening: &mut opener,
         patience: PATIENCE,
         own,
         gaps,
@@ -80,11 +88,17 @@ pub struct Opened {
     pub stand_in: bool,
 }
 
-/// Opens the source; `false` asks for a camera alone, without the pattern that stands in for it.
-type Open<'a> = &'a mut dyn FnMut(bool) -> Result<Opened, Error>;
+/// Who opens the source.
+pub(super) trait Opening {
+    /// Opens the source; with `stand_in`, or the pattern in its stead where that is allowed.
+    fn open(&mut self, stand_in: bool) -> Result<Opened, Error>;
+
+    /// A frame has come from what was opened last: the next opening need not look for another one.
+    fn delivered(&mut self);
+}
 
 struct Capture<'a> {
-    open: Open<'a>,
+    opening: &'a mut dyn Opening,
     patience: Patience,
     own: &'a CameraStatus,
     gaps: &'a Gaps,
@@ -117,7 +131,7 @@ impl Capture<'_> {
         let mut opens = 0_u64;
         while !self.stop.asked() {
             self.heartbeat.beat();
-            let error = match (self.open)(true) {
+            let error = match self.opening.open(true) {
                 Ok(opened) => {
                     self.own.metrics.camera_reopened.inc_by(u64::from(opens > 0));
                     opens += 1;
@@ -160,10 +174,10 @@ impl Capture<'_> {
         tracing::info!(camera = self.own.name, mode = %source.mode(), "camera opened");
         // A source of one frame in ten seconds is not silent between two of them.
         let three_frames = Ticks90k(3 * source.mode().frame_duration.0);
-        let patience = self.patience.silence.max(three_frames);
+        let mut patience = self.patience.first_frame.max(three_frames);
         let mut delivered = false;
         let mut heard = clock::media_now();
-        let mut looked = heard;
+        let mut look = opened.stand_in.then(|| Look::new(&self.patience, heard));
         while !self.stop.asked() {
             self.heartbeat.beat();
             let captured = match self.next(source) {
@@ -179,14 +193,14 @@ impl Capture<'_> {
                 heard = now;
                 if !delivered && captured == Captured::Frame {
                     delivered = true;
+                    patience = self.patience.silence.max(three_frames);
                     self.found(source);
                 }
             }
-            if opened.stand_in && now - looked >= self.patience.stand_in {
-                looked = now;
-                if let Ok(camera) = (self.open)(false) {
-                    return (delivered, End::Replaced(camera));
-                }
+            if let Some(look) = &mut look
+                && let Some(camera) = look.go_on(self.opening, &self.patience, now)
+            {
+                return (delivered, End::Replaced(camera));
             }
         }
         (delivered, End::Stopped)
@@ -241,6 +255,7 @@ impl Capture<'_> {
 
     /// The first picture after an opening was sent.
     fn found(&mut self, source: &dyn Source) {
+        self.opening.delivered();
         let since = self.last.unwrap_or(self.begun);
         self.gaps.close(&self.own.name, Cause::CameraGone, since);
         self.own.set_state(CameraState::streaming(source.mode(), since));
@@ -279,10 +294,12 @@ mod tests {
 
     const SHORT: Patience = Patience {
         frame: Duration::from_millis(1),
+        first_frame: Ticks90k::from_millis(20),
         silence: Ticks90k::from_millis(20),
         shortest_back_off: Duration::from_millis(1),
         longest_back_off: Duration::from_millis(2),
-        stand_in: Ticks90k::ZERO,
+        look: Ticks90k::ZERO,
+        longest_look: Ticks90k::ZERO,
     };
 
     /// What a scripted source does at one call of `next`.
@@ -340,6 +357,29 @@ mod tests {
         }
     }
 
+    /// One script an opening (`None` fails to open), and whether it stands in for a camera.
+    struct Scripts {
+        scripts: VecDeque<(Option<Vec<Act>>, bool)>,
+        stop: Stop,
+    }
+
+    impl Opening for Scripts {
+        fn open(&mut self, _: bool) -> Result<Opened, Error> {
+            let Some((Some(acts), stand_in)) = self.scripts.pop_front() else { return Err(unplugged()) };
+            let mode = Mode {
+                device: "/dev/video0".to_owned(),
+                format: "YUYV".to_owned(),
+                width: 16,
+                height: 16,
+                frame_duration: Ticks90k(3000),
+            };
+            let source = Box::new(Script { mode, acts: acts.into(), lost: 0, stop: self.stop.clone() });
+            Ok(Opened { source, stand_in })
+        }
+
+        fn delivered(&mut self) {}
+    }
+
     struct Bench {
         status: Status,
         stop: Stop,
@@ -359,21 +399,9 @@ mod tests {
             let status = Status::new(&Config::default(), stages, Ticks90k::ZERO);
             let stop = Stop::default();
             let (sender, receiver) = frames::queue(16, 16);
-            let mut scripts = VecDeque::from(scripts);
-            let mut open = |_| {
-                let Some((Some(acts), stand_in)) = scripts.pop_front() else { return Err(unplugged()) };
-                let mode = Mode {
-                    device: "/dev/video0".to_owned(),
-                    format: "YUYV".to_owned(),
-                    width: 16,
-                    height: 16,
-                    frame_duration: Ticks90k(3000),
-                };
-                let source = Box::new(Script { mode, acts: acts.into(), lost: 0, stop: stop.clone() });
-                Ok(Opened { source, stand_in })
-            };
+            let mut opening = Scripts { scripts: scripts.into(), stop: stop.clone() };
             Capture {
-                open: &mut open,
+                opening: &mut opening,
                 patience: SHORT,
                 own: status.camera("front").expect("the default camera"),
                 gaps: &status.gaps,
@@ -495,7 +523,7 @@ mod tests {
     fn a_camera_that_comes_replaces_the_pattern_without_a_gap() {
         let mut bench = Bench::play_with(vec![
             (Some(vec![Act::Frame(3000), Act::Silent]), true),
-            (Some(vec![Act::Frame(6000)]), false),
+            (Some(vec![Act::Frame(5000), Act::Frame(6000)]), false),
         ]);
         assert_eq!(bench.received(), [3000, 6000]);
         assert_eq!(bench.status.gaps.list(), []);

@@ -3,12 +3,14 @@
 //! A source hands over one frame at a time, converted straight into a [`Picture`] of the size that is encoded, with the
 //! timestamp of the driver or the file on the media clock.
 
+mod auto;
 pub mod capture;
 pub mod convert;
 pub mod file;
 pub mod geometry;
 pub mod grid;
 mod jpeg;
+mod look;
 pub mod pattern;
 pub mod pixels;
 pub mod probe;
@@ -17,7 +19,8 @@ pub mod v4l2;
 
 use crate::config::Camera;
 use crate::frames::Picture;
-use capture::Opened;
+use auto::Auto;
+use capture::{Opened, Opening};
 use media::Ticks90k;
 use std::fmt;
 use std::path::PathBuf;
@@ -114,16 +117,16 @@ pub trait Source: Send {
 /// Opens what a camera's configuration names, again and again.
 struct Opener<'a> {
     camera: &'a Camera,
-    /// A camera was seen: from then on its absence is a gap, which no pattern must hide.
-    seen: bool,
+    auto: Auto,
 }
 
 impl<'a> Opener<'a> {
     fn new(camera: &'a Camera) -> Self {
-        Self { camera, seen: false }
+        Self { camera, auto: Auto::default() }
     }
+}
 
-    /// Opens the source. With `stand_in` and the source `auto` it is the pattern as long as no camera was ever found.
+impl Opening for Opener<'_> {
     fn open(&mut self, stand_in: bool) -> Result<Opened, Error> {
         let unusable =
             |reason: &str| Error::Unusable { device: self.camera.source.clone(), reason: reason.to_owned() };
@@ -132,12 +135,9 @@ impl<'a> Opener<'a> {
             Spec::Pattern => opened(Box::new(pattern::Pattern::open(self.camera)?)),
             Spec::File(text) => opened(Box::new(file::FileSource::open(&text, self.camera)?)),
             Spec::V4l2(path) => opened(Box::new(v4l2::V4l2::open(&path, self.camera)?)),
-            Spec::Auto => match v4l2::V4l2::open_first(self.camera) {
-                Ok(camera) => {
-                    self.seen = true;
-                    opened(Box::new(camera))
-                }
-                Err(error) if stand_in && !self.seen => {
+            Spec::Auto => match self.auto.first(v4l2::nodes(), |node| v4l2::V4l2::open(node, self.camera)) {
+                Ok(camera) => opened(Box::new(camera)),
+                Err(error) if stand_in && self.auto.may_stand_in() => {
                     tracing::warn!(camera = self.camera.name, %error, "the test pattern stands in");
                     let source = Box::new(pattern::Pattern::open(self.camera)?);
                     Ok(Opened { source, stand_in: true })
@@ -145,6 +145,10 @@ impl<'a> Opener<'a> {
                 Err(error) => Err(error),
             },
         }
+    }
+
+    fn delivered(&mut self) {
+        self.auto.delivered();
     }
 }
 

@@ -58,23 +58,6 @@ impl V4l2 {
         let device = Kernel::open(path).map_err(|error| explain(&name, error))?;
         Self::over(device, &name, camera)
     }
-
-    /// Opens the first device node that is a usable camera.
-    ///
-    /// # Errors
-    /// `Unusable` with the reason for each node.
-    pub fn open_first(camera: &Camera) -> Result<Self, Error> {
-        let mut reasons = Vec::new();
-        for node in nodes() {
-            match Self::open(&node, camera) {
-                Ok(source) => return Ok(source),
-                Err(error) => reasons.push(error.to_string()),
-            }
-        }
-        let reason =
-            if reasons.is_empty() { "there is no /dev/video*".to_owned() } else { reasons.join("; ") };
-        Err(Error::Unusable { device: "no usable camera".to_owned(), reason })
-    }
 }
 
 impl<D: Device> V4l2<D> {
