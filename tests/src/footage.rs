@@ -3,8 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
+use media::{StreamConfig, Ticks90k, VideoConfig};
 
 use crate::workspace;
 
@@ -65,6 +67,18 @@ pub fn wav(seconds: u32) -> Result<PathBuf> {
 /// The `source` of a camera that shows real footage if it is there, with a tone and with the clock drawn into it.
 pub fn source() -> Result<String> {
     Ok(format!("file:{}?stamp=1&audio={}", y4m(10)?.display(), wav(10)?.display()))
+}
+
+/// The parameters of 320x240 without sound, a picture every `frame_duration`, for recordings that nobody decodes.
+pub fn silent_stream(frame_duration: Ticks90k) -> Arc<StreamConfig> {
+    let video = VideoConfig {
+        width: 320,
+        height: 240,
+        frame_duration,
+        sps: vec![0x67, 0x42, 0xC0, 0x0A, 0x8C].into(),
+        pps: vec![0x68, 0xCE, 0x3C, 0x80].into(),
+    };
+    Arc::new(StreamConfig { video, audio: None })
 }
 
 fn quiet_ffmpeg() -> Command {

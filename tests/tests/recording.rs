@@ -11,8 +11,9 @@ use edge::status::{RecordingState, Status};
 use edge::store::Store;
 use edge::supervise::{Stages, Stop, Threads};
 use media::mp4::{Movie, demux};
-use media::{StreamConfig, Ticks90k, Track, VideoConfig, WallTime};
+use media::{Ticks90k, Track, WallTime};
 use tempfile::TempDir;
+use tests::footage;
 use tests::wait::{PATIENCE, wait_until};
 
 /// A small disk; taken away when dropped.
@@ -26,14 +27,8 @@ impl Drop for SmallDisk {
 
 /// Writes GOP after GOP of `bytes`, each a third of a recording;.
 fn encode(writer: &mut ring::Writer, gops: std::ops::Range<i64>, bytes: usize) {
-    let video = VideoConfig {
-        width: 320,
-        height: 240,
-        frame_duration: Ticks90k(20 * 90_000),
-        sps: vec![0x67, 0x42, 0xC0, 0x0A, 0x8C].into(),
-        pps: vec![0x68, 0xCE, 0x3C, 0x80].into(),
-    };
-    let stream = Arc::new(StreamConfig { video, audio: None });
+    // A picture lasts as long as its GOP.
+    let stream = footage::silent_stream(Ticks90k(20 * 90_000));
     for n in gops {
         let start = Ticks90k(n * 20 * 90_000);
         let mut picture = (bytes as u32).to_be_bytes().to_vec();

@@ -13,9 +13,10 @@ use edge::supervise::{Stages, Stop, clock};
 use edge::upload::key::DeviceKey;
 use edge::upload::{Inputs, Patience, run};
 use media::mp4::{About, Growing};
-use media::{AccessUnit, Gop, StreamConfig, Ticks90k, Track, VideoConfig, WallTime};
+use media::{AccessUnit, Gop, Ticks90k, Track, WallTime};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
+use tests::footage;
 use tests::sshd::Sshd;
 use tests::wait::{PATIENCE, wait_until};
 
@@ -71,13 +72,6 @@ impl Outbox {
 
     /// Seals a recording with one picture of `bytes` bytes; gives its name.
     pub fn seal(&self, bytes: usize) -> String {
-        let video = VideoConfig {
-            width: 320,
-            height: 240,
-            frame_duration: Ticks90k(3000),
-            sps: vec![0x67, 0x42, 0xC0, 0x0A, 0x8C].into(),
-            pps: vec![0x68, 0xCE, 0x3C, 0x80].into(),
-        };
         // No two windows of it are the same, so that bytes in the wrong place show.
         let mut data: Vec<u8> = Vec::with_capacity(bytes + 64);
         data.extend(((bytes.max(1)) as u32).to_be_bytes());
@@ -90,7 +84,7 @@ impl Outbox {
         let start = Ticks90k(90_000);
         let unit = AccessUnit { track: Track::Video, pts: start, key: true, data: data.into() };
         let wall = Some(WallTime(1_795_241_700_000_000));
-        let config = Arc::new(StreamConfig { video, audio: None });
+        let config = footage::silent_stream(Ticks90k(3000));
         let gop =
             Gop { sequence: 1, start, wall, discontinuity: false, config, units: vec![unit], end: None };
         let about = About { camera: "front".to_owned(), start: wall };
