@@ -194,8 +194,10 @@ pub struct Upload {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum UploadMode {
-    /// Once they are sealed.
+    /// GOP by GOP while they grow, so that a stolen edge has lost no more than two seconds.
     #[default]
+    Growing,
+    /// Once they are sealed.
     Sealed,
 }
 

@@ -35,6 +35,13 @@ fn write_all(out: &mut String, status: &Value) -> std::fmt::Result {
         span(&recordings["seconds"]),
         size(&recordings["bytes"])
     )?;
+    let storage = &status["storage"];
+    if storage["ram"] == true {
+        writeln!(out, "  ON A RAM DISK: a power cut takes what is not on a remote host")?;
+    }
+    if storage["written_bytes_per_day"].is_u64() {
+        writeln!(out, "  written to the disk a day: {}", size(&storage["written_bytes_per_day"]))?;
+    }
     match &status["upload"] {
         Value::Null => writeln!(out, "upload: no remote host is configured")?,
         upload => {
@@ -44,6 +51,7 @@ fn write_all(out: &mut String, status: &Value) -> std::fmt::Result {
                 "upload to {remote}: {state}, {} waiting, {} receipts",
                 upload["pending"], upload["receipts"]
             )?;
+            write_backlog(out, upload)?;
             if let Some(message) = upload["failure"]["message"].as_str() {
                 writeln!(out, "  {}: {message}", text(&upload["failure"]["kind"]))?;
             }
@@ -51,6 +59,23 @@ fn write_all(out: &mut String, status: &Value) -> std::fmt::Result {
     }
     for fault in list(&status["faults"]) {
         writeln!(out, "FAULT {}: {}", text(&fault["part"]), text(&fault["message"]))?;
+    }
+    Ok(())
+}
+
+/// What is at risk, and when that ends or hurts.
+fn write_backlog(out: &mut String, upload: &Value) -> std::fmt::Result {
+    for risk in list(&upload["at_risk"]) {
+        let seconds = risk["seconds"].as_f64().unwrap_or(0.0);
+        writeln!(out, "  {}: {seconds:.1} s are on this device alone", text(&risk["camera"]))?;
+    }
+    if upload["seconds_to_finish"].is_number() {
+        let (left, finish) = (size(&upload["pending_bytes"]), span(&upload["seconds_to_finish"]));
+        writeln!(out, "  {left} to go, done in {finish}")?;
+    }
+    if upload["seconds_to_full"].is_number() {
+        let (left, full) = (size(&upload["pending_bytes"]), span(&upload["seconds_to_full"]));
+        writeln!(out, "  THE BACKLOG GROWS: {left} to go; the disk is full in {full}")?;
     }
     Ok(())
 }
@@ -98,7 +123,10 @@ mod tests {
              "ring":{"start":10.0,"end":130.0,"bytes":6500000}},
             {"name":"yard","state":"gone","error":"/dev/video2: No such device"}],
             "recordings":{"count":3,"bytes":90000000,"seconds":2700.0},
+            "storage":{"ram":false,"written_bytes_per_day":5200000000},
             "upload":{"remote":"cam@host:22","state":{"state":"backing_off","seconds":4},"pending":1,"receipts":2,
+                      "pending_bytes":45000000,"bytes_per_second":null,"seconds_to_finish":null,"seconds_to_full":7322.0,
+                      "at_risk":[{"camera":"front","seconds":901.5}],
                       "failure":{"kind":"host_key","message":"host shows another key","tries":1}},
             "faults":[{"part":"store","message":"/data: read-only"}]}"#;
         assert_eq!(
@@ -107,7 +135,10 @@ mod tests {
              camera front: streaming, /dev/video0, 30.0 fps, 401 kb/s, ring 120 s, 6.5 MB\n\
              camera yard: gone, /dev/video2: No such device\n\
              recordings: 3, 0:45:00, 90.0 MB\n\
+             \x20 written to the disk a day: 5200.0 MB\n\
              upload to cam@host:22: backing_off, 1 waiting, 2 receipts\n  \
+               front: 901.5 s are on this device alone\n  \
+               THE BACKLOG GROWS: 45.0 MB to go; the disk is full in 2:02:02\n  \
                host_key: host shows another key\n\
              FAULT store: /data: read-only\n"
         );

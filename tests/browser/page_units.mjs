@@ -189,6 +189,12 @@ test('what is wrong is said in words, with the culprit', () => {
     ['bad', 'Not moving: encode front', 'The log of the appliance says more.']);
   const upload = { remote: 'cam@host:22', pending: 3, failure: null, state: { state: 'sending', sent: 25e6, bytes: 100e6 } };
   assert.deepEqual(describeUpload(upload), ['good', 'Sending, 75.0 MB to go', '3 recordings wait · cam@host:22', 0.25]);
+  assert.deepEqual(describeUpload({ ...upload, pending: 0, at_risk: [{ camera: 'front', seconds: 0.84 }] }),
+    ['good', 'Archived while it is recorded', '0.8 s are on this device alone · cam@host:22', null]);
+  assert.deepEqual(describeUpload({ ...upload, pending_bytes: 9e6, seconds_to_finish: 90 }),
+    ['good', 'Sending, 9.00 MB to go', '3 recordings wait, done in 90 s · cam@host:22', null]);
+  assert.deepEqual(describeUpload({ ...upload, pending_bytes: 9e6, seconds_to_finish: null, seconds_to_full: 7200 }),
+    ['warn', 'The backlog grows, 9.00 MB to go', 'The link is slower than the stream: the disk is full in 2 h 0 min. · cam@host:22', null]);
   const failure = { kind: 'disk_full', message: 'no space', tries: 2 };
   assert.deepEqual(describeUpload({ ...upload, failure, state: { state: 'backing_off', seconds: 42 } }),
     ['bad', '3 recordings wait', 'The remote host’s disk is full. Next try in 42 s.', null]);

@@ -1,10 +1,11 @@
-//! A wire that can be cut after a given byte, or that damages what it carries: a TCP proxy in front of a server.
+//! A wire that can be cut after a given byte, that is slow, or that damages what it carries: a TCP proxy in front of a server.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::Result;
 
@@ -30,6 +31,8 @@ struct Shared {
     cut: Mutex<Option<(Way, u64)>>,
     requests: AtomicU64,
     replies: AtomicU64,
+    /// Bytes a second of requests; 0: as fast as they come.
+    rate: AtomicU64,
     /// What is damaged in replies: the bytes behind each of these.
     marks: &'static [&'static [u8]],
 }
@@ -68,6 +71,11 @@ impl Proxy {
         }
     }
 
+    /// Requests of each connection go at so many bytes a second from now on; 0: as fast as they come.
+    pub fn slow_down(&self, bytes_per_second: u64) {
+        self.shared.rate.store(bytes_per_second, Ordering::Relaxed);
+    }
+
     /// Bytes that have gone one way since the start.
     pub fn passed(&self, way: Way) -> u64 {
         self.shared.passed(way).load(Ordering::Relaxed)
@@ -94,6 +102,22 @@ impl Shared {
         }
     }
 
+    /// Lets pass what so many bytes take; looks again and again whether the wire is faster now.
+    fn take_time(&self, bytes: u64) {
+        const SLICE: Duration = Duration::from_millis(5);
+        let mut left = bytes as f64;
+        loop {
+            match self.rate.load(Ordering::Relaxed) {
+                0 => return,
+                rate => left -= rate as f64 * SLICE.as_secs_f64(),
+            }
+            thread::sleep(SLICE);
+            if left <= 0.0 {
+                return;
+            }
+        }
+    }
+
     /// Copies until the end, an error or the cut; then both sides are closed.
     fn copy(&self, way: Way, mut from: TcpStream, mut to: TcpStream, limit: u64) {
         let mut left = limit;
@@ -107,6 +131,9 @@ impl Shared {
                 break;
             }
             self.passed(way).fetch_add(whole as u64, Ordering::Relaxed);
+            if way == Way::Requests {
+                self.take_time(whole as u64);
+            }
             left -= whole as u64;
             if left == 0 {
                 break;

@@ -88,7 +88,7 @@ fn a_recording_opens_while_it_grows() {
 }
 
 #[test]
-fn recordings_reach_an_account_in_a_chroot_in_order() {
+fn recordings_reach_an_account_in_a_chroot() {
     if !nix::unistd::Uid::current().is_root() {
         eprintln!("not root: the chroot is not tried");
         return;
@@ -105,9 +105,6 @@ fn recordings_reach_an_account_in_a_chroot_in_order() {
     };
     let (here, there) = (names(&edge.file("recordings")), names(&sshd.inbox()));
     assert!(there.len() >= 3 && here.starts_with(&there), "{here:?} {there:?}");
-    let arrived: Vec<_> =
-        recordings_in(&sshd.inbox()).iter().map(|f| f.metadata().unwrap().modified().unwrap()).collect();
-    assert!(arrived.is_sorted(), "{arrived:?}");
 }
 
 #[test]

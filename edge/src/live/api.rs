@@ -5,7 +5,7 @@
 
 use super::Sources;
 use crate::ring::{GopInfo, Ring};
-use crate::status::{CameraState, CameraStatus, Fault, Gap, Recording, UploadStatus};
+use crate::status::{CameraState, CameraStatus, Fault, Gap, Recording, StorageStatus, UploadStatus};
 use crate::supervise::StageHealth;
 use crate::supervise::clock::{mapping, media_now, wall_now};
 use media::{StreamConfig, Ticks90k, Track, WallTime};
@@ -36,6 +36,7 @@ pub(super) struct StatusReport {
     viewers: i64,
     cameras: Vec<CameraReport>,
     recordings: RecordingTotals,
+    storage: Option<StorageStatus>,
     upload: Option<UploadStatus>,
     faults: Vec<Fault>,
 }
@@ -54,6 +55,8 @@ struct CameraReport {
     #[serde(flatten)]
     state: CameraState,
     viewers: i64,
+    /// Seconds of footage that a power cut would take.
+    unsynced_seconds: f64,
     /// What is encoded: the RFC 6381 `codecs` of all tracks.
     codecs: Option<String>,
     video: Option<VideoReport>,
@@ -115,6 +118,7 @@ pub(super) fn status(sources: &Sources) -> StatusReport {
             bytes: recordings.iter().map(|recording| recording.bytes).sum(),
             seconds: recordings.iter().map(|recording| recording.seconds).sum(),
         },
+        storage: status.storage(),
         upload: status.upload(),
         faults: status.faults(),
     }
@@ -235,6 +239,7 @@ fn cameras_of(sources: &Sources) -> Vec<CameraReport> {
             name: camera.name.clone(),
             state: camera.state(),
             viewers: camera.metrics.viewers.get(),
+            unsynced_seconds: camera.metrics.unsynced_seconds.get(),
             codecs: config.map(StreamConfig::codecs),
             video: config.map(|config| video(config, ring, &index)),
             audio: config.and_then(|config| config.audio.as_ref()).map(|audio| AudioReport {

@@ -18,7 +18,7 @@ mod writer;
 use crate::config::Current;
 use crate::ring::{self, GopInfo, Ring};
 use crate::status::{CameraStatus, Cause, Status};
-use crate::store::{self, Store};
+use crate::store::{self, Growth, Store};
 use crate::supervise::{Backoff, Heartbeat, Stop, clock};
 use media::ledger::{Entry, SHORTEST_GAP};
 use media::mp4::{About, Growing};
@@ -62,6 +62,20 @@ enum Error {
     Store(#[from] store::Error),
     #[error(transparent)]
     Ring(#[from] ring::Error),
+}
+
+/// What a recorder's fault is called, before the camera's name: the disk does not work; there is no room; anything else.
+const TROUBLES: [&str; 3] = ["disk_failed", "disk_full", "record"];
+
+impl Error {
+    fn trouble(&self) -> &'static str {
+        let [failed, full, other] = TROUBLES;
+        match self {
+            Self::Store(error) if error.is_disk_failed() => failed,
+            Self::Store(error) if error.is_disk_full() => full,
+            _ => other,
+        }
+    }
 }
 
 /// Records until the end is asked for; then seals the open recording, with the GOP in flight. The encoder must have ended by
@@ -146,7 +160,10 @@ impl Recorder {
         }
         let seconds = self.inputs.current.get().record.sync_seconds;
         if let Some(open) = &mut self.open {
-            open.writer.sync_if_due(seconds, clock::media_now())?;
+            let now = clock::media_now();
+            open.writer.sync_if_due(seconds, now)?;
+            let unsynced = (now - open.writer.synced_until()).as_secs_f64();
+            self.inputs.own.metrics.unsynced_seconds.set(unsynced);
         }
         self.tell()?;
         self.rest(now)
@@ -289,7 +306,8 @@ impl Recorder {
         }
         if let Some(Open { name, writer, period }) = &mut self.open {
             period.extend(gop.start, gop.wall);
-            self.inputs.store.grow(name, writer.bytes(), writer.duration())?;
+            let (bytes, duration) = (writer.bytes(), writer.duration());
+            self.inputs.store.grow(name, Growth { bytes, duration, unsynced: writer.unsynced() })?;
         }
         Ok(())
     }
@@ -330,7 +348,8 @@ impl Recorder {
         let Inputs { own, store, status, .. } = &self.inputs;
         own.metrics.record_errors.inc();
         tracing::error!(camera = own.name, %error, "recording failed; it is tried again");
-        status.set_fault(&format!("record {}", own.name), Some(error.to_string()));
+        self.well();
+        status.set_fault(&format!("{} {}", error.trouble(), own.name), Some(error.to_string()));
         self.next = None;
         if let Some(open) = self.open.take() {
             store.release(&open.name);
@@ -347,7 +366,8 @@ impl Recorder {
     }
 
     fn well(&self) {
-        self.inputs.status.set_fault(&format!("record {}", self.inputs.own.name), None);
+        let Inputs { own, status, .. } = &self.inputs;
+        TROUBLES.iter().for_each(|trouble| status.set_fault(&format!("{trouble} {}", own.name), None));
     }
 }
 

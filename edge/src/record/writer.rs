@@ -19,6 +19,8 @@ pub struct Writer {
     /// What may be written only after the next sync.
     after_sync: Vec<Step>,
     last_sync: Ticks90k,
+    /// Media time until which its footage is on the disk.
+    synced_until: Ticks90k,
 }
 
 impl Writer {
@@ -30,7 +32,9 @@ impl Writer {
         about: About,
         now: Ticks90k,
     ) -> Result<Self, Error> {
-        let mut writer = Self { file, path, growing, about, after_sync: Vec::new(), last_sync: now };
+        let synced_until = growing.start();
+        let mut writer =
+            Self { file, path, growing, about, after_sync: Vec::new(), last_sync: now, synced_until };
         writer.write(steps)?;
         writer.sync(now)?;
         Ok(writer)
@@ -68,6 +72,11 @@ impl Writer {
         })
     }
 
+    /// Media time until which its footage would outlive a power cut.
+    pub fn synced_until(&self) -> Ticks90k {
+        self.synced_until
+    }
+
     /// Bytes in the file.
     pub fn bytes(&self) -> u64 {
         self.growing.size()
@@ -76,6 +85,15 @@ impl Writer {
     /// Footage in the file.
     pub fn duration(&self) -> Ticks90k {
         self.growing.end() - self.growing.start()
+    }
+
+    /// Where the headers of the GOPs stand that the next sync will make count.
+    pub fn unsynced(&self) -> Vec<u64> {
+        let offset = |step: &Step| match step {
+            Step::Write { offset, .. } => Some(*offset),
+            Step::Sync => None,
+        };
+        self.after_sync.iter().filter_map(offset).collect()
     }
 
     /// Writes what stands in front of the sync, and keeps what stands behind it.
@@ -91,7 +109,7 @@ impl Writer {
         self.file.sync_data().map_err(Error::io("sync", &self.path))?;
         files::apply(&self.file, &self.after_sync).map_err(Error::io("write", &self.path))?;
         self.after_sync.clear();
-        self.last_sync = now;
+        (self.last_sync, self.synced_until) = (now, self.growing.end());
         Ok(())
     }
 }

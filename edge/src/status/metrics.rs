@@ -3,11 +3,51 @@
 //! Every queue and every drop of the design has its counter here; docs/ref/metrics.md lists them and is tested against
 //! [`Metrics::render`].
 
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::Registry;
+use std::sync::atomic::AtomicU64;
+
+/// A gauge of seconds with a fraction.
+type Seconds = Gauge<f64, AtomicU64>;
+
+/// Upper bounds of the buckets of [`Delay`], in seconds.
+const DELAYS: [f64; 10] = [0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 5.0, 30.0, 300.0];
+
+/// A histogram of seconds, with fine buckets around the two that are promised.
+#[derive(Clone, Debug)]
+pub struct Delay(Histogram);
+
+impl Default for Delay {
+    fn default() -> Self {
+        Self(Histogram::new(DELAYS))
+    }
+}
+
+impl Delay {
+    /// Something took so many seconds.
+    pub fn observe(&self, seconds: f64) {
+        self.0.observe(seconds);
+    }
+}
+
+impl EncodeMetric for Delay {
+    fn encode(&self, encoder: MetricEncoder<'_>) -> std::fmt::Result {
+        self.0.encode(encoder)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        self.0.metric_type()
+    }
+}
+
+impl TypedMetric for Delay {
+    const TYPE: MetricType = MetricType::Histogram;
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CameraLabel {
@@ -88,6 +128,12 @@ metrics! {
         recordings_dropped: Counter,
         /// Writes of a recording that failed.
         record_errors: Counter,
+        /// Seconds from the end of a GOP until the remote host has confirmed it.
+        gop_delay_seconds: Delay,
+        /// Seconds of footage that a power cut would take: newer than the last sync.
+        unsynced_seconds: Seconds,
+        /// Seconds of footage that the remote host has not confirmed.
+        at_risk_seconds: Seconds,
         /// Viewers of a live stream.
         viewers: Gauge,
     }

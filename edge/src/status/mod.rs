@@ -31,6 +31,7 @@ pub struct Status {
     /// When the process started, on the media clock.
     pub started: Ticks90k,
     recordings: Mutex<Arc<[Recording]>>,
+    storage: Mutex<Option<StorageStatus>>,
     upload: Mutex<Option<UploadStatus>>,
     faults: Mutex<Vec<Fault>>,
 }
@@ -158,8 +159,17 @@ fn rfc3339<S: serde::Serializer>(wall: &Option<WallTime>, serializer: S) -> Resu
     wall.map(WallTime::rfc3339).serialize(serializer)
 }
 
+/// The disk under the recordings.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct StorageStatus {
+    /// It is a RAM disk: a power cut takes all that is not on the remote host.
+    pub ram: bool,
+    /// Bytes written to it a day, by whomever, at the rate since the store was opened; null while that is not known.
+    pub written_bytes_per_day: Option<u64>,
+}
+
 /// What the upload is doing.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct UploadStatus {
     /// `user@host:port`.
     pub remote: String,
@@ -167,17 +177,37 @@ pub struct UploadStatus {
     pub state: UploadState,
     /// Sealed recordings without a receipt.
     pub pending: u64,
+    /// Bytes that the remote host has not confirmed, also of what grows.
+    pub pending_bytes: u64,
+    /// What the link took lately; null without a session.
+    pub bytes_per_second: Option<u64>,
+    /// When the backlog is done at that rate; null if there is none, or if it grows.
+    pub seconds_to_finish: Option<f64>,
+    /// When a recording without a receipt must leave; null unless the backlog grows.
+    pub seconds_to_full: Option<f64>,
+    /// Footage of each camera that is on the edge alone.
+    pub at_risk: Vec<AtRisk>,
     /// Receipts since the start.
     pub receipts: u64,
     /// The last failure, until the next success.
     pub failure: Option<UploadFailure>,
 }
 
-/// What the upload does.
+/// What would be lost with the edge.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AtRisk {
+    /// The camera's name.
+    pub camera: String,
+    /// Seconds of footage that the remote host has not confirmed.
+    pub seconds: f64,
+}
+
+/// What the upload does.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum UploadState {
     /// Nothing to send.
+    #[default]
     Idle,
     /// Opening the connection.
     Connecting,
@@ -264,6 +294,7 @@ impl Status {
             stages,
             started,
             recordings: Mutex::new(Arc::from([])),
+            storage: Mutex::default(),
             upload: Mutex::default(),
             faults: Mutex::default(),
         }
@@ -282,6 +313,16 @@ impl Status {
     /// Replaces the list; for the store.
     pub fn set_recordings(&self, recordings: Arc<[Recording]>) {
         *lock(&self.recordings) = recordings;
+    }
+
+    /// The disk under the recordings, once the store is open.
+    pub fn storage(&self) -> Option<StorageStatus> {
+        lock(&self.storage).clone()
+    }
+
+    /// Says what the disk under the recordings does; for the store.
+    pub fn set_storage(&self, storage: StorageStatus) {
+        *lock(&self.storage) = Some(storage);
     }
 
     /// The upload, if a remote host is configured.

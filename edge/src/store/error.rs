@@ -2,6 +2,7 @@
 
 use crate::upload::key;
 use media::mp4::ReadError;
+use nix::errno::Errno;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -102,6 +103,17 @@ impl Error {
                 | Self::Ledger { .. }
                 | Self::Io { action: "read", .. }
         )
+    }
+
+    /// Whether the disk does not do its work: it turned read-only, fails reads, writes or syncs, or is gone.
+    pub fn is_disk_failed(&self) -> bool {
+        const KINDS: [Errno; 5] = [Errno::EROFS, Errno::EIO, Errno::ENXIO, Errno::ENODEV, Errno::EUCLEAN];
+        match self {
+            Self::Io { source, .. } => {
+                source.raw_os_error().is_some_and(|code| KINDS.contains(&Errno::from_raw(code)))
+            }
+            _ => false,
+        }
     }
 
     /// Whether room would help.

@@ -1,6 +1,6 @@
 //! What the tests of store and record build on.
 
-use super::{Sealed, Store, files};
+use super::{Growth, Sealed, Store, files};
 use crate::config::{Config, Current, Upload, UploadMode};
 use crate::status::Status;
 use crate::supervise::Stages;
@@ -26,7 +26,7 @@ pub fn config_in(dir: &Path) -> Config {
         key: dir.join("id_ed25519"),
         host_key: "ssh-ed25519 AAAA".to_owned(),
         dir: "inbox".to_owned(),
-        mode: UploadMode::Sealed,
+        mode: UploadMode::Growing,
     });
     config
 }
@@ -122,7 +122,8 @@ pub fn grow(
     files::apply(&begun.file, &steps).expect("written");
     for sequence in from + 1..to {
         files::apply(&begun.file, &growing.append(&gop(sequence, bytes)).expect("grows")).expect("written");
-        store.grow(&begun.name, growing.size(), growing.end() - growing.start())?;
+        let (bytes, duration) = (growing.size(), growing.end() - growing.start());
+        store.grow(&begun.name, Growth { bytes, duration, unsynced: Vec::new() })?;
     }
     Ok((begun.name, growing))
 }

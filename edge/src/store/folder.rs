@@ -1,9 +1,11 @@
 //! The opened folder: its list of recordings, and every write and removal in it.
 
+use super::disk::Disk;
 use super::journal::{Counter, Journal, Stage, load, save};
 use super::ledgers::Ledgers;
 use super::repair::Sealed;
-use super::{Begun, Error, files, repair};
+use super::{Begun, Error, Growth, files, repair};
+use crate::supervise::clock;
 use crate::upload::key::DeviceKey;
 use bytes::Bytes;
 use media::ledger::{self, Boot, Dates, Finding, Gop};
@@ -35,9 +37,17 @@ pub struct Entry {
     pub bytes: u64,
     /// A recorder is writing it.
     pub held: bool,
+    /// Rises when what is in the file may have been cut: what was read of it before counts no more.
+    pub epoch: u32,
+    /// GOPs of it that do not count in the file until its next sync: where their headers stand.
+    pub unsynced: Vec<u64>,
 }
 
 impl Entry {
+    fn new(name: RecordingName, journal: Journal, bytes: u64, held: bool) -> Self {
+        Self { name, journal, bytes, held, epoch: 0, unsynced: Vec::new() }
+    }
+
     pub fn waits_for_receipt(&self) -> bool {
         matches!(self.journal.stage, Stage::Sealed | Stage::Committing)
     }
@@ -60,6 +70,8 @@ pub struct Folder {
     boot: String,
     /// By `journal.order`: oldest first.
     entries: BTreeMap<u64, Entry>,
+    /// What it is on.
+    pub disk: Disk,
     /// When the list was last shown.
     pub shown: Ticks90k,
     _lock: Flock<File>,
@@ -81,6 +93,7 @@ impl Folder {
             begun: HashSet::new(),
             boot: boot.to_owned(),
             entries,
+            disk: Disk::of(dir, clock::media_now()),
             shown: Ticks90k::ZERO,
             _lock: lock,
         };
@@ -99,7 +112,7 @@ impl Folder {
     }
 
     /// All recordings, oldest first.
-    pub fn entries(&self) -> impl Iterator<Item = &Entry> + Clone {
+    pub fn entries(&self) -> impl DoubleEndedIterator<Item = &Entry> + Clone {
         self.entries.values()
     }
 
@@ -138,7 +151,7 @@ impl Folder {
                     let journal_path = self.journal(&name);
                     match load::<Journal>(&journal_path).map_err(Error::io("read", &journal_path))? {
                         Some(journal) if !self.entries.contains_key(&journal.order) => {
-                            self.entries.insert(journal.order, Entry { name, journal, bytes, held: false });
+                            self.entries.insert(journal.order, Entry::new(name, journal, bytes, false));
                         }
                         _ => without_journal.push((name, bytes)),
                     }
@@ -175,7 +188,7 @@ impl Folder {
             thinned: false,
             token: None,
         };
-        self.entries.insert(journal.order, Entry { name, journal, bytes, held: false });
+        self.entries.insert(journal.order, Entry::new(name, journal, bytes, false));
     }
 
     fn next_order(&self) -> u64 {
@@ -272,7 +285,7 @@ impl Folder {
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path);
         let file = file.map_err(Error::io("create", &path))?;
         files::sync_dir(&self.dir).map_err(Error::io("sync", &self.dir))?;
-        self.entries.insert(journal.order, Entry { name, journal, bytes: 0, held: true });
+        self.entries.insert(journal.order, Entry::new(name, journal, 0, true));
         Ok(Begun { name, file, path })
     }
 
@@ -366,10 +379,19 @@ impl Folder {
         Some(seconds / 86_400.0)
     }
 
-    pub fn grow(&mut self, name: &RecordingName, bytes: u64, duration: Ticks90k) {
+    pub fn grow(&mut self, name: &RecordingName, growth: Growth) {
         if let Some(entry) = self.entry_mut(name) {
-            entry.bytes = bytes;
-            entry.journal.seconds = duration.as_secs_f64();
+            entry.bytes = growth.bytes;
+            entry.journal.seconds = growth.duration.as_secs_f64();
+            entry.unsynced = growth.unsynced;
+        }
+    }
+
+    /// Its recorder has given up: it is torn, and will be cut.
+    pub fn release(&mut self, name: &RecordingName) {
+        if let Some(entry) = self.entry_mut(name) {
+            entry.held = false;
+            entry.epoch += 1;
         }
     }
 
@@ -380,6 +402,7 @@ impl Folder {
         let Some(entry) = self.entry_mut(name) else { return Err(self.gone(name)) };
         entry.held = false;
         entry.bytes = sealed.bytes;
+        entry.unsynced.clear();
         let journal = Journal {
             origin: sealed.origin.0,
             seconds: sealed.duration.as_secs_f64(),

@@ -7,8 +7,10 @@
 //! ```
 
 use super::files;
+use media::Ticks90k;
 use media::handshake::Journal as Upload;
 use media::names::LockToken;
+use media::time::TICKS_PER_SECOND;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fs::OpenOptions;
@@ -74,6 +76,11 @@ pub struct Journal {
 }
 
 impl Journal {
+    /// Media time at which its footage ends.
+    pub fn end(&self) -> Ticks90k {
+        Ticks90k(self.origin) + Ticks90k((self.seconds * TICKS_PER_SECOND as f64) as i64)
+    }
+
     /// The lock token, if the upload has begun.
     pub fn lock_token(&self) -> Option<LockToken> {
         self.token.as_ref().and_then(|text| LockToken::parse(text.as_bytes()).ok())

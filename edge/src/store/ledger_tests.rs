@@ -81,7 +81,10 @@ fn entries_that_no_recording_takes_along_get_a_file_of_their_own_and_the_next_re
     seal(&store, (6, 8), 10).expect("room");
     assert_eq!(gaps(&shelf), [("camera_gone", 2, 4)]);
     assert_eq!(store.ledger_files(), files);
-    store.ledger_sent(&files[0].0).expect("removed");
+    let next = store.newest_sealed(|_| false).expect("waits");
+    assert_eq!((next.name, next.extension), (files[0].0, "ledger"), "it goes before recordings");
+    store.advance(&next.name, Stage::Committing).expect("nothing to keep");
+    store.advance(&next.name, Stage::Acknowledged).expect("removed");
     assert_eq!((store.ledger_files(), files[0].1.exists()), (vec![], false));
 }
 

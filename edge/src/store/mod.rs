@@ -10,6 +10,7 @@
 //! The only place on the edge that deletes a recording. It has no thread: each call does its own work under one lock. A
 //! folder that cannot be used is a fault that is shown; every call tries again.
 
+mod disk;
 mod error;
 pub mod files;
 mod folder;
@@ -17,22 +18,23 @@ mod journal;
 mod ledgers;
 mod repair;
 mod room;
+mod waiting;
 
 pub use error::Error;
 pub use folder::recover_dir;
 pub use journal::Stage;
 pub use repair::Sealed;
+pub use waiting::{Backlog, Pending};
 
 use crate::config::Current;
 use crate::status::{Cause, Recording, RecordingState, Status};
-use crate::supervise::clock;
+use crate::supervise::{Bell, clock};
 use crate::upload::key::DeviceKey;
 use bytes::Bytes;
 use folder::{Entry, Folder};
 use media::ledger;
 use media::names::{CameraId, LockToken, RecordingName};
 use media::{Ticks90k, WallTime};
-use std::collections::HashSet;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -56,6 +58,8 @@ struct Shared {
     boot: String,
     /// `None` until the folder could be opened.
     folder: Mutex<Option<Folder>>,
+    /// Rings when there is more to upload.
+    bell: Bell,
 }
 
 /// A recording that has just begun.
@@ -69,28 +73,23 @@ pub struct Begun {
     pub path: PathBuf,
 }
 
-/// A recording that waits for its upload, or whose upload has begun.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Pending {
-    /// Its name.
-    pub name: RecordingName,
-    /// The camera's name.
-    pub camera: String,
-    /// Where it is.
-    pub path: PathBuf,
-    /// Its size.
+/// What is in a growing recording now.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Growth {
+    /// Its size: whole GOPs.
     pub bytes: u64,
-    /// How far it has come.
-    pub stage: Stage,
-    /// The lock token, if the upload has begun.
-    pub token: Option<LockToken>,
+    /// Footage.
+    pub duration: Ticks90k,
+    /// Where the headers of GOPs stand that still say `free`, until the next sync.
+    pub unsynced: Vec<u64>,
 }
 
 impl Store {
     /// The store of `record.dir`. Touches no file yet: a folder that is not there must not keep the live view from starting.
     /// `key` is where the device key is: the names of recordings depend on it.
     pub fn new(current: Current, status: Arc<Status>, key: PathBuf) -> Self {
-        let shared = Shared { current, status, key, boot: clock::boot_id(), folder: Mutex::new(None) };
+        let (boot, folder, bell) = (clock::boot_id(), Mutex::new(None), Bell::default());
+        let shared = Shared { current, status, key, boot, folder, bell };
         Self { shared: Arc::new(shared) }
     }
 
@@ -139,7 +138,9 @@ impl Store {
     /// # Errors
     /// The folder cannot be written.
     pub fn cut_ledger(&self, camera: &str, now: bool) -> Result<(), Error> {
-        self.with(|folder| folder.cut(camera, clock::wall_now(), now))
+        self.with(|folder| folder.cut(camera, clock::wall_now(), now))?;
+        self.shared.bell.ring();
+        Ok(())
     }
 
     /// Begins a recording whose first picture is at media time `origin`, taken at `start` if that is known.
@@ -155,13 +156,14 @@ impl Store {
         })
     }
 
-    /// A growing recording has `bytes` and `duration` now.
+    /// A recording has grown.
     ///
     /// # Errors
     /// There is no more room and none can be made.
-    pub fn grow(&self, name: &RecordingName, bytes: u64, duration: Ticks90k) -> Result<(), Error> {
+    pub fn grow(&self, name: &RecordingName, growth: Growth) -> Result<(), Error> {
         self.with(|folder| {
-            folder.grow(name, bytes, duration);
+            folder.grow(name, growth);
+            self.shared.bell.ring();
             self.make_room(folder, 0)?;
             let now = clock::media_now();
             if now - folder.shown >= SHOWN_EVERY {
@@ -179,6 +181,7 @@ impl Store {
         self.with(|folder| {
             folder.seal(name, sealed)?;
             tracing::info!(recording = %name, bytes = sealed.bytes, seconds = sealed.duration.as_secs_f64(), "sealed");
+            self.shared.bell.ring();
             self.show(folder);
             Ok(())
         })
@@ -189,18 +192,10 @@ impl Store {
         self.lock().as_ref().map(Folder::ledger_files).unwrap_or_default()
     }
 
-    /// The remote host has such a file durably.
-    ///
-    /// # Errors
-    /// It cannot be removed.
-    pub fn ledger_sent(&self, name: &RecordingName) -> Result<(), Error> {
-        self.with(|folder| folder.remove_ledger_file(name))
-    }
-
     /// Its recorder has given up: it is torn. [`Store::resume`] seals it.
     pub fn release(&self, name: &RecordingName) {
-        if let Some(entry) = self.lock().as_mut().and_then(|folder| folder.entry_mut(name)) {
-            entry.held = false;
+        if let Some(folder) = self.lock().as_mut() {
+            folder.release(name);
         }
     }
 
@@ -217,43 +212,13 @@ impl Store {
         })
     }
 
-    /// The oldest recording without a receipt that is sealed and not among `skip`.
-    pub fn next_upload(&self, skip: &HashSet<RecordingName>) -> Option<Pending> {
-        let state = self.lock();
-        let folder = state.as_ref()?;
-        let waits = |entry: &&Entry| entry.waits_for_receipt() && !skip.contains(&entry.name);
-        folder.entries().find(waits).map(|entry| Pending {
-            name: entry.name,
-            camera: entry.journal.camera.clone(),
-            path: folder.recording(&entry.name),
-            bytes: entry.bytes,
-            stage: entry.journal.stage,
-            token: entry.journal.lock_token(),
-        })
-    }
-
-    /// Sealed recordings without a receipt.
-    pub fn waiting(&self) -> u64 {
-        let state = self.lock();
-        state
-            .as_ref()
-            .map_or(0, |folder| folder.entries().filter(|entry| entry.waits_for_receipt()).count() as u64)
-    }
-
-    /// Keeps the lock token of an upload, before the upload begins: from now on neither name nor bytes change.
+    /// Keeps the lock token of an upload, before the upload begins: from now on the name does not change, and the bytes only
+    /// grow.
     ///
     /// # Errors
     /// The journal cannot be written, or the recording has left meanwhile.
     pub fn begin_upload(&self, name: &RecordingName, token: &LockToken) -> Result<(), Error> {
         self.change(name, |journal| journal.token = Some(token.to_string()))
-    }
-
-    /// The upload has come so far.
-    ///
-    /// # Errors
-    /// The journal cannot be written.
-    pub fn advance(&self, name: &RecordingName, stage: Stage) -> Result<(), Error> {
-        self.change(name, |journal| journal.stage = stage)
     }
 
     /// The id that stands for `camera` in names and tokens.
@@ -312,7 +277,10 @@ impl Store {
             let over = folder.entries().map(|entry| entry.bytes).sum::<u64>() + more > most;
             let needed = over || files::free(folder.dir()).is_ok_and(|free| free < BEGIN_ROOM);
             match self.victim(folder, needed) {
-                Some(victim) => self.sacrifice(folder, victim)?,
+                Some(victim) => {
+                    self.sacrifice(folder, victim)?;
+                    self.show(folder);
+                }
                 None if over => return Err(Error::Full { dir: folder.dir().to_owned(), bytes: most }),
                 None => return Ok(()),
             }
@@ -359,8 +327,7 @@ impl Store {
         if let Some(camera) = self.shared.status.camera(&journal.camera) {
             camera.metrics.recordings_dropped.inc();
         }
-        let from = Ticks90k(journal.origin);
-        let to = from + Ticks90k((journal.seconds * media::time::TICKS_PER_SECOND as f64) as i64);
+        let (from, to) = (Ticks90k(journal.origin), journal.end());
         // The ledger has it already: it is what remains of the recording there.
         let start = folder.start_of(lost);
         self.shared.status.gaps.add(&journal.camera, Cause::DiskFull, (from, to), start);
@@ -383,7 +350,9 @@ impl Store {
         });
         let list: Arc<[Recording]> = list.collect();
         self.shared.status.set_recordings(list);
-        folder.shown = clock::media_now();
+        let now = clock::media_now();
+        self.shared.status.set_storage(folder.disk.status(now));
+        folder.shown = now;
     }
 }
 

@@ -5,9 +5,11 @@
 //! with an upload host      room needed:              1. the oldest with a receipt leaves
 //!                                                    2. the oldest whose upload has not begun is thinned to its IDRs
 //!                                                    3. all of those are thinned: the oldest of them is dropped
+//!                                                    4. the oldest whose upload has begun is dropped, whole as it is:
+//!                                                       what is there of it must remain its beginning
 //! ```
 //!
-//! What grows, and what is on its way to the remote host, always stays.
+//! What grows always stays.
 
 use super::journal::Stage;
 
@@ -60,6 +62,8 @@ pub fn next_victim(
         .map(Victim::Leave)
         .or_else(|| oldest(&|item| waiting(item) && !item.thinned).map(Victim::Thin))
         .or_else(|| oldest(&|item| waiting(item)).map(Victim::Drop))
+        .or_else(|| oldest(&|item| item.stage == Stage::Sealed).map(Victim::Drop))
+        .or_else(|| oldest(&|item| item.stage == Stage::Committing).map(Victim::Drop))
 }
 
 #[cfg(test)]
@@ -71,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn with_an_upload_host_receipts_leave_first_then_the_oldest_is_thinned_then_dropped() {
+    fn with_an_upload_host_receipts_leave_first_then_the_oldest_is_thinned_then_dropped_what_travels_last() {
         let growing = item(1, Stage::Growing);
         let begun = Item { begun: true, ..item(2, Stage::Sealed) };
         let committing = Item { begun: true, ..item(3, Stage::Committing) };
@@ -79,11 +83,13 @@ mod tests {
         let sealed = item(5, Stage::Sealed);
         let receipted = Item { begun: true, ..item(6, Stage::Acknowledged) };
         let next = |items: &[Item]| next_victim(items.iter().copied(), true, 7, true);
-        let all = [growing, begun, committing, thinned, sealed, receipted];
+        let all = [growing, committing, begun, thinned, sealed, receipted];
         assert_eq!(next(&all), Some(Victim::Leave(6)));
         assert_eq!(next(&all[..5]), Some(Victim::Thin(5)));
         assert_eq!(next(&all[..4]), Some(Victim::Drop(4)));
-        assert_eq!(next(&all[..3]), None, "what grows or travels stays");
+        assert_eq!(next(&all[..3]), Some(Victim::Drop(2)));
+        assert_eq!(next(&all[..2]), Some(Victim::Drop(3)));
+        assert_eq!(next(&all[..1]), None, "what grows stays");
     }
 
     #[test]

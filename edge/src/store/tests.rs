@@ -4,6 +4,7 @@ use super::fixture::{MARK, Shelf, grow, seal};
 use super::*;
 use crate::status::{Cause, RecordingState};
 use media::Track;
+use media::handshake::Content;
 use media::mp4::{Movie, demux};
 
 /// Room for three recordings of [`PICTURES`] and what is kept free for one that begins.
@@ -100,6 +101,9 @@ fn a_store_that_may_let_nothing_go_says_that_it_is_full() {
     store.begin_upload(&name, &token(&name)).expect("kept");
     let error = grow(&store, (4, 20), PICTURE).expect_err("no room");
     assert!(error.is_disk_full(), "{error}");
+    assert!(!shelf.path(&name).exists(), "the last resort, also if its upload has begun");
+    assert_eq!(shelf.status.gaps.list().len(), 1);
+    assert_eq!(shelf.shown().len(), 1, "what grows stays");
     assert!(error.to_string().contains(&shelf.folder().display().to_string()), "{error}");
 }
 
@@ -187,23 +191,31 @@ fn names_go_on_after_a_restart_and_are_not_repeated_when_the_counter_is_lost() {
 }
 
 #[test]
-fn the_oldest_without_a_receipt_is_uploaded_next_also_after_a_restart() {
+fn the_newest_without_a_receipt_is_uploaded_next_and_what_grows_beside_it() {
     let shelf = Shelf::new(|_| {});
     let store = shelf.store();
     let both = [seal(&store, (0, 1), 10).expect("room"), seal(&store, (1, 2), 10).expect("room")];
-    grow(&store, (2, 4), 10).expect("room");
-    store.begin_upload(&both[0], &token(&both[0])).expect("kept");
-    store.advance(&both[0], Stage::Committing).expect("kept");
+    let news = store.news();
+    let (third, growing) = grow(&store, (2, 4), 10).expect("room");
+    assert!(store.news() > news, "the bell has rung");
+    let grows = store.growing();
+    assert_eq!((grows.len(), grows[0].name, grows[0].end), (1, third, growing.end()));
+    assert_eq!(grows[0].content, Content::Growing(growing.size()));
+    store.begin_upload(&both[1], &token(&both[1])).expect("kept");
+    store.advance(&both[1], Stage::Committing).expect("kept");
+    store.release(&third);
+    assert_eq!((store.growing(), store.pending(&third)), (Vec::new(), None), "it may be cut");
     drop(store);
+
     let store = shelf.store();
     store.open().expect("opens");
-    let next = store.next_upload(&HashSet::new()).expect("waits");
-    assert_eq!((next.name, next.stage, next.token), (both[0], Stage::Committing, Some(token(&both[0]))));
-    assert_eq!(store.waiting(), 3);
-    let skipped = store.next_upload(&HashSet::from([both[0]])).expect("waits");
-    assert_eq!((skipped.name, skipped.stage, skipped.token), (both[1], Stage::Sealed, None));
-    store.advance(&both[0], Stage::Acknowledged).expect("kept");
-    assert_eq!(store.waiting(), 2);
+    let next = store.newest_sealed(|name| *name == third).expect("waits");
+    assert_eq!((next.name, next.stage, next.token), (both[1], Stage::Committing, Some(token(&both[1]))));
+    assert_eq!((store.backlog().sealed, &store.backlog().seconds[..]), (3, &[("front".to_owned(), 4.0)][..]));
+    let older = store.newest_sealed(|name| *name != both[0]).expect("waits");
+    assert_eq!((older.name, older.stage, older.token), (both[0], Stage::Sealed, None));
+    store.advance(&both[1], Stage::Acknowledged).expect("kept");
+    assert_eq!(store.backlog().sealed, 2);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! Every pipeline thread has a name, a [`Heartbeat`] that health reads, and a [`Stop`] that ends it.
 
 mod backoff;
+mod bell;
 pub mod clock;
 mod dial;
 mod heartbeat;
@@ -10,6 +11,7 @@ pub mod signals;
 mod stop;
 
 pub use backoff::Backoff;
+pub use bell::Bell;
 pub use dial::dial;
 pub use heartbeat::{Heartbeat, StageHealth, Stages};
 pub use stop::Stop;

@@ -2,45 +2,38 @@
 
 use super::error::Error;
 use super::link::Link;
+use super::local::Local;
 use super::posix_rename::Renamer;
 use libssh2_sys::{
     LIBSSH2_ERROR_EAGAIN, LIBSSH2_ERROR_SFTP_PROTOCOL, LIBSSH2_FX_FAILURE, LIBSSH2_FX_FILE_ALREADY_EXISTS,
     LIBSSH2_FX_NO_SUCH_FILE, LIBSSH2_FX_NO_SUCH_PATH, LIBSSH2_FX_PERMISSION_DENIED,
 };
 use media::handshake::{Reply, Step};
+use media::mp4::{self, MEDIA_AT};
 use media::names::{LockToken, MOST_TOKEN_BYTES, RecordingName};
 use ssh2::{ErrorCode, File, FileStat, OpenFlags, OpenType, Session, Sftp};
+use std::collections::HashMap;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// Bytes that may be on their way without an answer: enough for 20 Mbit/s over 100 ms, and held in memory twice.
-const WINDOW: usize = 256 << 10;
+/// Bytes that are read back at once.
+const READ_BACK: usize = 256 << 10;
 /// With less room than this on the remote host, a write that fails has failed for want of room.
 const FULL_BELOW: u64 = 1 << 20;
 
-/// A recording on the edge, opened for its upload.
-pub struct Local {
-    pub name: RecordingName,
-    pub path: PathBuf,
-    pub file: std::fs::File,
-}
-
-impl Local {
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<(), Error> {
-        let failed = |source| Error::Recording { path: self.path.clone(), source };
-        self.file.read_exact_at(buf, offset).map_err(failed)
-    }
-}
+/// Zeros that are worth a request of their own behind them.
+const LONG_RUN: usize = 4 << 10;
 
 /// The inbox. Fields are let go in their order: files, channels, then the session.
 pub struct Inbox {
-    /// `NAME.part`, open for writing, and whose it is.
-    part: Option<(RecordingName, File)>,
+    /// `NAME.part` of what is under way, open for writing.
+    parts: HashMap<RecordingName, File>,
     renamer: Option<Renamer>,
     sftp: Sftp,
     link: Link,
     dir: String,
+    /// What is being sent or compared; kept so that it need not be made anew for each GOP.
+    buf: Vec<u8>,
 }
 
 impl Drop for Inbox {
@@ -55,19 +48,20 @@ impl Inbox {
     pub fn open(link: Link, dir: &str) -> Result<Self, Error> {
         let sftp = link.ask("begin SFTP", || link.session.sftp())?;
         let sftp = sftp.map_err(|source| refused(&link, "begin", "SFTP", source))?;
-        Ok(Self { part: None, renamer: None, sftp, link, dir: dir.to_owned() })
+        let (parts, dir) = (HashMap::new(), dir.to_owned());
+        Ok(Self { parts, renamer: None, sftp, link, dir, buf: Vec::new() })
     }
 
-    /// Carries out one step for `local`. `confirmed` hears how far the part is confirmed.
+    /// Carries out one step for `local`; of a [`Step::WritePart`] at most `most` bytes.
     pub fn perform(
         &mut self,
         step: &Step,
         local: &Local,
         token: &LockToken,
-        confirmed: &mut dyn FnMut(u64),
+        most: u64,
     ) -> Result<Reply, Error> {
         let path = |extension: &str| format!("{}/{}.{extension}", self.dir, local.name);
-        let (lock, part, mp4) = (path("lockfile"), path("part"), path("mp4"));
+        let (lock, part, whole) = (path("lockfile"), path("part"), path(local.extension));
         match step {
             Step::CreateLock => self.create_lock(&lock, token),
             Step::ReadLock => self.read_lock(&lock),
@@ -75,34 +69,54 @@ impl Inbox {
             Step::RemoveLock => self.absent_or("remove", &lock, || self.sftp.unlink(Path::new(&lock))),
             Step::SizePart => self.size(&part),
             Step::CreatePart => {
-                self.part = None;
+                self.forget(&local.name)?;
                 let flags = OpenFlags::WRITE | OpenFlags::TRUNCATE;
-                self.part = Some((local.name, self.open_file("create", &part, flags)?));
+                let file = self.open_file("create", &part, flags)?;
+                self.parts.insert(local.name, file);
                 Ok(Reply::Done)
             }
+            Step::CutPart(to) => self.cut(&part, local, *to),
             Step::VerifyPart { from, to } => self.verify(&part, local, *from, *to),
-            Step::WritePart { from, to } => self.write(&part, local, (*from, *to), confirmed),
-            Step::SyncPart => {
-                self.open_part(&part, local)?;
-                let Self { part: Some((_, file)), link, .. } = self else { return Ok(Reply::Absent) };
-                let synced = link.ask("sync", || file.fsync())?;
-                synced.map(|()| Reply::Done).map_err(|source| self.why("sync", &part, source))
+            Step::WriteHead => {
+                self.buf.clear();
+                self.buf.extend_from_slice(&mp4::head());
+                self.put(&part, local, 0).map(|()| Reply::Done)
             }
-            Step::SizeRecording => self.size(&mp4),
+            Step::WritePart { from, to } => {
+                self.write(&part, local, *from, (*to).min(from.saturating_add(most)))
+            }
+            Step::WriteRoom { from } => {
+                self.write_room(&part, local, *from, MEDIA_AT.min(from.saturating_add(most)))
+            }
+            Step::SyncPart => self.sync_part(&part, local),
+            Step::SizeRecording => self.size(&whole),
             Step::Rename => {
                 // The handle would keep the old name's inode open.
-                self.part = None;
-                self.rename(&part, &mp4)
+                self.forget(&local.name)?;
+                self.rename(&part, &whole)
             }
             Step::SyncDir => self.sync_dir(),
-            Step::WriteJournal(_) | Step::Free => Ok(Reply::Done),
+            Step::WriteJournal(_) | Step::Wait | Step::Free => Ok(Reply::Done),
         }
+    }
+
+    /// The part of this recording is no longer written.
+    pub fn forget(&mut self, name: &RecordingName) -> Result<(), Error> {
+        self.parts.remove(name).map_or(Ok(()), |file| self.close(file))
+    }
+
+    /// Closes the parts of all recordings that are not to be kept.
+    pub fn keep(&mut self, keep: impl Fn(&RecordingName) -> bool) -> Result<(), Error> {
+        let gone: Vec<RecordingName> = self.parts.keys().filter(|name| !keep(name)).copied().collect();
+        gone.iter().try_for_each(|name| self.forget(name))
     }
 
     /// Why the lockfile could not be created although there is none: `true` if for want of room.
     pub fn is_full(&self) -> Result<bool, Error> {
         let mut dir = self.open_file("open", &self.dir, OpenFlags::READ)?;
-        let Ok(room) = self.link.ask("ask for the room in", || dir.statvfs())? else { return Ok(false) };
+        let room = self.link.ask("ask for the room in", || dir.statvfs())?;
+        self.close(dir)?;
+        let Ok(room) = room else { return Ok(false) };
         Ok(room.f_favail == 0 && room.f_files > 0 || room.f_bavail.saturating_mul(room.f_frsize) < FULL_BELOW)
     }
 
@@ -125,9 +139,7 @@ impl Inbox {
             .ask("open", || self.sftp.open_mode(Path::new(path), OpenFlags::WRITE, 0o644, OpenType::File))?;
         match opened {
             Ok(mut file) => {
-                let empty =
-                    FileStat { size: Some(0), uid: None, gid: None, perm: None, atime: None, mtime: None };
-                let emptied = self.link.ask("empty", || file.setstat(empty.clone()))?;
+                let emptied = self.link.ask("empty", || file.setstat(of_size(0)))?;
                 emptied.map_err(|source| refused(&self.link, "empty", path, source))?;
                 self.fill_lock(file, path, token)
             }
@@ -147,7 +159,8 @@ impl Inbox {
             rest = rest.get(written..).unwrap_or_default();
         }
         let synced = self.link.ask("sync", || file.fsync())?;
-        synced.map(|()| Reply::Done).map_err(|source| self.why("sync", path, source))
+        synced.map_err(|source| self.why("sync", path, source))?;
+        self.close(file).map(|()| Reply::Done)
     }
 
     fn read_lock(&self, path: &str) -> Result<Reply, Error> {
@@ -157,6 +170,7 @@ impl Inbox {
                 let mut content = vec![0; MOST_TOKEN_BYTES + 1];
                 let length = self.fill(&mut file, path, &mut content)?;
                 content.truncate(length);
+                self.close(file)?;
                 Ok(Reply::Lock(content))
             }
             Err(error) if is_absent(&error) => Ok(Reply::Absent),
@@ -173,23 +187,27 @@ impl Inbox {
     }
 
     /// Reads back what is there, and compares.
-    fn verify(&self, path: &str, local: &Local, from: u64, to: u64) -> Result<Reply, Error> {
+    fn verify(&mut self, path: &str, local: &Local, from: u64, to: u64) -> Result<Reply, Error> {
         let mut file = self.open_file("open", path, OpenFlags::READ)?;
         // Only the handle's own offset: no request is on its way yet.
         let _at = file.seek(SeekFrom::Start(from));
-        let (mut theirs, mut ours) = (vec![0; WINDOW], vec![0; WINDOW]);
+        let mut theirs = vec![0; READ_BACK];
         let mut at = from;
         while at < to {
-            let length = WINDOW.min(usize::try_from(to - at).unwrap_or(WINDOW));
-            let (theirs, ours) = (&mut theirs[..length], &mut ours[..length]);
-            local.read_at(ours, at)?;
-            if self.fill(&mut file, path, theirs)? < length || theirs != ours {
-                tracing::warn!(recording = %local.name, from = at, "the part there is not what was sent; it is sent again");
-                return Ok(Reply::Same(false));
+            let length = READ_BACK.min(usize::try_from(to - at).unwrap_or(READ_BACK));
+            let theirs = theirs.get_mut(..length).unwrap_or_default();
+            self.buf.resize(length, 0);
+            local.read_at(&mut self.buf, at)?;
+            let read = self.fill(&mut file, path, theirs)?;
+            let same =
+                self.buf.iter().zip(&*theirs).take(read).take_while(|(ours, theirs)| ours == theirs).count();
+            at += same as u64;
+            if same < length {
+                break;
             }
-            at += length as u64;
         }
-        Ok(Reply::Same(true))
+        self.close(file)?;
+        Ok(Reply::SameUpTo(at))
     }
 
     /// Reads until `buf` is full or the file ends; gives how much there was.
@@ -208,47 +226,65 @@ impl Inbox {
         Ok(length)
     }
 
-    /// Sends the bytes `from..to`. The window slides: new bytes are sent while earlier ones are not confirmed yet.
-    fn write(
-        &mut self,
-        path: &str,
-        local: &Local,
-        (from, to): (u64, u64),
-        confirmed: &mut dyn FnMut(u64),
-    ) -> Result<Reply, Error> {
+    /// Sends the bytes `from..to`.
+    fn write(&mut self, path: &str, local: &Local, from: u64, to: u64) -> Result<Reply, Error> {
+        self.buf.resize(usize::try_from(to - from).unwrap_or(0), 0);
+        local.read_at(&mut self.buf, from)?;
+        self.put(path, local, from)?;
+        Ok(Reply::Written(to))
+    }
+
+    /// Sends the bytes `from..to` without the zeros in front of them, up to the next long run of zeros.
+    fn write_room(&mut self, path: &str, local: &Local, from: u64, to: u64) -> Result<Reply, Error> {
+        self.buf.resize(usize::try_from(to - from).unwrap_or(0), 0);
+        local.read_at(&mut self.buf, from)?;
+        let (zeros, end) = dense(&self.buf);
+        self.buf.truncate(end);
+        self.buf.drain(..zeros);
+        self.put(path, local, from + zeros as u64)?;
+        Ok(Reply::Written(from + end as u64))
+    }
+
+    /// Writes `buf` at `offset` of the part. All of it is on its way before the first answer is waited for.
+    fn put(&mut self, path: &str, local: &Local, offset: u64) -> Result<(), Error> {
         self.open_part(path, local)?;
-        let Self { part: Some((_, file)), link, .. } = &mut *self else { return Ok(Reply::Absent) };
+        let Self { parts, link, buf, .. } = &mut *self;
+        let Some(file) = parts.get_mut(&local.name) else { return Ok(()) };
         // Only the handle's own offset: whatever was sent over this handle is confirmed.
-        let _at = file.seek(SeekFrom::Start(from));
-        let mut window = Vec::with_capacity(WINDOW);
-        let mut at = from;
-        while at < to {
-            let begun = window.len();
-            if begun <= WINDOW / 2 {
-                let left = usize::try_from(to - at).unwrap_or(WINDOW).min(WINDOW);
-                window.resize(left, 0);
-                local.read_at(window.get_mut(begun..).unwrap_or_default(), at + begun as u64)?;
-                confirmed(at);
-            }
+        let _at = file.seek(SeekFrom::Start(offset));
+        let mut rest = buf.as_slice();
+        while !rest.is_empty() {
             let written =
-                link.ask("write", || file.write(&window).map_err(|error| ssh_error(&link.session, &error)))?;
+                link.ask("write", || file.write(rest).map_err(|error| ssh_error(&link.session, &error)))?;
             match written {
-                Ok(written) => {
-                    let written = written.min(window.len());
-                    window.drain(..written);
-                    at += written as u64;
-                }
+                Ok(written) => rest = rest.get(written..).unwrap_or_default(),
                 Err(source) => return Err(self.why("write", path, source)),
             }
         }
-        confirmed(to);
-        Ok(Reply::Done)
+        Ok(())
+    }
+
+    fn sync_part(&mut self, path: &str, local: &Local) -> Result<Reply, Error> {
+        self.open_part(path, local)?;
+        let Self { parts, link, .. } = &mut *self;
+        let Some(file) = parts.get_mut(&local.name) else { return Ok(Reply::Done) };
+        let synced = link.ask("sync", || file.fsync())?;
+        synced.map(|()| Reply::Done).map_err(|source| self.why("sync", path, source))
+    }
+
+    fn cut(&mut self, path: &str, local: &Local, to: u64) -> Result<Reply, Error> {
+        self.open_part(path, local)?;
+        let Self { parts, link, .. } = &mut *self;
+        let Some(file) = parts.get_mut(&local.name) else { return Ok(Reply::Done) };
+        tracing::warn!(recording = %local.name, to, "the part there ends in what is not of this recording; it is cut");
+        let cut = link.ask("cut", || file.setstat(of_size(to)))?;
+        cut.map(|()| Reply::Done).map_err(|source| refused(&self.link, "cut", path, source))
     }
 
     fn open_part(&mut self, path: &str, local: &Local) -> Result<(), Error> {
-        if self.part.as_ref().is_none_or(|(name, _)| *name != local.name) {
-            self.part = None;
-            self.part = Some((local.name, self.open_file("open", path, OpenFlags::WRITE)?));
+        if !self.parts.contains_key(&local.name) {
+            let file = self.open_file("open", path, OpenFlags::WRITE)?;
+            self.parts.insert(local.name, file);
         }
         Ok(())
     }
@@ -274,7 +310,8 @@ impl Inbox {
     fn sync_dir(&self) -> Result<Reply, Error> {
         let mut dir = self.open_file("open", &self.dir, OpenFlags::READ)?;
         let synced = self.link.ask("sync", || dir.fsync())?;
-        synced.map(|()| Reply::Done).map_err(|source| refused(&self.link, "sync", &self.dir, source))
+        synced.map_err(|source| refused(&self.link, "sync", &self.dir, source))?;
+        self.close(dir).map(|()| Reply::Done)
     }
 
     /// Asks for something that may be gone already.
@@ -297,6 +334,12 @@ impl Inbox {
         opened.map_err(|source| refused(&self.link, doing, path, source))
     }
 
+    /// Closes a file: left to itself it would wait for the answer without a look at the wish to end. What the remote host
+    /// says to it does not matter.
+    fn close(&self, mut file: File) -> Result<(), Error> {
+        self.link.ask("close", || file.close()).map(|_answer| ())
+    }
+
     /// SFTP says only "failure" when there is no room: asks how much there is.
     fn why(&self, doing: &'static str, path: &str, source: ssh2::Error) -> Error {
         match self.is_full() {
@@ -314,6 +357,24 @@ fn refused(link: &Link, doing: &'static str, path: &str, source: ssh2::Error) ->
     } else {
         Error::Refused { remote, doing, path, source }
     }
+}
+
+/// Where the zeros end that `bytes` begins with, and where the next long run of them begins.
+fn dense(bytes: &[u8]) -> (usize, usize) {
+    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    let mut end = zeros;
+    for run in bytes.get(zeros..).unwrap_or_default().chunks(LONG_RUN) {
+        if run.iter().all(|byte| *byte == 0) {
+            break;
+        }
+        end += run.len();
+    }
+    (zeros, end)
+}
+
+/// Sets the size of a file and nothing else.
+fn of_size(size: u64) -> FileStat {
+    FileStat { size: Some(size), uid: None, gid: None, perm: None, atime: None, mtime: None }
 }
 
 fn is(error: &ssh2::Error, codes: &[i32]) -> bool {
@@ -336,4 +397,23 @@ fn ssh_error(session: &Session, error: &io::Error) -> ssh2::Error {
         },
     };
     ssh2::Error::from_errno(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::dense;
+
+    #[test]
+    fn zeros_in_front_and_long_runs_of_them_are_left_out() {
+        let bytes =
+            [vec![0; 100], vec![7; 10], vec![0; 10], vec![7; 5000], vec![0; 20_000], vec![7; 16]].concat();
+        let (zeros, end) = dense(&bytes);
+        assert_eq!(zeros, 100);
+        assert!((5120..5120 + 4096).contains(&end), "{end}");
+        let (zeros, rest) = dense(&bytes[end..]);
+        assert_eq!(end + zeros, bytes.len() - 16);
+        assert_eq!(end + rest, bytes.len());
+        assert_eq!(dense(&[0; 10]), (10, 10));
+        assert_eq!(dense(&[]), (0, 0));
+    }
 }

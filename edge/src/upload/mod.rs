@@ -1,38 +1,49 @@
-//! Sealed recordings travel to the remote host, oldest first. docs/design/upload.md has the procedure.
+//! Recordings travel to the remote host while they grow, and after that the newest first. docs/design/upload.md has the
+//! procedure.
 //!
 //! ```text
-//! STORE --oldest without a receipt--> handshake (media) --Step--> Inbox (SFTP over Link)
-//!   ^                                     |      ^                    |
-//!   +----------- journal -----------------+      +------- Reply ------+
+//! STORE --bell--> Desk --next--> handshake (media) --Step--> Inbox (SFTP over Link)
+//!   ^              what grows         |      ^                    |
+//!   |              comes first        |      +------- Reply ------+
+//!   +---------- journal --------------+
 //! ```
 //!
-//! One thread, one session, one recording at a time. What fails is tried again: a session with a growing wait, a single recording
-//! (a name clash, say) after the others. While the remote host is away nothing else notices.
+//! One thread and one session for all cameras, one step at a time. What fails is tried again: a session with a growing wait, a single
+//! recording (a name clash, say) after the others. While the remote host is away nothing else notices: the uploader reads
+//! files of the store, and no more.
 
+mod desk;
 mod error;
 mod inbox;
 pub mod key;
 mod link;
+mod local;
+mod pace;
 mod posix_rename;
+mod report;
 
 pub use error::Error;
 
-use crate::config::{self, Current};
-use crate::status::{Status, UploadFailure, UploadState, UploadStatus};
-use crate::store::{self, Pending, Stage, Store};
+use crate::config::{self, Current, UploadMode};
+use crate::status::{Status, UploadFailure, UploadState};
+use crate::store::{self, Stage, Store};
 use crate::supervise::{Backoff, Heartbeat, Stop, clock};
-use inbox::{Inbox, Local};
+use desk::{Desk, Task};
+use inbox::Inbox;
 use key::DeviceKey;
 use link::Link;
 use media::Ticks90k;
-use media::handshake::{Fault, Reply, Step, Upload};
-use media::names::{LockToken, RecordingName};
+use media::handshake::{Fault, Reply, Step};
+use media::names::RecordingName;
+use pace::Pace;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often the store is asked for something to send.
-const POLL: Duration = Duration::from_millis(500);
+/// How long a listener for news sleeps before it looks at the wish to end, and at the recordings that were held back.
+const POLL: Duration = Duration::from_millis(250);
+/// How often the status is told anew while bytes flow.
+const SHOWN_EVERY: Ticks90k = Ticks90k(Ticks90k::SECOND.0 / 4);
 /// Recordings that are held back at most; beyond that the wait is for all.
 const MOST_HELD_BACK: usize = 256;
 
@@ -77,34 +88,45 @@ pub fn run(inputs: Inputs, stop: Stop, heartbeat: Heartbeat) {
         stop: stop.clone(),
         heartbeat: heartbeat.clone(),
         session: None,
+        desk: Desk::default(),
+        pace: Pace::default(),
         held_back: HashMap::new(),
+        backoff: Backoff::new(shortest, longest),
         receipts: 0,
         failure: None,
+        shown: Ticks90k(i64::MIN / 2),
     };
-    let mut backoff = Backoff::new(shortest, longest);
-    let mut wait = Duration::ZERO;
     loop {
         // A call may take its time; Link says so again before each.
-        heartbeat.quiet_for(Ticks90k::from_duration(wait + call));
-        if stop.wait(wait) {
+        heartbeat.quiet_for(Ticks90k::from_duration(longest.min(POLL) + call));
+        if stop.asked() {
             return;
         }
-        wait = match uploader.upload_next() {
-            Ok(true) => {
-                backoff.reset();
-                Duration::ZERO
-            }
-            Ok(false) => POLL,
+        let heard = uploader.inputs.store.news();
+        match uploader.turn() {
+            Ok(Turn::Busy) => {}
+            Ok(Turn::Idle(wait)) => uploader.inputs.store.wait_for_news(heard, wait),
             Err(Error::Stopped) => return,
             Err(error) => {
-                uploader.session = None;
-                let wait = backoff.next_wait();
-                uploader.fail(&error, backoff.tries());
+                uploader.lose_session();
+                let wait = uploader.backoff.next_wait();
+                uploader.fail(&error);
                 uploader.show(UploadState::BackingOff { seconds: wait.as_secs() });
-                wait
+                heartbeat.quiet_for(Ticks90k::from_duration(wait + call));
+                if stop.wait(wait) {
+                    return;
+                }
             }
-        };
+        }
     }
+}
+
+/// What a turn came to.
+enum Turn {
+    /// A step was done; there may be more.
+    Busy,
+    /// There is nothing to do for so long, unless there is news.
+    Idle(Duration),
 }
 
 /// A recording that the remote host does not take for now.
@@ -120,108 +142,156 @@ struct Uploader {
     heartbeat: Heartbeat,
     /// The open session, and the configuration that it was opened with.
     session: Option<(config::Upload, Inbox)>,
+    desk: Desk,
+    pace: Pace,
     held_back: HashMap<RecordingName, HeldBack>,
+    /// Of what concerns all recordings; begins anew when bytes are on the remote host's disk.
+    backoff: Backoff,
     receipts: u64,
-    /// The last failure that concerned all recordings, until a receipt comes.
+    /// The last failure that concerned all recordings, until bytes are on the remote host's disk.
     failure: Option<UploadFailure>,
+    shown: Ticks90k,
 }
 
 impl Uploader {
-    /// Uploads the oldest recording that can be; says whether there was one.
-    fn upload_next(&mut self) -> Result<bool, Error> {
-        let Some(config) = self.inputs.current.get().upload.clone() else { return Ok(false) };
+    /// Does one step for the recording whose turn it is.
+    fn turn(&mut self) -> Result<Turn, Error> {
+        let Some(config) = self.inputs.current.get().upload.clone() else { return Ok(Turn::Idle(POLL)) };
         if self.inputs.store.open().is_err() {
             // The store shows that itself.
-            return Ok(false);
+            return Ok(Turn::Idle(POLL));
         }
         let now = clock::media_now();
-        let skip =
-            self.held_back.iter().filter(|(_, held)| held.until > now).map(|(name, _)| *name).collect();
-        let Some(pending) = self.inputs.store.next_upload(&skip) else {
-            // A session with nothing to do would hold a slot of the remote host.
-            self.session = None;
-            self.show(UploadState::Idle);
-            return Ok(false);
+        let held = |name: &RecordingName| self.held_back.get(name).is_some_and(|held| held.until > now);
+        let growing = config.mode == UploadMode::Growing;
+        self.desk.refresh(&self.inputs.store, growing, held);
+        if let Some((_, inbox)) = &mut self.session {
+            inbox.keep(|name| self.desk.tasks().iter().any(|task| task.pending.name == *name))?;
+        }
+        let sync_every = self.pace.sync_every(self.desk.growing());
+        let Some(name) = self.desk.next(now, sync_every) else {
+            return Ok(self.rest(now, sync_every));
         };
-        match self.upload(&config, &pending) {
-            Ok(()) => {
-                self.receipts += 1;
-                self.inputs.status.metrics.upload_receipts.inc();
-                self.held_back.remove(&pending.name);
-                self.failure = None;
-                tracing::info!(recording = %pending.name, bytes = pending.bytes, "receipt");
-                Ok(true)
-            }
+        match self.serve(&config, &name) {
+            Ok(()) => Ok(Turn::Busy),
             // It has left to make room.
-            Err(Error::Store(store::Error::Gone { .. })) => Ok(true),
-            Err(error) if error.is_about_one() && self.held_back.len() < MOST_HELD_BACK => {
-                self.hold_back(pending.name, &error);
-                Ok(true)
+            Err(Error::Store(store::Error::Gone { .. })) => {
+                self.drop_task(&name)?;
+                Ok(Turn::Busy)
             }
+            Err(error) if error.is_about_one() => self.hold_back(name, error),
             Err(error) => Err(error),
         }
     }
 
-    fn upload(&mut self, config: &config::Upload, pending: &Pending) -> Result<(), Error> {
-        let failed = |source| Error::Recording { path: pending.path.clone(), source };
-        let file = std::fs::File::open(&pending.path).map_err(failed)?;
-        let local = Local { name: pending.name, path: pending.path.clone(), file };
-        self.connect(config)?;
-        let mut machine = self.machine(pending)?;
-        let sending =
-            |sent| UploadState::Sending { recording: pending.name.to_string(), sent, bytes: pending.bytes };
-        self.show(sending(0));
-        loop {
-            let step = machine.step();
-            let reply = match step {
-                Step::Free => return Ok(()),
-                Step::WriteJournal(journal) => {
-                    self.inputs.store.advance(&pending.name, Stage::of(journal))?;
-                    Reply::Done
-                }
-                step => {
-                    let Some((_, mut inbox)) = self.session.take() else { return Err(Error::Stopped) };
-                    let bytes = self.inputs.status.metrics.upload_bytes.clone();
-                    let mut before = None;
-                    let reply = inbox.perform(&step, &local, machine.token(), &mut |sent| {
-                        bytes.inc_by(sent - before.replace(sent).unwrap_or(sent));
-                        self.show(sending(sent));
-                    })?;
-                    self.session = Some((config.clone(), inbox));
-                    reply
-                }
-            };
-            machine.reply(reply).map_err(|fault| self.explain(config, pending, fault))?;
+    /// Nothing is to be done now.
+    fn rest(&mut self, now: Ticks90k, sync_every: Ticks90k) -> Turn {
+        if self.desk.tasks().is_empty() {
+            // A session with nothing to do would hold a slot of the remote host.
+            self.lose_session();
         }
+        self.show(UploadState::Idle);
+        let sync = self.desk.next_sync(sync_every).map(|due| (due - now).to_duration());
+        Turn::Idle(sync.map_or(POLL, |sync| sync.clamp(Duration::from_millis(1), POLL)))
     }
 
-    /// The handshake from where the journal says that it stands. Its token is kept before its first step.
-    fn machine(&self, pending: &Pending) -> Result<Upload, Error> {
-        let store = &self.inputs.store;
-        let (token, begun) = match &pending.token {
-            Some(LockToken::Upload { camera, nonce, .. }) => {
-                (LockToken::Upload { camera: *camera, boot: clock::boot_id(), nonce: nonce.clone() }, true)
+    /// One step of one recording.
+    fn serve(&mut self, config: &config::Upload, name: &RecordingName) -> Result<(), Error> {
+        self.connect(config)?;
+        let Some(task) = self.desk.task(name) else { return Ok(()) };
+        let (machine, local) = task.begin(&self.inputs.store)?;
+        if machine.step() == Step::Wait {
+            machine.sync();
+        }
+        let step = machine.step();
+        let reply = match step {
+            Step::Free => return self.receipt(name),
+            Step::WriteJournal(journal) => {
+                self.inputs.store.advance(name, Stage::of(journal))?;
+                Reply::Done
             }
-            _ => {
-                let nonce = getrandom::u64().map_err(|error| Error::Recording {
-                    path: "/dev/urandom".into(),
-                    source: std::io::Error::other(error.to_string()),
-                })?;
-                let camera = pending.name.camera;
-                (LockToken::Upload { camera, boot: clock::boot_id(), nonce: format!("{nonce:016x}") }, false)
+            ref step => {
+                let Some((_, inbox)) = &mut self.session else { return Ok(()) };
+                let begun = clock::media_now();
+                let reply = inbox.perform(step, local, machine.token(), self.pace.piece())?;
+                let took = clock::media_now() - begun;
+                match (step, &reply) {
+                    (Step::WritePart { from, .. }, Reply::Written(to)) => self.pace.wrote(to - from, took),
+                    (Step::SyncPart, _) => self.pace.synced(took),
+                    _ => self.pace.answered(took),
+                }
+                reply
             }
         };
-        if pending.token.as_ref() != Some(&token) {
-            store.begin_upload(&pending.name, &token)?;
+        self.reply(config, name, &step, reply)
+    }
+
+    /// Tells the machine what became of the step, and everybody else how far it has come.
+    fn reply(
+        &mut self,
+        config: &config::Upload,
+        name: &RecordingName,
+        step: &Step,
+        reply: Reply,
+    ) -> Result<(), Error> {
+        let now = clock::media_now();
+        let Some(machine) = self.desk.task(name).and_then(Task::machine) else { return Ok(()) };
+        if let Err(fault) = machine.reply(reply) {
+            return Err(self.explain(config, name, fault));
         }
-        Ok(Upload::new(pending.stage.upload(), pending.bytes, token, begun))
+        let Some(task) = self.desk.task(name) else { return Ok(()) };
+        match step {
+            Step::WritePart { from, .. } => {
+                let metrics = &self.inputs.status.metrics;
+                metrics.upload_bytes.inc_by(task.sent().saturating_sub(*from));
+                let camera = self.inputs.status.camera(&task.pending.camera);
+                for end in task.newly_confirmed() {
+                    camera.inspect(|camera| {
+                        camera.metrics.gop_delay_seconds.observe((now - end).as_secs_f64())
+                    });
+                }
+            }
+            Step::SyncPart => {
+                task.synced(now);
+                self.backoff.reset();
+                self.failure = None;
+            }
+            _ => {}
+        }
+        let (recording, sent, bytes) = (name.to_string(), task.sent(), task.pending.content.bytes());
+        if now - self.shown >= SHOWN_EVERY {
+            self.show(UploadState::Sending { recording, sent, bytes });
+        }
+        Ok(())
+    }
+
+    fn receipt(&mut self, name: &RecordingName) -> Result<(), Error> {
+        self.receipts += 1;
+        self.inputs.status.metrics.upload_receipts.inc();
+        self.held_back.remove(name);
+        self.failure = None;
+        self.backoff.reset();
+        tracing::info!(recording = %name, "receipt");
+        self.drop_task(name)
+    }
+
+    fn drop_task(&mut self, name: &RecordingName) -> Result<(), Error> {
+        self.desk.remove(name);
+        self.session.as_mut().map_or(Ok(()), |(_, inbox)| inbox.forget(name))
+    }
+
+    fn lose_session(&mut self) {
+        if self.session.take().is_some() {
+            self.pace = Pace::default();
+        }
+        self.desk.retry();
     }
 
     fn connect(&mut self, config: &config::Upload) -> Result<(), Error> {
         if self.session.as_ref().is_some_and(|(with, _)| with == config) {
             return Ok(());
         }
-        self.session = None;
+        self.lose_session();
         self.show(UploadState::Connecting);
         let key = DeviceKey::load_or_make(&config.key)?;
         let link = Link::open(config, &key, self.inputs.patience.call, &self.stop, &self.heartbeat)?;
@@ -229,8 +299,8 @@ impl Uploader {
         Ok(())
     }
 
-    fn explain(&self, config: &config::Upload, pending: &Pending, fault: Fault) -> Error {
-        let (remote, name) = (link::remote_name(config), pending.name.to_string());
+    fn explain(&self, config: &config::Upload, name: &RecordingName, fault: Fault) -> Error {
+        let (remote, name) = (link::remote_name(config), name.to_string());
         if fault == Fault::NoLock
             && let Some((_, inbox)) = &self.session
         {
@@ -243,18 +313,23 @@ impl Uploader {
         Error::Fault { remote, name, fault }
     }
 
-    /// One recording cannot go now; the others go on.
-    fn hold_back(&mut self, name: RecordingName, error: &Error) {
+    /// One recording cannot go now; the others go on, unless there are too many of those.
+    fn hold_back(&mut self, name: RecordingName, error: Error) -> Result<Turn, Error> {
+        self.drop_task(&name)?;
+        if self.held_back.len() >= MOST_HELD_BACK && !self.held_back.contains_key(&name) {
+            return Err(error);
+        }
         let Patience { shortest, longest, .. } = self.inputs.patience;
         let mut backoff =
             self.held_back.remove(&name).map_or_else(|| Backoff::new(shortest, longest), |held| held.backoff);
         let until = clock::media_now() + Ticks90k::from_duration(backoff.next_wait());
-        let failure = self.count(error, backoff.tries());
+        let failure = self.count(&error, backoff.tries());
         self.held_back.insert(name, HeldBack { until, backoff, failure });
+        Ok(Turn::Busy)
     }
 
-    fn fail(&mut self, error: &Error, tries: u32) {
-        self.failure = Some(self.count(error, tries));
+    fn fail(&mut self, error: &Error) {
+        self.failure = Some(self.count(error, self.backoff.tries()));
     }
 
     fn count(&self, error: &Error, tries: u32) -> UploadFailure {
@@ -262,20 +337,5 @@ impl Uploader {
         let failure = UploadFailure { kind: error.kind(), message: error.to_string(), tries };
         tracing::warn!(kind = ?failure.kind, tries, "upload: {error}");
         failure
-    }
-
-    fn show(&self, state: UploadState) {
-        let Some(config) = &self.inputs.current.get().upload else { return };
-        let failure = self.failure.clone().or_else(|| {
-            let latest = self.held_back.values().max_by_key(|held| held.until);
-            latest.map(|held| held.failure.clone())
-        });
-        self.inputs.status.set_upload(UploadStatus {
-            remote: link::remote_name(config),
-            state,
-            pending: self.inputs.store.waiting(),
-            receipts: self.receipts,
-            failure,
-        });
     }
 }

@@ -3,7 +3,7 @@
 use crate::client::{connect, get, open};
 use crate::fixture::House;
 use edge::status::{
-    CameraState, Cause, Recording, RecordingState, UploadFailure, UploadFailureKind, UploadState,
+    AtRisk, CameraState, Cause, Recording, RecordingState, UploadFailure, UploadFailureKind, UploadState,
     UploadStatus,
 };
 use media::{Ticks90k, WallTime};
@@ -50,6 +50,11 @@ fn house() -> House {
         remote: "a@b:22".to_owned(),
         state: UploadState::Sending { recording: NAME.to_owned(), sent: 1, bytes: 1000 },
         pending: 1,
+        pending_bytes: 999,
+        bytes_per_second: Some(100_000),
+        seconds_to_finish: Some(0.1),
+        seconds_to_full: None,
+        at_risk: vec![AtRisk { camera: "front".to_owned(), seconds: 4.0 }],
         receipts: 0,
         failure: Some(failure),
     });

@@ -7,4 +7,4 @@
 pub mod claim;
 pub mod upload;
 
-pub use upload::{Fault, Journal, Reply, Step, Upload};
+pub use upload::{Content, Fault, Journal, Reply, Step, Upload};

@@ -2,25 +2,40 @@
 //!
 //! ```text
 //!            retry (after a restart, and after every lost session)
-//!   j = 0 ---------+--------------- j = 1 ------------------+------ j = 2
-//!     |                               |                     |         |
-//!     v                     part there|            part gone|         v
-//!  E1 lock -> E2 part -> E3 sync, j=1 +-> E4 unlock         |       free
-//!                                          |                |
-//!                                          v                v
-//!                                       E5 commit -> E6 syncdir, j=2 -> free
+//!   j = 0 ---------+---------------------- j = 1 ------------------+------ j = 2
+//!     |                                      |                     |         |
+//!     v              +-- grows --+   part there|          part gone|         v
+//!  E1 lock -> E2 part <----------+             |                   |       free
+//!                |                             |                   |
+//!                +-- sealed --> E3 seal, j=1 --+-> E4 unlock       |
+//!                                                     |            |
+//!                                                     v            v
+//!                                                  E5 commit -> E6 syncdir, j=2 -> free
 //! ```
 //!
 //! E1 and E4 own `NAME.lockfile`, E2 and E3 `NAME.part`, E5 renames `NAME.part` to `NAME.mp4`: the one commit point. The
 //! journal `j` on the edge is synced before the step that follows it. Whoever drives the machine performs each
 //! [`Step`], and either tells its [`Reply`] or, when the session broke, calls [`Upload::retry`]: the next step is then
 //! found from `j` and from what stands on the remote host, never from how far the broken session seems to have come.
+//!
+//! A part of a recording always opens, up to its last whole GOP:
+//!
+//! ```text
+//!           0      36 44                                 1 MiB
+//! E2        ftyp | free | (hole) ...................... | moov (mvex) | moof mdat | moof mdat | ...     grows at its end
+//! E3 room   ftyp | free | fields of moov, free ... mdat | moov (mvex) | moof mdat | moof mdat | uuid    behind 44, then synced
+//! E3 flip   ftyp | moov | fields of moov, free ... mdat | moov (mvex) | moof mdat | moof mdat | uuid    eight bytes
+//! ```
 
+use crate::mp4::{FLIP_AT, HEAD, MEDIA_AT};
 use crate::names::LockToken;
 
-/// Bytes of a part that are sent between two syncs. A power cut of the remote host can damage no more than this much of
-/// a part's tail, and so this much is read back before a part is gone on with.
-pub const PIECE: u64 = 8 << 20;
+/// The most of a part that is not known to be on the remote host's disk. A power cut there can damage no more than this
+/// much of its tail, and so this much is read back before a part is gone on with.
+pub const PIECE: u64 = 1 << 20;
+
+/// The least that is read back, even of a part that this process synced itself: a length alone proves nothing.
+const LEAST_VERIFIED: u64 = 64 << 10;
 
 /// How far the upload of one recording has come: `j` of the model, synced on the edge.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,6 +47,34 @@ pub enum Journal {
     Committing,
     /// 2: the receipt. The remote host holds the recording durably.
     Acknowledged,
+}
+
+/// What there is to send, and in which order a part of it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// A recording that grows: so many bytes are whole GOPs.
+    Growing(u64),
+    /// A sealed recording of so many bytes.
+    Sealed(u64),
+    /// A file of so many bytes that holds no footage: it is written front to back.
+    Plain(u64),
+}
+
+impl Content {
+    /// Bytes that there are.
+    pub fn bytes(self) -> u64 {
+        match self {
+            Self::Growing(bytes) | Self::Sealed(bytes) | Self::Plain(bytes) => bytes,
+        }
+    }
+
+    /// Where what is appended begins.
+    fn first(self) -> u64 {
+        match self {
+            Self::Growing(_) | Self::Sealed(_) => MEDIA_AT,
+            Self::Plain(_) => 0,
+        }
+    }
 }
 
 /// What must be done next. Names stand for files in the inbox of the remote host.
@@ -51,22 +94,34 @@ pub enum Step {
     SizePart,
     /// Create `NAME.part`, or make it empty. Reply: [`Reply::Done`].
     CreatePart,
-    /// Compare the bytes `from..to` of `NAME.part` with those of the recording. Reply: [`Reply::Same`].
+    /// Cut `NAME.part` to this many bytes. Reply: [`Reply::Done`].
+    CutPart(u64),
+    /// Compare the bytes `from..to` of `NAME.part` with those of the recording. Reply: [`Reply::SameUpTo`].
     VerifyPart {
         /// The first byte.
         from: u64,
         /// The byte behind the last one.
         to: u64,
     },
-    /// Write the bytes `from..to` of the recording into `NAME.part`. Reply: [`Reply::Done`] once all are confirmed.
+    /// Write [`crate::mp4::head`], the first bytes of a growing recording, to the start of `NAME.part`. Reply: [`Reply::Done`].
+    WriteHead,
+    /// Write bytes `from..to` of the recording into `NAME.part`, or as many of them as should go at once. A GOP is sent
+    /// with its final `moof`, whatever the file on the edge still says. Reply: [`Reply::Written`] once they are confirmed.
     WritePart {
         /// The first byte.
         from: u64,
         /// The byte behind the last one.
         to: u64,
     },
+    /// As [`Step::WritePart`], up to 1 MiB. Zeros need not be sent: the part has a hole there.
+    WriteRoom {
+        /// The first byte.
+        from: u64,
+    },
     /// `fsync` of `NAME.part`. Reply: [`Reply::Done`].
     SyncPart,
+    /// Nothing until [`Upload::update`] says that there is more; [`Upload::sync`] may be asked for meanwhile.
+    Wait,
     /// LSTAT `NAME.mp4`. Reply: [`Reply::Size`] or [`Reply::Absent`].
     SizeRecording,
     /// `posix-rename` of `NAME.part` to `NAME.mp4`. Reply: [`Reply::Done`], or [`Reply::Absent`] if there is no part.
@@ -92,8 +147,10 @@ pub enum Reply {
     Size(u64),
     /// What the lockfile holds.
     Lock(Vec<u8>),
-    /// Whether the bytes are the same.
-    Same(bool),
+    /// The first byte that is not the same, or the end of what was compared.
+    SameUpTo(u64),
+    /// The byte behind the last one that is confirmed.
+    Written(u64),
 }
 
 /// Why this recording cannot be uploaded now.
@@ -134,10 +191,36 @@ enum State {
     E1Read,
     E1Write,
     E2Size,
-    E2Verify { size: u64 },
     E2Create,
-    E2Write { from: u64 },
-    E2Sync { to: u64 },
+    E2SyncDir,
+    /// The part is as long as the sealed recording: is its head the sealed one?
+    E2Sealed {
+        size: u64,
+    },
+    E2Head {
+        size: u64,
+    },
+    /// It is longer than the recording.
+    E2Shorten {
+        to: u64,
+    },
+    E2Verify {
+        from: u64,
+        to: u64,
+    },
+    /// It is another one's from here on.
+    E2Cut {
+        to: u64,
+    },
+    E2Write,
+    E2Sync,
+    E2Wait,
+    E3Room {
+        from: u64,
+    },
+    E3SyncRoom,
+    E3Flip,
+    E3SyncFlip,
     E3Size,
     E3SyncDir,
     E3Journal,
@@ -145,30 +228,38 @@ enum State {
     E4Remove,
     E4SyncDir,
     E5Recording,
-    E5Part { clash: u64 },
+    E5Part {
+        clash: u64,
+    },
     E5Rename,
     E6SyncDir,
     E6Journal,
     Free,
 }
 
-/// The upload of one sealed recording.
+/// The upload of one recording.
 #[derive(Clone, Debug)]
 pub struct Upload {
     journal: Journal,
-    /// Size of the recording.
-    bytes: u64,
+    content: Content,
     token: LockToken,
     /// An earlier session may have created the lockfile and broken before the token was in it.
     begun: bool,
     state: State,
+    /// Bytes of the part that are confirmed; only from E2 on.
+    at: u64,
+    /// All before this is on the remote host's disk: it was synced, with our lock there ever since.
+    synced: u64,
+    /// The part is sealed: its head says so, and it did not before everything else was synced.
+    flipped: bool,
 }
 
 impl Upload {
-    /// The upload of a recording of `bytes` whose journal says `journal`. `token` is drawn once for each recording and
-    /// kept in the journal before the first step; `begun` says that it had been kept there before.
-    pub fn new(journal: Journal, bytes: u64, token: LockToken, begun: bool) -> Self {
-        let mut upload = Self { journal, bytes, token, begun, state: State::Free };
+    /// The upload of `content` whose journal says `journal`. `token` is drawn once for each recording and kept in the
+    /// journal before the first step; `begun` says that it had been kept there before.
+    pub fn new(journal: Journal, content: Content, token: LockToken, begun: bool) -> Self {
+        let state = State::Free;
+        let mut upload = Self { journal, content, token, begun, state, at: 0, synced: 0, flipped: false };
         upload.state = upload.after_restart();
         upload
     }
@@ -176,12 +267,34 @@ impl Upload {
     /// The session broke: whether the last step was done, or will be done later, is unknown.
     pub fn retry(&mut self) {
         self.begun = true;
+        self.at = 0;
+        self.flipped = false;
         self.state = self.after_restart();
+    }
+
+    /// The recording has grown, or is sealed now; what was there before is unchanged.
+    pub fn update(&mut self, content: Content) {
+        self.content = content;
+        if self.state == State::E2Wait {
+            self.state = self.go_on();
+        }
+    }
+
+    /// The part is to be synced now although more may follow; only where the step is [`Step::Wait`].
+    pub fn sync(&mut self) {
+        if self.state == State::E2Wait && self.synced < self.at {
+            self.state = State::E2Sync;
+        }
     }
 
     /// How far the journal says that the upload has come.
     pub fn journal(&self) -> Journal {
         self.journal
+    }
+
+    /// Bytes of the part that the remote host has confirmed in this session, and how many of them are on its disk.
+    pub fn progress(&self) -> (u64, u64) {
+        (self.at, self.synced.min(self.at))
     }
 
     /// What the lockfile must hold.
@@ -196,11 +309,20 @@ impl Upload {
             State::E1Create => Step::CreateLock,
             State::E1Read | State::E4Read => Step::ReadLock,
             State::E1Write => Step::WriteLock,
-            State::E2Verify { size } => Step::VerifyPart { from: size.saturating_sub(PIECE), to: size },
             State::E2Create => Step::CreatePart,
-            State::E2Write { from } => Step::WritePart { from, to: self.bytes.min(from + PIECE) },
-            State::E2Sync { .. } => Step::SyncPart,
-            State::E3SyncDir | State::E4SyncDir | State::E6SyncDir => Step::SyncDir,
+            State::E2Sealed { .. } => Step::VerifyPart { from: 0, to: HEAD as u64 },
+            State::E2Head { .. } => Step::WriteHead,
+            State::E2Shorten { to } | State::E2Cut { to } => Step::CutPart(to),
+            State::E2Verify { from, to } => Step::VerifyPart { from, to },
+            State::E2Write => Step::WritePart {
+                from: self.at,
+                to: self.content.bytes().min(self.synced.max(self.first()) + PIECE),
+            },
+            State::E2Sync | State::E3SyncRoom | State::E3SyncFlip => Step::SyncPart,
+            State::E2Wait => Step::Wait,
+            State::E3Room { from } => Step::WriteRoom { from },
+            State::E3Flip => Step::WritePart { from: FLIP_AT, to: HEAD as u64 },
+            State::E2SyncDir | State::E3SyncDir | State::E4SyncDir | State::E6SyncDir => Step::SyncDir,
             State::E3Journal => Step::WriteJournal(Journal::Committing),
             State::E4Remove => Step::RemoveLock,
             State::E5Recording => Step::SizeRecording,
@@ -212,12 +334,29 @@ impl Upload {
 
     /// Takes the reply to [`Upload::step`]. After a fault the step stands as it was; [`Upload::retry`] begins again.
     pub fn reply(&mut self, reply: Reply) -> Result<(), Fault> {
-        self.state = self.next(reply)?;
-        match self.state {
-            State::E4Read => self.journal = Journal::Committing,
-            State::Free => self.journal = Journal::Acknowledged,
-            _ => {}
-        }
+        let unexpected =
+            |reply: &Reply, step| Fault::Unexpected { step: Box::new(step), reply: Box::new(reply.clone()) };
+        let next = match self.state {
+            State::RetryPart | State::E1Create | State::E1Read | State::E1Write => self.lock(&reply)?,
+            State::E2Size
+            | State::E2Create
+            | State::E2SyncDir
+            | State::E2Sealed { .. }
+            | State::E2Head { .. }
+            | State::E2Shorten { .. }
+            | State::E2Verify { .. }
+            | State::E2Cut { .. } => self.find(&reply),
+            State::E2Write | State::E2Sync | State::E2Wait => self.send(&reply),
+            State::E3Room { .. }
+            | State::E3SyncRoom
+            | State::E3Flip
+            | State::E3SyncFlip
+            | State::E3Size
+            | State::E3SyncDir
+            | State::E3Journal => self.seal(&reply)?,
+            _ => self.commit(&reply)?,
+        };
+        self.state = next.ok_or_else(|| unexpected(&reply, self.step()))?;
         Ok(())
     }
 
@@ -229,50 +368,154 @@ impl Upload {
         }
     }
 
-    fn next(&self, reply: Reply) -> Result<State, Fault> {
-        Ok(match (self.state, reply) {
+    fn first(&self) -> u64 {
+        self.content.first()
+    }
+
+    /// After a restart, and E1.
+    fn lock(&mut self, reply: &Reply) -> Result<Option<State>, Fault> {
+        Ok(Some(match (self.state, reply) {
             // Our part is gone: it was renamed.
             (State::RetryPart, Reply::Absent) => State::E6SyncDir,
             (State::RetryPart, Reply::Size(_)) => State::E4Read,
 
-            (State::E1Create, Reply::Done) => State::E2Size,
+            (State::E1Create, Reply::Done) => {
+                // Our lock was not there: nothing is known of the part.
+                self.synced = 0;
+                State::E2Size
+            }
             (State::E1Create, Reply::Refused) => State::E1Read,
-            (State::E1Read, Reply::Lock(content)) => self.own_lock(&content)?,
+            (State::E1Read, Reply::Lock(content)) => self.own_lock(content)?,
             (State::E1Read, Reply::Absent) => return Err(Fault::NoLock),
             (State::E1Write, Reply::Done) => State::E2Size,
             (State::E1Write, Reply::Absent) => State::E1Create,
+            _ => return Ok(None),
+        }))
+    }
 
+    /// E2, until it is known how much of the part is good.
+    fn find(&mut self, reply: &Reply) -> Option<State> {
+        let first = self.first();
+        Some(match (self.state, reply) {
             (State::E2Size, Reply::Absent) => State::E2Create,
-            (State::E2Size, Reply::Size(size)) => match size {
-                0 => self.write_from(0),
-                size if size <= self.bytes => State::E2Verify { size },
-                _ => State::E2Create,
+            (State::E2Size, Reply::Size(size)) if *size <= first => State::E2Create,
+            (State::E2Size, Reply::Size(size)) => match self.content {
+                Content::Sealed(bytes) if bytes == *size => State::E2Sealed { size: *size },
+                Content::Plain(_) => self.tail(*size),
+                _ => State::E2Head { size: *size },
             },
-            (State::E2Verify { size }, Reply::Same(true)) => self.write_from(size),
-            (State::E2Verify { .. }, Reply::Same(false)) => State::E2Create,
-            (State::E2Create, Reply::Done) => self.write_from(0),
-            (State::E2Write { from }, Reply::Done) => {
-                State::E2Sync { to: self.bytes.min(from.saturating_add(PIECE)) }
+            (State::E2Create, Reply::Done) => {
+                (self.at, self.synced, self.flipped) = (first, 0, false);
+                State::E2SyncDir
             }
-            (State::E2Sync { to }, Reply::Done) if to < self.bytes => State::E2Write { from: to },
+            (State::E2SyncDir, Reply::Done) if first == 0 => self.go_on(),
+            (State::E2SyncDir, Reply::Done) => State::E2Head { size: first },
+            (State::E2Sealed { size }, Reply::SameUpTo(same)) => {
+                self.flipped = *same == HEAD as u64;
+                if self.flipped { self.tail(size) } else { State::E2Head { size } }
+            }
+            (State::E2Head { size }, Reply::Done) => {
+                self.flipped = false;
+                if size == first { self.go_on() } else { self.tail(size) }
+            }
+            (State::E2Shorten { to }, Reply::Done) => self.tail(to),
+            (State::E2Verify { to, .. }, Reply::SameUpTo(same)) if *same == to => {
+                self.at = to;
+                self.go_on()
+            }
+            // What is not of this recording cannot have been sealed by it.
+            (State::E2Verify { to, .. }, Reply::SameUpTo(_)) if self.flipped => State::E2Head { size: to },
+            (State::E2Verify { from, .. }, Reply::SameUpTo(same)) if *same <= from => State::E2Create,
+            (State::E2Verify { to, .. }, Reply::SameUpTo(same)) if *same < to => State::E2Cut { to: *same },
+            (State::E2Cut { to }, Reply::Done) => {
+                (self.at, self.synced) = (to, self.synced.min(to));
+                self.go_on()
+            }
+            _ => return None,
+        })
+    }
 
-            (State::E2Sync { .. }, Reply::Done) => State::E3Size,
-            (State::E3Size, Reply::Size(part)) if part == self.bytes => State::E3SyncDir,
-            (State::E3Size, Reply::Size(part)) => {
-                return Err(Fault::PartSize { part, recording: self.bytes });
+    /// E2: a part of `size` bytes stands there. Its tail must be ours.
+    fn tail(&self, size: u64) -> State {
+        let bytes = self.content.bytes();
+        if size > bytes {
+            return State::E2Shorten { to: bytes };
+        }
+        let unsure = size.saturating_sub(self.synced).clamp(LEAST_VERIFIED, PIECE);
+        State::E2Verify { from: size.saturating_sub(unsure).max(self.first()), to: size }
+    }
+
+    /// E2, while there is something to send.
+    fn send(&mut self, reply: &Reply) -> Option<State> {
+        match (self.state, reply) {
+            (State::E2Write, Reply::Written(to)) if *to > self.at && *to <= self.content.bytes() => {
+                self.at = *to
             }
+            (State::E2Sync, Reply::Done) => self.synced = self.at,
+            _ => return None,
+        }
+        Some(self.go_on())
+    }
+
+    /// E2: `at` bytes are there.
+    fn go_on(&self) -> State {
+        let unsynced = self.at - self.synced.max(self.first()).min(self.at);
+        if unsynced >= PIECE {
+            State::E2Sync
+        } else if self.at < self.content.bytes() {
+            State::E2Write
+        } else {
+            match self.content {
+                Content::Growing(_) => State::E2Wait,
+                Content::Sealed(_) if !self.flipped => State::E3Room { from: HEAD as u64 },
+                // An earlier session wrote its head, and perhaps did not come to sync it.
+                Content::Sealed(_) => State::E3SyncFlip,
+                Content::Plain(_) if self.synced < self.at => State::E2Sync,
+                Content::Plain(_) => State::E3Size,
+            }
+        }
+    }
+
+    /// E3.
+    fn seal(&mut self, reply: &Reply) -> Result<Option<State>, Fault> {
+        let recording = self.content.bytes();
+        Ok(Some(match (self.state, reply) {
+            (State::E3Room { from }, Reply::Written(to)) if *to > from && *to < MEDIA_AT => {
+                State::E3Room { from: *to }
+            }
+            (State::E3Room { .. }, Reply::Written(MEDIA_AT)) => State::E3SyncRoom,
+            (State::E3SyncRoom, Reply::Done) => {
+                self.synced = self.at;
+                State::E3Flip
+            }
+            (State::E3Flip, Reply::Written(to)) if *to == HEAD as u64 => State::E3SyncFlip,
+            (State::E3SyncFlip, Reply::Done) => {
+                self.flipped = true;
+                State::E3Size
+            }
+            (State::E3Size, Reply::Size(part)) if *part == recording => State::E3SyncDir,
+            (State::E3Size, Reply::Size(part)) => return Err(Fault::PartSize { part: *part, recording }),
             (State::E3Size, Reply::Absent) => State::E1Create,
             (State::E3SyncDir, Reply::Done) => State::E3Journal,
-            (State::E3Journal, Reply::Done) => State::E4Read,
+            (State::E3Journal, Reply::Done) => {
+                self.journal = Journal::Committing;
+                State::E4Read
+            }
+            _ => return Ok(None),
+        }))
+    }
 
+    /// E4 to E6.
+    fn commit(&mut self, reply: &Reply) -> Result<Option<State>, Fault> {
+        Ok(Some(match (self.state, reply) {
             // A lock that is not ours is left alone: by now it can be that of a worker.
-            (State::E4Read, Reply::Lock(content)) if self.holds(&content) => State::E4Remove,
+            (State::E4Read, Reply::Lock(content)) if self.holds(content) => State::E4Remove,
             (State::E4Read, Reply::Lock(_) | Reply::Absent) => State::E4SyncDir,
             (State::E4Remove, Reply::Done | Reply::Absent) => State::E4SyncDir,
             (State::E4SyncDir, Reply::Done) => State::E5Recording,
 
             (State::E5Recording, Reply::Absent) => State::E5Rename,
-            (State::E5Recording, Reply::Size(clash)) => State::E5Part { clash },
+            (State::E5Recording, Reply::Size(clash)) => State::E5Part { clash: *clash },
             // A rename that a dead session had sent was done meanwhile: the file is our own.
             (State::E5Part { .. }, Reply::Absent) => State::E6SyncDir,
             (State::E5Part { clash }, Reply::Size(_)) => return Err(Fault::NameClash(clash)),
@@ -280,16 +523,12 @@ impl Upload {
             (State::E5Rename, Reply::Absent) => State::RetryPart,
 
             (State::E6SyncDir, Reply::Done) => State::E6Journal,
-            (State::E6Journal, Reply::Done) => State::Free,
-
-            (_, reply) => {
-                return Err(Fault::Unexpected { step: Box::new(self.step()), reply: Box::new(reply) });
+            (State::E6Journal, Reply::Done) => {
+                self.journal = Journal::Acknowledged;
+                State::Free
             }
-        })
-    }
-
-    fn write_from(&self, from: u64) -> State {
-        if from < self.bytes { State::E2Write { from } } else { State::E2Sync { to: self.bytes } }
+            _ => return Ok(None),
+        }))
     }
 
     /// E1 was refused. Ours is our token; also the beginning of it (or nothing), where an earlier session broke between

@@ -1,9 +1,14 @@
-//! The upload against a remote host in memory that loses sessions, restarts and loses power at every step.
+//! The upload against a remote host in memory that loses sessions, restarts and loses power at every step, while the
+//! recording grows and is sealed.
 
 use super::*;
 use crate::names::CameraId;
 
-const BYTES: u64 = 3;
+/// The life of the recording: each time that the upload waits, the next of these comes.
+const LIFE: [Content; 3] =
+    [Content::Growing(MEDIA_AT + 4), Content::Growing(MEDIA_AT + 7), Content::Sealed(MEDIA_AT + 9)];
+const WHOLE: u64 = 9;
+const ROOM: u64 = MEDIA_AT - HEAD as u64;
 
 fn token() -> LockToken {
     LockToken::Upload {
@@ -13,35 +18,91 @@ fn token() -> LockToken {
     }
 }
 
-/// The names of one directory: what `NAME.*` hold. A file is how many good bytes it has; `bad` ones follow a power cut.
+/// Bytes `from..to` of what is behind 1 MiB.
+fn media(from: u64, to: u64) -> Vec<u8> {
+    (from..to).map(|at| at as u8 + 1).collect()
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Head {
+    #[default]
+    Nothing,
+    Growing,
+    Sealed,
+}
+
+/// A part, or what became of it: its first 44 bytes, how much of the reserved room has been written, what follows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Files {
+struct File {
+    head: Head,
+    room: u64,
+    media: Vec<u8>,
+}
+
+impl File {
+    fn sealed() -> Self {
+        Self { head: Head::Sealed, room: ROOM, media: media(0, WHOLE) }
+    }
+
+    fn size(&self) -> u64 {
+        match (self.head, self.media.len() as u64) {
+            (Head::Nothing, 0) => 0,
+            (_, 0) => HEAD as u64,
+            (_, media) => MEDIA_AT + media,
+        }
+    }
+
+    fn same_up_to(&self, from: u64, to: u64) -> u64 {
+        if to == HEAD as u64 {
+            return if self.head == Head::Sealed { to } else { FLIP_AT };
+        }
+        assert!(from >= MEDIA_AT && from < to && to <= self.size(), "{from}..{to} of {self:?}");
+        let good =
+            |at: &u64| self.media[(at - MEDIA_AT) as usize] == media(at - MEDIA_AT, at - MEDIA_AT + 1)[0];
+        (from..to).find(|at| !good(at)).unwrap_or(to)
+    }
+
+    fn write(&mut self, from: u64, to: u64) {
+        if from == FLIP_AT {
+            self.head = Head::Sealed;
+        } else {
+            assert_eq!(self.media.len() as u64, from - MEDIA_AT, "written behind what is there");
+            self.media.extend(media(from - MEDIA_AT, to - MEDIA_AT));
+        }
+    }
+}
+
+/// The names of one directory. All but the lock stand for one and the same file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Names {
     lock: Option<Vec<u8>>,
-    part: Option<u64>,
-    mp4: Option<u64>,
+    part: bool,
+    mp4: bool,
     /// What a worker has taken.
-    claim: Option<u64>,
+    claim: bool,
 }
 
 /// A step of a dead session that the remote host runs later.
 type Ghost = Option<(usize, Step)>;
 
+#[derive(Default)]
 struct Remote {
-    now: Files,
+    names: Names,
+    file: File,
     /// What a power cut leaves.
-    durable: Files,
-    /// Bytes of the one inode that are on the disk.
-    data: u64,
+    durable: (Names, File),
     ghost: Ghost,
     /// A worker takes every `NAME.mp4` without a lock.
     worker: bool,
     journal: Journal,
+    /// Bytes of footage that were written.
+    sent: u64,
 }
 
 impl Remote {
-    fn new(worker: bool) -> Self {
-        let (now, durable) = (Files::default(), Files::default());
-        Self { now, durable, data: 0, ghost: None, worker, journal: Journal::Sealed }
+    fn with_part(file: File) -> Self {
+        let names = Names { part: true, ..Names::default() };
+        Self { durable: (names.clone(), file.clone()), names, file, ..Self::default() }
     }
 
     fn run(&mut self, step: &Step) -> Reply {
@@ -53,49 +114,67 @@ impl Remote {
                 self.ghost = Some((wait - 1, step));
             }
         }
-        if self.worker && self.now.lock.is_none() && self.now.mp4.is_some() {
-            self.now.claim = self.now.mp4.take();
+        if self.worker && self.names.lock.is_none() && self.names.mp4 {
+            (self.names.claim, self.names.mp4) = (true, false);
         }
-        // I1, and no half file is ever taken.
-        assert!(self.now.mp4.is_none_or(|size| size == BYTES) || self.now.lock.is_some(), "{:?}", self.now);
-        assert!(self.now.claim.is_none_or(|size| size == BYTES), "{:?}", self.now);
+        self.check();
         reply
     }
 
+    /// I1; no half file is ever taken; a head that says "sealed" tells the truth.
+    fn check(&self) {
+        let whole = self.file == File::sealed();
+        assert!(!self.names.mp4 || whole || self.names.lock.is_some(), "{:?}", self.names);
+        assert!(!self.names.claim || whole, "{:?}", self.file);
+        assert!(self.file.head != Head::Sealed || whole, "opens as what it is not: {:?}", self.file);
+    }
+
     fn apply(&mut self, step: &Step) -> Reply {
-        let size = |file: Option<u64>| file.map_or(Reply::Absent, Reply::Size);
+        let names = &mut self.names;
         match step {
-            Step::CreateLock if self.now.lock.is_some() => return Reply::Refused,
-            Step::CreateLock => self.now.lock = Some(token().to_string().into_bytes()),
-            Step::ReadLock => return self.now.lock.clone().map_or(Reply::Absent, Reply::Lock),
-            Step::WriteLock if self.now.lock.is_none() => return Reply::Absent,
-            Step::WriteLock => self.now.lock = Some(token().to_string().into_bytes()),
-            Step::RemoveLock if self.now.lock.take().is_none() => return Reply::Absent,
+            Step::CreateLock if names.lock.is_some() => return Reply::Refused,
+            Step::CreateLock => names.lock = Some(token().to_string().into_bytes()),
+            Step::ReadLock => return names.lock.clone().map_or(Reply::Absent, Reply::Lock),
+            Step::WriteLock if names.lock.is_none() => return Reply::Absent,
+            Step::WriteLock => names.lock = Some(token().to_string().into_bytes()),
+            Step::RemoveLock if names.lock.take().is_none() => return Reply::Absent,
             Step::RemoveLock => {}
-            Step::SizePart => return size(self.now.part),
-            Step::CreatePart => self.now.part = Some(0),
-            Step::VerifyPart { from, to } => return Reply::Same(*from < *to && self.now.part == Some(*to)),
+            Step::SizePart if names.part => return Reply::Size(self.file.size()),
+            Step::SizeRecording if names.mp4 => return Reply::Size(self.file.size()),
+            Step::SizePart | Step::SizeRecording => return Reply::Absent,
+            Step::CreatePart => (names.part, self.file) = (true, File::default()),
+            Step::CutPart(to) => self.file.media.truncate((to - MEDIA_AT) as usize),
+            Step::VerifyPart { from, to } => return Reply::SameUpTo(self.file.same_up_to(*from, *to)),
+            Step::WriteHead => self.file.head = Head::Growing,
             Step::WritePart { from, to } => {
-                assert_eq!(self.now.part, Some(*from), "written behind what is there");
-                self.now.part = Some(*to);
+                self.file.write(*from, *to);
+                self.sent += if *from >= MEDIA_AT { to - from } else { 0 };
+                return Reply::Written(*to);
             }
-            Step::SyncPart => self.data = self.now.part.unwrap_or(0),
-            Step::SizeRecording => return size(self.now.mp4),
-            Step::Rename if self.now.part.is_none() => return Reply::Absent,
-            Step::Rename => self.now.mp4 = self.now.part.take(),
-            Step::SyncDir => self.durable = self.now.clone(),
+            Step::WriteRoom { from } => {
+                assert_eq!(*from, HEAD as u64);
+                self.file.room = ROOM;
+                return Reply::Written(MEDIA_AT);
+            }
+            Step::SyncPart => self.durable.1 = self.file.clone(),
+            Step::Rename if !names.part => return Reply::Absent,
+            Step::Rename => (names.mp4, names.part) = (true, false),
+            Step::SyncDir => self.durable.0 = names.clone(),
             Step::WriteJournal(journal) => self.journal = *journal,
-            Step::Free => {}
+            Step::Wait | Step::Free => {}
         }
         Reply::Done
     }
 
-    fn power_cut(&mut self) {
+    /// What was synced stays. Of what was not, the length of the tail may be there without its bytes.
+    fn power_cut(&mut self, keeps_length: bool) {
         self.ghost = None;
-        self.now = self.durable.clone();
-        for file in [&mut self.now.part, &mut self.now.mp4, &mut self.now.claim] {
-            *file = file.map(|size| size.min(self.data));
+        let length = self.file.media.len();
+        (self.names, self.file) = self.durable.clone();
+        if keeps_length && self.file.media.len() < length {
+            self.file.media.resize(length, 0);
         }
+        self.check();
     }
 }
 
@@ -107,7 +186,9 @@ enum Break {
     /// Done only when so many more steps have been done.
     Late(usize),
     EdgeRestarts,
-    RemotePowerCut,
+    RemotePowerCut {
+        keeps_length: bool,
+    },
 }
 
 const BREAKS: [Break; 9] = [
@@ -115,81 +196,99 @@ const BREAKS: [Break; 9] = [
     Break::ReplyLost,
     Break::Late(0),
     Break::Late(1),
-    Break::Late(2),
     Break::Late(4),
     Break::Late(7),
     Break::EdgeRestarts,
-    Break::RemotePowerCut,
+    Break::RemotePowerCut { keeps_length: false },
+    Break::RemotePowerCut { keeps_length: true },
 ];
 
 /// Uploads with these breaks; gives the steps that were taken.
 fn upload(remote: &mut Remote, breaks: &[(usize, Break)]) -> Vec<Step> {
-    let mut upload = Upload::new(Journal::Sealed, BYTES, token(), false);
+    let mut life = LIFE.into_iter();
+    let mut content = life.next().expect("life");
+    let mut upload = Upload::new(Journal::Sealed, content, token(), false);
     let mut steps = Vec::new();
     loop {
         let step = upload.step();
-        if step == Step::Free {
-            return steps;
-        }
-        steps.push(step.clone());
-        assert!(steps.len() < 200, "no end: {steps:?}");
-        let broken = breaks.iter().find(|(at, _)| *at == steps.len() - 1).map(|(_, what)| *what);
-        if matches!(step, Step::WriteJournal(_)) && !matches!(broken, Some(Break::EdgeRestarts) | None) {
-            // The journal is on the edge: a session cannot lose it.
-            let reply = remote.run(&step);
-            upload.reply(reply).expect("journal");
-            continue;
-        }
-        match broken {
-            None => {
-                let reply = remote.run(&step);
-                upload.reply(reply).unwrap_or_else(|fault| panic!("{fault} after {steps:?} with {breaks:?}"));
-            }
-            Some(Break::NotDone) => upload.retry(),
-            Some(Break::ReplyLost) => {
-                remote.run(&step);
-                upload.retry();
-            }
-            Some(Break::Late(wait)) => {
-                // As in the model: of the steps that a dead session left, unlock and rename matter.
-                if matches!(step, Step::RemoveLock | Step::Rename) {
-                    remote.ghost = Some((wait, step));
+        match step {
+            Step::Free => return steps,
+            Step::Wait => {
+                upload.sync();
+                if upload.step() == Step::Wait {
+                    content = life.next().expect("waits for no more than there is");
+                    upload.update(content);
                 }
-                upload.retry();
+                continue;
             }
-            Some(Break::EdgeRestarts) => {
-                remote.run(&step);
-                upload = Upload::new(remote.journal, BYTES, token(), true);
-            }
-            Some(Break::RemotePowerCut) => {
-                remote.run(&step);
-                remote.power_cut();
-                upload.retry();
-            }
+            _ => steps.push(step.clone()),
         }
+        assert!(steps.len() < 300, "no end: {steps:?}");
+        let broken = breaks.iter().find(|(at, _)| *at == steps.len() - 1).map(|(_, what)| *what);
+        let reply = match broken {
+            // The journal is on the edge: a session cannot lose it.
+            Some(what) if !matches!(step, Step::WriteJournal(_)) || matches!(what, Break::EdgeRestarts) => {
+                break_at(remote, &mut upload, (&step, what, content));
+                continue;
+            }
+            _ => remote.run(&step),
+        };
+        upload.reply(reply).unwrap_or_else(|fault| panic!("{fault} after {steps:?} with {breaks:?}"));
+    }
+}
+
+fn break_at(remote: &mut Remote, upload: &mut Upload, (step, what, content): (&Step, Break, Content)) {
+    match what {
+        Break::NotDone => {}
+        // As in the model: of the steps that a dead session left, unlock and rename matter.
+        Break::Late(wait) if matches!(step, Step::RemoveLock | Step::Rename) => {
+            remote.ghost = Some((wait, step.clone()));
+        }
+        Break::Late(_) => {}
+        Break::ReplyLost | Break::EdgeRestarts => {
+            remote.run(step);
+        }
+        Break::RemotePowerCut { keeps_length } => {
+            remote.run(step);
+            remote.power_cut(keeps_length);
+        }
+    }
+    match what {
+        Break::EdgeRestarts => *upload = Upload::new(remote.journal, content, token(), true),
+        _ => upload.retry(),
     }
 }
 
 fn assert_converged(remote: &Remote, breaks: &[(usize, Break)]) {
-    let whole = if remote.worker { remote.now.claim } else { remote.now.mp4 };
-    assert_eq!(whole, Some(BYTES), "not there: {breaks:?}");
-    assert_eq!((&remote.now.lock, remote.now.part), (&None, None), "left behind: {breaks:?}");
-    let durable = remote.durable.mp4.or(remote.durable.claim);
-    assert_eq!((durable, remote.data), (Some(BYTES), BYTES), "receipt before it was durable: {breaks:?}");
+    let names = Names { mp4: !remote.worker, claim: remote.worker, ..Names::default() };
+    assert_eq!((&remote.names, &remote.file), (&names, &File::sealed()), "{breaks:?}");
+    let (names, file) = &remote.durable;
+    assert!(names.mp4 || names.claim, "receipt before it was durable: {breaks:?}");
+    assert_eq!(file, &File::sealed(), "receipt before it was durable: {breaks:?}");
 }
 
 #[test]
-fn an_undisturbed_upload_takes_these_steps() {
-    let mut remote = Remote::new(false);
+fn an_undisturbed_upload_follows_the_recording_with_these_steps() {
+    let mut remote = Remote::default();
     let steps = upload(&mut remote, &[]);
     assert_converged(&remote, &[]);
+    let write = |from, to| Step::WritePart { from: MEDIA_AT + from, to: MEDIA_AT + to };
     assert_eq!(
         steps,
         [
             Step::CreateLock,
             Step::SizePart,
             Step::CreatePart,
-            Step::WritePart { from: 0, to: BYTES },
+            Step::SyncDir,
+            Step::WriteHead,
+            write(0, 4),
+            Step::SyncPart,
+            write(4, 7),
+            Step::SyncPart,
+            write(7, 9),
+            Step::WriteRoom { from: 44 },
+            Step::SyncPart,
+            Step::WritePart { from: 36, to: 44 },
             Step::SyncPart,
             Step::SizePart,
             Step::SyncDir,
@@ -209,12 +308,12 @@ fn an_undisturbed_upload_takes_these_steps() {
 fn every_two_breaks_at_every_two_steps_converge() {
     let mut runs = 0;
     for worker in [false, true] {
-        for first in 0..16 {
-            for second in first + 1..first + 22 {
+        for first in 0..24 {
+            for second in first + 1..first + 24 {
                 for one in BREAKS {
                     for other in BREAKS {
                         let breaks = [(first, one), (second, other)];
-                        let mut remote = Remote::new(worker);
+                        let mut remote = Remote { worker, ..Remote::default() };
                         upload(&mut remote, &breaks);
                         // A step of a dead session may still be on its way when the receipt is written.
                         if let Some((_, step)) = remote.ghost.take() {
@@ -227,23 +326,27 @@ fn every_two_breaks_at_every_two_steps_converge() {
             }
         }
     }
-    assert_eq!(runs, 2 * 16 * 21 * 81);
+    assert_eq!(runs, 2 * 24 * 23 * 81);
 }
 
-/// Drives a fresh upload into `state` of the remote host until its first fault or its end.
-fn fault(now: Files, begun: bool) -> Result<Files, Fault> {
-    let mut remote = Remote { now, ..Remote::new(false) };
-    let mut upload = Upload::new(Journal::Sealed, BYTES, token(), begun);
+/// Drives a fresh upload of a sealed recording against `remote` until its first fault or its end.
+fn finish(remote: &mut Remote, begun: bool) -> Result<(), Fault> {
+    let mut upload = Upload::new(Journal::Sealed, LIFE[2], token(), begun);
     while upload.step() != Step::Free {
         let reply = remote.run(&upload.step());
         upload.reply(reply)?;
     }
-    Ok(remote.now)
+    Ok(())
+}
+
+fn fault(names: Names, begun: bool) -> Result<Names, Fault> {
+    let mut remote = Remote { names, file: File::sealed(), ..Remote::default() };
+    finish(&mut remote, begun).map(|()| remote.names)
 }
 
 #[test]
 fn a_lock_of_somebody_else_is_left_alone() {
-    let locked = |text: &str| Files { lock: Some(text.into()), ..Files::default() };
+    let locked = |text: &str| Names { lock: Some(text.into()), ..Names::default() };
     for text in ["v1 chop vault b2 17", "v1 upload abcdefgh b1 n1", "v1 upload", "garbage"] {
         assert_eq!(fault(locked(text), false), Err(Fault::Locked(text.to_owned())));
     }
@@ -255,67 +358,197 @@ fn a_lock_that_an_earlier_session_left_is_ours() {
     let ours = token().to_string();
     let older = ours.replace("b1", "b0");
     for (text, begun) in [(ours.as_str(), false), (&older, false), ("", true), (&ours[..9], true)] {
-        let now = Files { lock: Some(text.into()), ..Files::default() };
-        let end = fault(now, begun).expect("goes on");
-        assert_eq!((end.lock, end.mp4), (None, Some(BYTES)));
+        let names = Names { lock: Some(text.into()), ..Names::default() };
+        let end = fault(names, begun).expect("goes on");
+        assert_eq!((end.lock, end.mp4), (None, true));
     }
 }
 
 #[test]
 fn a_recording_of_the_same_name_is_not_overwritten() {
-    let now = Files { mp4: Some(BYTES), ..Files::default() };
-    assert_eq!(fault(now, false), Err(Fault::NameClash(BYTES)));
+    let mut remote =
+        Remote { names: Names { mp4: true, ..Names::default() }, ..Remote::with_part(File::sealed()) };
+    remote.names.part = true;
+    assert_eq!(finish(&mut remote, false), Err(Fault::NameClash(MEDIA_AT + WHOLE)));
 }
 
+/// What stands there when a session begins, and how much footage is sent then.
 #[test]
-fn a_part_is_gone_on_with_only_where_its_tail_is_the_same() {
-    let bytes = 3 * PIECE;
-    let size = 2 * PIECE + 5;
-    for (same, next) in [(true, Step::WritePart { from: size, to: bytes }), (false, Step::CreatePart)] {
-        let mut upload = Upload::new(Journal::Sealed, bytes, token(), true);
-        upload.reply(Reply::Done).expect("lock");
-        upload.reply(Reply::Size(size)).expect("size");
-        assert_eq!(upload.step(), Step::VerifyPart { from: PIECE + 5, to: size });
-        upload.reply(Reply::Same(same)).expect("verified");
-        assert_eq!(upload.step(), next);
+fn what_stands_there_is_told_apart_by_its_content() {
+    let grown = |bytes: Vec<u8>| File { head: Head::Growing, room: 0, media: bytes };
+    let lost_gop = [media(0, 6), vec![0xEE; 5]].concat();
+    let damaged = [media(0, 5), vec![0; 3]].concat();
+    let cases = [
+        ("nothing", File::default(), 9),
+        ("a head alone", grown(Vec::new()), 9),
+        ("growing", grown(media(0, 5)), 4),
+        ("growing, with GOPs that the edge has lost", grown(lost_gop), 3),
+        ("growing, with a tail that a power cut took", grown(damaged), 4),
+        ("another's", grown(vec![0xEE; 7]), 9),
+        ("half-sealed", File { room: ROOM, ..grown(media(0, 9)) }, 0),
+        ("sealed", File::sealed(), 0),
+    ];
+    for (what, file, sent) in cases {
+        let mut remote = Remote::with_part(file);
+        finish(&mut remote, true).unwrap_or_else(|fault| panic!("{what}: {fault}"));
+        assert_converged(&remote, &[]);
+        assert_eq!(remote.sent, sent, "{what}");
     }
 }
 
+/// Takes an upload to E2, where a part of `size` bytes stands.
+fn resumed(content: Content, size: u64) -> Upload {
+    let mut upload = Upload::new(Journal::Sealed, content, token(), true);
+    for reply in [Reply::Done, Reply::Size(size), Reply::Done] {
+        upload.reply(reply).expect("lock, size and head");
+    }
+    upload
+}
+
 #[test]
-fn a_part_is_synced_after_every_piece() {
-    let mut upload = Upload::new(Journal::Sealed, PIECE + 1, token(), false);
-    for reply in [Reply::Done, Reply::Absent, Reply::Done] {
+fn a_megabyte_is_read_back_and_of_a_synced_part_less() {
+    let bytes = 9 * PIECE;
+    let size = 5 * PIECE + 5;
+    let mut upload = resumed(Content::Growing(bytes), size);
+    assert_eq!(upload.step(), Step::VerifyPart { from: size - PIECE, to: size });
+    upload.reply(Reply::SameUpTo(size)).expect("verified");
+    assert_eq!(upload.step(), Step::SyncPart, "nothing is known to be on the disk there");
+    upload.reply(Reply::Done).expect("synced");
+    assert_eq!(upload.step(), Step::WritePart { from: size, to: size + PIECE });
+    upload.reply(Reply::Written(size + 10)).expect("written");
+    upload.retry();
+    for reply in
+        [Reply::Refused, Reply::Lock(token().to_string().into()), Reply::Size(size + 20), Reply::Done]
+    {
+        upload.reply(reply).expect("lock, size and head");
+    }
+    let from = size + 20 - LEAST_VERIFIED;
+    assert_eq!(upload.step(), Step::VerifyPart { from, to: size + 20 });
+}
+
+#[test]
+fn what_was_synced_under_a_lock_that_is_gone_is_read_back() {
+    let size = 5 * PIECE;
+    let mut upload = resumed(Content::Growing(size), size);
+    for reply in [Reply::SameUpTo(size), Reply::Done] {
+        upload.reply(reply).expect("synced");
+    }
+    upload.retry();
+    for reply in [Reply::Done, Reply::Size(size), Reply::Done] {
+        upload.reply(reply).expect("lock, size and head");
+    }
+    assert_eq!(upload.step(), Step::VerifyPart { from: size - PIECE, to: size });
+}
+
+#[test]
+fn never_more_than_a_megabyte_is_unsynced() {
+    let mut upload = Upload::new(Journal::Sealed, Content::Growing(4 * PIECE), token(), false);
+    for reply in [Reply::Done, Reply::Absent, Reply::Done, Reply::Done, Reply::Done] {
         upload.reply(reply).expect("lock and part");
     }
-    let mut steps = Vec::new();
-    for _ in 0..4 {
-        steps.push(upload.step());
-        upload.reply(Reply::Done).expect("written");
+    let mut unsynced = 0;
+    while upload.step() != Step::Wait {
+        let reply = match upload.step() {
+            Step::WritePart { from, to } => {
+                let to = to.min(from + 300_000);
+                unsynced += to - from;
+                Reply::Written(to)
+            }
+            step => {
+                assert_eq!(step, Step::SyncPart);
+                unsynced = 0;
+                Reply::Done
+            }
+        };
+        assert!(unsynced <= PIECE);
+        upload.reply(reply).expect("goes on");
     }
-    assert_eq!(
-        steps,
-        [
-            Step::WritePart { from: 0, to: PIECE },
-            Step::SyncPart,
-            Step::WritePart { from: PIECE, to: PIECE + 1 },
-            Step::SyncPart
-        ]
-    );
+    assert_eq!(upload.progress(), (4 * PIECE, 4 * PIECE), "three pieces behind the reserved room");
+    upload.sync();
+    assert_eq!(upload.step(), Step::Wait, "there is nothing to sync");
+    upload.update(Content::Growing(4 * PIECE + 5));
+    assert_eq!(upload.step(), Step::WritePart { from: 4 * PIECE, to: 4 * PIECE + 5 });
+    upload.reply(Reply::Written(4 * PIECE + 5)).expect("written");
+    assert_eq!((upload.step(), upload.progress()), (Step::Wait, (4 * PIECE + 5, 4 * PIECE)));
+    upload.sync();
+    assert_eq!(upload.step(), Step::SyncPart);
+}
+
+#[test]
+fn the_reserved_room_may_be_written_in_pieces() {
+    let bytes = MEDIA_AT + 9;
+    let mut upload = resumed(Content::Sealed(bytes), bytes - 1);
+    for reply in [Reply::SameUpTo(bytes - 1), Reply::Written(bytes), Reply::Written(1000)] {
+        upload.reply(reply).expect("written");
+    }
+    assert_eq!(upload.step(), Step::WriteRoom { from: 1000 });
+    upload.reply(Reply::Written(MEDIA_AT)).expect("written");
+    assert_eq!(upload.step(), Step::SyncPart);
+}
+
+#[test]
+fn a_file_without_footage_is_written_front_to_back() {
+    let mut upload = Upload::new(Journal::Sealed, Content::Plain(7), token(), false);
+    let mut steps = Vec::new();
+    for reply in
+        [Reply::Done, Reply::Absent, Reply::Done, Reply::Done, Reply::Written(7), Reply::Done, Reply::Size(7)]
+    {
+        steps.push(upload.step());
+        upload.reply(reply).expect("goes on");
+    }
+    assert_eq!(steps[3..6], [Step::SyncDir, Step::WritePart { from: 0, to: 7 }, Step::SyncPart]);
+    assert_eq!(upload.step(), Step::SyncDir);
+
+    let mut upload = Upload::new(Journal::Sealed, Content::Plain(7), token(), true);
+    for reply in [Reply::Done, Reply::Size(5)] {
+        upload.reply(reply).expect("lock and size");
+    }
+    assert_eq!(upload.step(), Step::VerifyPart { from: 0, to: 5 });
 }
 
 #[test]
 fn a_part_of_the_wrong_length_is_not_committed() {
-    let mut upload = Upload::new(Journal::Sealed, BYTES, token(), false);
-    for reply in [Reply::Done, Reply::Absent, Reply::Done, Reply::Done, Reply::Done] {
-        upload.reply(reply).expect("part");
+    let bytes = MEDIA_AT + 9;
+    let mut upload = resumed(Content::Sealed(bytes), bytes - 1);
+    let written = [Reply::SameUpTo(bytes - 1), Reply::Written(bytes), Reply::Written(MEDIA_AT), Reply::Done];
+    for reply in written.into_iter().chain([Reply::Written(44), Reply::Done]) {
+        upload.reply(reply).expect("sealed");
     }
-    assert_eq!(upload.reply(Reply::Size(4)), Err(Fault::PartSize { part: 4, recording: BYTES }));
+    let refused = upload.reply(Reply::Size(bytes + 1));
+    assert_eq!(refused, Err(Fault::PartSize { part: bytes + 1, recording: bytes }));
     assert_eq!(upload.journal(), Journal::Sealed);
 }
 
 #[test]
 fn a_reply_that_does_not_fit_is_a_fault_of_the_driver() {
-    let mut upload = Upload::new(Journal::Sealed, BYTES, token(), false);
+    let every = [
+        Reply::Done,
+        Reply::Refused,
+        Reply::Absent,
+        Reply::Size(MEDIA_AT + 3),
+        Reply::Lock(b"garbage".to_vec()),
+        Reply::SameUpTo(u64::MAX),
+        Reply::Written(u64::MAX),
+    ];
+    let mut upload = Upload::new(Journal::Sealed, LIFE[0], token(), false);
     let refused = upload.reply(Reply::Size(1)).expect_err("no reply to it");
     assert_eq!(refused.to_string(), "Size(1) is no reply to CreateLock");
+    // In every state of an undisturbed upload each reply either fits or leaves the machine as it was.
+    let mut remote = Remote::default();
+    let mut life = LIFE.into_iter().skip(1);
+    while upload.step() != Step::Free {
+        for reply in &every {
+            let (mut other, before) = (upload.clone(), upload.step());
+            match other.reply(reply.clone()) {
+                Err(Fault::Unexpected { step, .. }) => {
+                    assert_eq!((*step, other.step()), (before.clone(), before))
+                }
+                Err(_) | Ok(()) => assert_ne!(before, Step::Wait),
+            }
+        }
+        match upload.step() {
+            Step::Wait => upload.update(life.next().expect("life")),
+            step => upload.reply(remote.run(&step)).expect("fits"),
+        }
+    }
 }

@@ -23,9 +23,9 @@ use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
 /// Where the box stands that is `free` while the file grows and `moov` when it is sealed: right behind `ftyp`.
-pub(super) const FLIP_AT: u64 = 36;
+pub const FLIP_AT: u64 = 36;
 /// Where what grows begins. Until then everything is reserved for the sealed `moov`.
-pub(super) const MEDIA_AT: u64 = 1 << 20;
+pub const MEDIA_AT: u64 = 1 << 20;
 /// Where the header of the sealed file's `mdat` stands: version with a 64-bit size, 16 bytes.
 pub(super) const MDAT_AT: u64 = MEDIA_AT - 16;
 /// Largest sealed `moov`: behind it stands a `free` of at least eight bytes.
@@ -39,10 +39,10 @@ const AUDIO_LEAD: Ticks90k = Ticks90k::SECOND;
 pub(super) const FTYP: &[u8; 36] = b"\0\0\0\x24ftypisom\0\0\x02\0isomiso6mp42mp41avc1";
 
 /// Bytes of a growing recording that are written first: `ftyp` and the header of the reserved `free`.
-pub(super) const HEAD: usize = FTYP.len() + 8;
+pub const HEAD: usize = FTYP.len() + 8;
 
 /// These bytes.
-pub(super) fn head() -> Bytes {
+pub fn head() -> Bytes {
     let mut head = BytesMut::from(&FTYP[..]);
     head.put_slice(&header((MEDIA_AT - FLIP_AT) as u32, b"free"));
     head.freeze()

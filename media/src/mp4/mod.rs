@@ -25,7 +25,7 @@ mod track;
 
 pub use demux::{Movie, ReadAt, ReadError};
 pub use fragment::{Fragment, Run};
-pub use growing::{Growing, Step};
+pub use growing::{FLIP_AT, Growing, HEAD, MEDIA_AT, Step, head};
 pub use init::{Tracks, init_segment};
 pub use moov::About;
 pub use recover::{Recovered, Torn, recover};

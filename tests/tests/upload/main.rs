@@ -1,5 +1,6 @@
-//! The upload of sealed recordings to a real OpenSSH server, with every kind of trouble between.
+//! The upload of recordings to a real OpenSSH server, with every kind of trouble between.
 
+mod growing;
 mod outbox;
 mod trouble;
 
@@ -9,7 +10,7 @@ use tests::sshd::{Sshd, View};
 use tests::work::rounds;
 
 #[test]
-fn recordings_arrive_whole_and_in_order_and_nothing_else_is_left() {
+fn recordings_arrive_whole_the_newest_first_and_nothing_else_is_left() {
     let mut sshd = Sshd::start(View::Whole).unwrap();
     sshd.stop();
     sshd.log_requests();
@@ -24,11 +25,11 @@ fn recordings_arrive_whole_and_in_order_and_nothing_else_is_left() {
     let committed =
         log.lines().filter_map(|line| line.split_once("posix-rename old").map(|(_, names)| names));
     let order: Vec<bool> =
-        committed.zip(&names).map(|(line, name)| line.contains(&format!("{name}.mp4"))).collect();
+        committed.zip(names.iter().rev()).map(|(line, name)| line.contains(&format!("{name}.mp4"))).collect();
     assert_eq!(order, [true; 3], "{log}");
     assert!(!log.contains("rename old") || !log.contains(" rename old"), "a rename in two steps: {log}");
-    // Lock, part, and the folder three times, for each recording; and the 20 MiB one twice more, between its pieces.
-    assert_eq!(log.matches("fsync ").count(), 3 * 5 + 2, "{log}");
+    // Lock, the part before and after its flip, and the folder four times, for each recording; and after each megabyte.
+    assert_eq!(log.matches("fsync ").count(), 3 * 7 + 25, "{log}");
     assert_eq!(uploader.status().failure, None);
 }
 

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use edge::config::{Config, Current, Upload, UploadMode};
 use edge::status::{RecordingState, Status, UploadState, UploadStatus};
-use edge::store::{Sealed, Store, files};
+use edge::store::{Begun, Growth, Sealed, Store, files};
 use edge::supervise::{Stages, Stop, clock};
 use edge::upload::key::DeviceKey;
 use edge::upload::{Inputs, Patience, run};
-use media::mp4::{About, Growing};
+use media::mp4::{About, Growing, Step};
 use media::{AccessUnit, Gop, Ticks90k, Track, WallTime};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -55,7 +55,7 @@ impl Outbox {
             key: key.clone(),
             host_key: sshd.host_key().unwrap(),
             dir: sshd.inbox_over_sftp(),
-            mode: UploadMode::Sealed,
+            mode: UploadMode::Growing,
         });
         let status = Arc::new(Status::new(&config, Stages::default(), Ticks90k::ZERO));
         let current = Current::new(config);
@@ -72,36 +72,19 @@ impl Outbox {
 
     /// Seals a recording with one picture of `bytes` bytes; gives its name.
     pub fn seal(&self, bytes: usize) -> String {
-        // No two windows of it are the same, so that bytes in the wrong place show.
-        let mut data: Vec<u8> = Vec::with_capacity(bytes + 64);
-        data.extend(((bytes.max(1)) as u32).to_be_bytes());
-        let mut block = 0_u64;
-        while data.len() < bytes + 5 {
-            data.extend(Sha256::digest(block.to_be_bytes()));
-            block += 1;
-        }
-        data.truncate(bytes.max(1) + 4);
-        let start = Ticks90k(90_000);
-        let unit = AccessUnit { track: Track::Video, pts: start, key: true, data: data.into() };
-        let wall = Some(WallTime(1_795_241_700_000_000));
-        let config = footage::silent_stream(Ticks90k(3000));
-        let gop =
-            Gop { sequence: 1, start, wall, discontinuity: false, config, units: vec![unit], end: None };
-        let about = About { camera: "front".to_owned(), start: wall };
-        let (growing, steps) = Growing::begin(&gop, &about).unwrap();
-        let begun = self.store.begin("front", start, wall).unwrap();
-        files::apply(&begun.file, &steps).unwrap();
-        files::apply(&begun.file, &growing.seal(&about)).unwrap();
-        let sealed = Sealed {
-            repaired: false,
-            bytes: growing.seal_box().size,
-            duration: growing.end() - growing.start(),
-            origin: start,
-            last_gop: 1,
-            camera: None,
-        };
-        self.store.seal(&begun.name, &sealed).unwrap();
-        begun.name.to_string()
+        self.begin("front", bytes).seal()
+    }
+
+    /// Begins a recording of a camera, with a first GOP of `bytes` bytes.
+    pub fn begin(&self, camera: &str, bytes: usize) -> Recording {
+        let first = gop(1, bytes);
+        let about = About { camera: camera.to_owned(), start: first.wall };
+        let (growing, steps) = Growing::begin(&first, &about).unwrap();
+        let begun = self.store.begin(camera, first.start, first.wall).unwrap();
+        let store = self.store.clone();
+        let mut recording = Recording { store, begun, growing, about, flips: Vec::new() };
+        recording.write(steps);
+        recording
     }
 
     /// Starts the uploader.
@@ -151,6 +134,91 @@ impl Outbox {
     }
 }
 
+/// One GOP of a second: one picture of `bytes` bytes of which no two windows are the same, so that bytes in the wrong place
+/// show.
+fn gop(sequence: u64, bytes: usize) -> Gop {
+    let mut data: Vec<u8> = Vec::with_capacity(bytes + 64);
+    data.extend(((bytes.max(1)) as u32).to_be_bytes());
+    let mut block = sequence << 32;
+    while data.len() < bytes + 5 {
+        data.extend(Sha256::digest(block.to_be_bytes()));
+        block += 1;
+    }
+    data.truncate(bytes.max(1) + 4);
+    let start = Ticks90k(90_000 * sequence as i64);
+    let unit = AccessUnit { track: Track::Video, pts: start, key: true, data: data.into() };
+    let wall = Some(WallTime(1_795_241_700_000_000).plus(start));
+    let config = footage::silent_stream(Ticks90k::SECOND);
+    Gop { sequence, start, wall, discontinuity: false, config, units: vec![unit], end: None }
+}
+
+/// A recording that grows, as a recorder writes it whose next sync is always still to come.
+pub struct Recording {
+    store: Store,
+    begun: Begun,
+    growing: Growing,
+    about: About,
+    /// What makes the GOPs count that are not synced.
+    flips: Vec<Step>,
+}
+
+impl Recording {
+    /// Appends a GOP of `bytes` bytes.
+    pub fn grow(&mut self, bytes: usize) {
+        let sequence = self.growing.seal_box().last_sequence + 1;
+        let steps = self.growing.append(&gop(sequence, bytes)).unwrap();
+        self.write(steps);
+    }
+
+    fn write(&mut self, steps: Vec<Step>) {
+        let sync = steps.iter().position(|step| *step == Step::Sync).unwrap();
+        let (bytes, flip) = steps.split_at(sync);
+        files::apply(&self.begun.file, bytes).unwrap();
+        self.flips.extend_from_slice(flip);
+        let offset = |step: &Step| match step {
+            Step::Write { offset, .. } => Some(*offset),
+            Step::Sync => None,
+        };
+        let unsynced = self.flips.iter().filter_map(offset).collect();
+        let (bytes, duration) = (self.growing.size(), self.growing.end() - self.growing.start());
+        self.store.grow(&self.begun.name, Growth { bytes, duration, unsynced }).unwrap();
+    }
+
+    /// Its name.
+    pub fn name(&self) -> String {
+        self.begun.name.to_string()
+    }
+
+    /// The sync: its GOPs count.
+    pub fn sync(&mut self) {
+        files::apply(&self.begun.file, &std::mem::take(&mut self.flips)).unwrap();
+    }
+
+    /// Seals it; gives its name.
+    pub fn seal(mut self) -> String {
+        self.sync();
+        files::apply(&self.begun.file, &self.growing.seal(&self.about)).unwrap();
+        let seal = self.growing.seal_box();
+        let sealed = Sealed {
+            repaired: false,
+            bytes: seal.size,
+            duration: self.growing.end() - self.growing.start(),
+            origin: self.growing.start(),
+            last_gop: seal.last_sequence,
+            camera: None,
+        };
+        self.store.seal(&self.begun.name, &sealed).unwrap();
+        self.name()
+    }
+
+    /// The edge loses what it has not synced, as in a power cut, and seals what is left; gives its name.
+    pub fn tear(self) -> String {
+        self.store.release(&self.begun.name);
+        self.store.resume(&self.about.camera).unwrap();
+        self.name()
+    }
+}
+
 /// What is in the inbox.
 pub fn inbox(sshd: &Sshd) -> Vec<String> {
     let list = fs::read_dir(sshd.inbox()).unwrap();
@@ -160,14 +228,7 @@ pub fn inbox(sshd: &Sshd) -> Vec<String> {
 impl Uploader {
     /// What it tells of itself; before its first word, that it is idle.
     pub fn status(&self) -> UploadStatus {
-        let silent = UploadStatus {
-            remote: String::new(),
-            state: UploadState::Idle,
-            pending: 0,
-            receipts: 0,
-            failure: None,
-        };
-        self.status.upload().unwrap_or(silent)
+        self.status.upload().unwrap_or_default()
     }
 
     /// Waits until its status satisfies `condition`.

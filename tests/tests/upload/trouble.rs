@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -161,7 +162,7 @@ fn a_full_disk_is_called_so_and_the_upload_goes_on_when_there_is_room() {
     let outbox = Outbox::new(&sshd, sshd.port());
     let filler = sshd.inbox().join("filler");
     fs::write(&filler, vec![1; 2 << 20]).unwrap();
-    let name = outbox.seal(100 << 10);
+    let name = outbox.seal(2 << 20);
     let uploader = outbox.upload();
     let message = uploader.wait_for_failure(Kind::DiskFull);
     assert!(message.contains("no room to write"), "{message}");
@@ -203,12 +204,14 @@ fn a_lock_of_a_script_is_waited_for() {
     outbox.assert_arrived(&sshd, &[name]);
 }
 
-/// Breaks an upload of 20 MiB in its middle, lets `meddle` at the part, and goes on; gives the bytes that were sent then.
-fn go_on_after(meddle: impl FnOnce(File, u64)) -> u64 {
+/// Breaks an upload of 20 MiB in its middle, lets `meddle` at the part (with the recording, and the size of the part), and goes
+/// on; gives the bytes that were sent then, and how many were left to be sent.
+fn go_on_after(meddle: impl FnOnce(File, &Path, u64)) -> (u64, u64) {
     let sshd = Sshd::start(View::Whole).unwrap();
     let proxy = Proxy::start(sshd.port()).unwrap();
     let outbox = Outbox::new(&sshd, proxy.port());
     let name = outbox.seal(20 << 20);
+    let whole = fs::metadata(outbox.path(&name)).unwrap().len();
     proxy.cut_next(Way::Requests, 12 << 20);
     let patience = outbox.patience;
     let outbox = Outbox { patience: edge::upload::Patience { shortest: PATIENCE, ..patience }, ..outbox };
@@ -219,26 +222,38 @@ fn go_on_after(meddle: impl FnOnce(File, u64)) -> u64 {
     let part = File::options().read(true).write(true).open(part).unwrap();
     let size = part.metadata().unwrap().len();
     assert!(size > 8 << 20, "{size}");
-    meddle(part, size);
+    meddle(part, &outbox.path(&name), size);
     let sent = proxy.passed(Way::Requests);
     outbox.upload().wait_for_receipts(1);
     outbox.assert_arrived(&sshd, &[name]);
-    proxy.passed(Way::Requests) - sent
+    (proxy.passed(Way::Requests) - sent, whole - size)
 }
+
+/// What a session takes besides: logging in, and the headers of its requests.
+const SESSION: u64 = 100 << 10;
 
 #[test]
 fn a_broken_upload_goes_on_where_it_was() {
-    let sent = go_on_after(|_, _| {});
-    assert!(sent < 11 << 20, "{sent}");
+    let (sent, left) = go_on_after(|_, _, _| {});
+    assert!(sent < left + SESSION, "{sent} of {left}");
 }
 
 #[test]
-fn a_part_whose_tail_was_damaged_is_sent_again() {
-    let sent = go_on_after(|mut part, size| {
-        part.seek(SeekFrom::Start(size - 1000)).unwrap();
+fn of_a_part_whose_tail_was_damaged_only_the_tail_is_sent_again() {
+    let (sent, left) = go_on_after(|mut part, _, size| {
+        part.seek(SeekFrom::Start(size - 900_000)).unwrap();
         part.write_all(&[0xEE; 500]).unwrap();
     });
-    assert!(sent > 20 << 20, "{sent}");
+    assert!(sent > left + 900_000 && sent < left + (1 << 20), "{sent} of {left}");
+}
+
+#[test]
+fn a_part_with_more_than_the_recording_is_cut() {
+    let (sent, _) = go_on_after(|mut part, recording, _| {
+        part.write_all(&fs::read(recording).unwrap()).unwrap();
+        part.write_all(&[0xEE; 500]).unwrap();
+    });
+    assert!(sent < SESSION, "everything was there: {sent}");
 }
 
 #[test]

@@ -41,6 +41,16 @@ export function describeUpload(upload) {
     const again = state.state === 'backing_off' ? ` Next try in ${span(state.seconds)}.` : '';
     return ['bad', pending ? waiting : 'Upload failed', `${FAILURES[failure.kind] ?? failure.message}${again}`, null];
   }
+  const risk = Math.max(0, ...(upload.at_risk ?? []).map(({ seconds }) => seconds));
+  if (Number.isFinite(upload.seconds_to_full)) {
+    return ['warn', `The backlog grows, ${bytes(upload.pending_bytes)} to go`, `The link is slower than the stream: the disk is full in ${span(upload.seconds_to_full)}. · ${remote}`, null];
+  }
+  if (Number.isFinite(upload.seconds_to_finish)) {
+    return ['good', `Sending, ${bytes(upload.pending_bytes)} to go`, `${waiting}, done in ${span(upload.seconds_to_finish)} · ${remote}`, null];
+  }
+  if (!pending && risk && ['idle', 'sending'].includes(state.state)) {
+    return ['good', 'Archived while it is recorded', `${risk.toFixed(1)} s are on this device alone · ${remote}`, null];
+  }
   if (state.state === 'sending') {
     return ['good', `Sending, ${bytes(state.bytes - state.sent)} to go`, `${waiting} · ${remote}`, state.bytes ? state.sent / state.bytes : 0];
   }

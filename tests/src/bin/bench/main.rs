@@ -1,7 +1,7 @@
 //! The bench: what the appliance must reach, measured against what somebody would use instead, in the same run.
 //!
 //! ```text
-//! main -> a module for each row of the table: latency, ll_hls, cpu, quality, memory, fan_out, segments, restart
+//! main -> a module for each row of the table: latency, ll_hls, cpu, quality, memory, fan_out, segments, restart, upload
 //!           |-> peer      ffmpeg, fed by a camera of its own, with nginx in front
 //!           |-> viewers   clients of stream.mp4
 //!           `-> polling   clients of a playlist and its segments
@@ -25,6 +25,7 @@ mod quality;
 mod restart;
 mod segments;
 mod table;
+mod upload;
 mod viewers;
 
 use std::cell::OnceCell;
@@ -59,7 +60,7 @@ struct Row {
     measure: fn(&Bench) -> Result<Vec<Figure>>,
 }
 
-const ROWS: [Row; 8] = [
+const ROWS: [Row; 9] = [
     Row { name: "latency", how: latency::HOW, measure: latency::measure },
     Row { name: "ll_hls", how: ll_hls::HOW, measure: ll_hls::measure },
     Row { name: "cpu", how: cpu::HOW, measure: cpu::measure },
@@ -68,6 +69,7 @@ const ROWS: [Row; 8] = [
     Row { name: "fan_out", how: fan_out::HOW, measure: fan_out::measure },
     Row { name: "segments", how: segments::HOW, measure: segments::measure },
     Row { name: "restart", how: restart::HOW, measure: restart::measure },
+    Row { name: "upload", how: upload::HOW, measure: upload::measure },
 ];
 
 /// What the rows share.
@@ -87,9 +89,14 @@ impl Bench {
     /// An edge that plays the footage, with what is drawn or heard besides by `parameters`; recordings are long and the
     /// caps on connections out of the way.
     fn edge(&self, parameters: &str) -> Result<Edge> {
+        Edge::start(self.settings(parameters)?)
+    }
+
+    /// The configuration of that edge.
+    fn settings(&self, parameters: &str) -> Result<Settings> {
         let source = format!("file:{}{parameters}", footage::y4m(FOOTAGE)?.display());
         let settings = Settings::default().camera("front", &source).set("record.minutes", 15);
-        Edge::start(settings.set("live.max_connections", 512).set("live.max_per_address", 512))
+        Ok(settings.set("live.max_connections", 512).set("live.max_per_address", 512))
     }
 }
 
