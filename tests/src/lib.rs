@@ -3,7 +3,8 @@
 //! | module | what |
 //! |---|---|
 //! | [`edge`] | the appliance: `porthole-edge` with a configuration made for the test |
-//! | [`sshd`] | the remote host: an OpenSSH server with throw-away keys |
+//! | [`remote`] | the remote host: `porthole-remote serve` on a folder of its own |
+//! | [`sshd`] | what receives on it: an OpenSSH server with throw-away keys |
 //! | [`proxy`] | a wire that can be cut, or that damages what it carries |
 //! | [`browser`] | pages and players in headless Chromium |
 //! | [`players`] | ffprobe, ffmpeg and GStreamer as judges of files and streams |
@@ -25,6 +26,7 @@ pub mod players;
 pub mod port;
 pub mod process;
 pub mod proxy;
+pub mod remote;
 pub mod sshd;
 pub mod ts_rules;
 pub mod usage;

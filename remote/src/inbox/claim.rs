@@ -2,10 +2,10 @@
 //! [`media::handshake::claim`]. docs/design/inbox.md states them down to every fsync.
 //!
 //! ```text
-//! tmp/WORKER/lock --link--> inbox/ACCOUNT/inbox/NAME.lockfile      W1, flock held until W6
+//! tmp/WORKER/.lock --link--> inbox/ACCOUNT/inbox/NAME.lockfile      W1, flock held until W6
 //! inbox/.../NAME.mp4 --rename--> claim/NAME.mp4                    W3 take, flock held
-//! tmp/WORKER/copy --rename--> claim/NAME.mp4                       W3 accept, the copy's flock held instead
-//! tmp/WORKER/output/ --rename--> hls/NAME/                         W4
+//! tmp/WORKER/.copy --rename--> claim/NAME.mp4                       W3 accept, the copy's flock held instead
+//! tmp/WORKER/NAME/ --rename--> hls/NAME/                           W4
 //! claim/NAME.mp4 --rename--> archive/NAME.mp4                      W5
 //! ```
 
@@ -23,10 +23,15 @@ use nix::fcntl::RenameFlags;
 use std::fs::{File, Permissions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Copied between two looks at the wish to end.
 const PIECE: u64 = 16 << 20;
+/// Our lock, until it is linked. No NAME begins with a dot, so the output never meets these two.
+const LOCK: &str = ".lock";
+/// Our copy, until it is accepted.
+const COPY: &str = ".copy";
 
 /// What this worker holds of the recording in hand. Dropping a file lets its flock go.
 pub struct Hand<'a> {
@@ -44,7 +49,7 @@ pub struct Hand<'a> {
     claim: Option<File>,
     /// Which of the two.
     claimed_as: String,
-    /// `tmp/WORKER/copy`.
+    /// `tmp/WORKER/.copy`.
     copy: Option<File>,
 }
 
@@ -133,14 +138,14 @@ impl<'a> Hand<'a> {
     /// W1. The flock is held before the lockfile can be seen.
     fn lock(&mut self) -> Result<Reply, Failure> {
         let tmp = &self.scratch.folder;
-        tmp.remove("lock")?;
-        let mut lock = tmp.create("lock", 0o644)?;
+        tmp.remove(LOCK)?;
+        let mut lock = tmp.create(LOCK, 0o644)?;
         let token = self.inbox.token.to_string();
         let written = lock.set_permissions(Permissions::from_mode(0o644));
-        written.and_then(|()| lock.write_all(token.as_bytes())).map_err(failed("write the lock"))?;
-        hold(&lock)?;
-        let moved = tmp.link("lock", &self.account_folder()?.folder, &self.name.lock())?;
-        tmp.remove("lock")?;
+        written.and_then(|()| lock.write_all(token.as_bytes())).map_err(self.failed("write the lock of"))?;
+        lock.try_lock().map_err(|error| self.failed("flock the lock of")(error.into()))?;
+        let moved = tmp.link(LOCK, &self.account_folder()?.folder, &self.name.lock())?;
+        tmp.remove(LOCK)?;
         match moved {
             Moved::Done => self.lock = Some(lock),
             Moved::Exists | Moved::Absent => return Ok(Reply::Exists),
@@ -175,7 +180,7 @@ impl<'a> Hand<'a> {
     fn sync_inbox(&self) -> Result<Reply, Failure> {
         let folder = &self.account_folder()?.folder;
         let Some(file) = folder.open_file(self.name.recording())? else { return Ok(Reply::Absent) };
-        file.sync_all().map_err(failed("sync the recording"))?;
+        file.sync_all().map_err(self.failed("sync"))?;
         folder.sync()?;
         Ok(Reply::Done)
     }
@@ -217,21 +222,21 @@ impl<'a> Hand<'a> {
     /// W3. Exactly the bytes that are there now, into a file that no camera has ever had open.
     fn copy(&mut self) -> Result<Reply, Failure> {
         let tmp = &self.scratch.folder;
-        tmp.remove("copy")?;
-        let copy = tmp.create("copy", 0o440)?;
+        tmp.remove(COPY)?;
+        let copy = tmp.create(COPY, 0o440)?;
         let mut claim = self.claim()?;
-        let size = claim.metadata().map_err(failed("look at the claim"))?.len();
-        claim.rewind().map_err(failed("read the claim"))?;
+        let size = claim.metadata().map_err(self.failed("look at"))?.len();
+        claim.rewind().map_err(self.failed("read"))?;
         for from in (0..size).step_by(PIECE as usize) {
             if self.stop.asked() {
                 return Err(Failure::Stopped);
             }
             let mut piece = claim.take(PIECE.min(size - from));
             // The kernel copies, and shares the blocks where the file system can.
-            io::copy(&mut piece, &mut &copy).map_err(failed("copy the claim"))?;
+            io::copy(&mut piece, &mut &copy).map_err(self.failed("copy"))?;
         }
-        copy.sync_all().map_err(failed("sync the copy"))?;
-        hold(&copy)?;
+        copy.sync_all().map_err(self.failed("sync the copy of"))?;
+        copy.try_lock().map_err(|error| self.failed("flock the copy of")(error.into()))?;
         self.copy = Some(copy);
         Ok(Reply::Done)
     }
@@ -254,7 +259,7 @@ impl<'a> Hand<'a> {
         let accepted = self.name.recording();
         let in_place = accepted == self.claimed_as;
         let flags = if in_place { RenameFlags::empty() } else { RenameFlags::RENAME_NOREPLACE };
-        if self.scratch.folder.rename("copy", claims, &accepted, flags)? != Moved::Done {
+        if self.scratch.folder.rename(COPY, claims, &accepted, flags)? != Moved::Done {
             return Ok(Reply::Exists);
         }
         claims.sync()?;
@@ -267,10 +272,15 @@ impl<'a> Hand<'a> {
     }
 
     fn look(&self) -> Result<Reply, Failure> {
-        let Some(known) = self.inbox.folders.archive.open_file(self.name.recording())? else {
+        let archive = &self.inbox.folders.archive;
+        let compare = self.failed("compare the archive with");
+        let same = if let Some(known) = archive.open_file(self.name.recording())? {
+            whole::same(self.claim()?, &known).map_err(compare)?
+        } else if let Some(known) = archive.read(self.name.digest(), whole::DIGEST_BYTES)? {
+            known == whole::digest(self.claim()?).map_err(compare)?.as_bytes()
+        } else {
             return Ok(Reply::Absent);
         };
-        let same = whole::same(self.claim()?, &known).map_err(failed("compare with the archive"))?;
         Ok(if same { Reply::Same } else { Reply::Exists })
     }
 
@@ -284,17 +294,23 @@ impl<'a> Hand<'a> {
         let folders = &self.inbox.folders;
         let path = folders.claim.path().join(self.name.recording());
         let input = Input { path: &path, name: self.name.as_str(), account: &self.account };
-        self.inbox.work.make(&input, self.scratch.folder.path(), folders.hls.path(), self.stop)?;
-        Ok(Reply::Done)
+        let tmp = &self.scratch.folder;
+        let made = self.inbox.work.make(&input, tmp.path(), folders.hls.path(), self.stop);
+        if made.is_err() {
+            tmp.remove_folder(self.name.as_str())?;
+        }
+        made.map(|()| Reply::Done)
     }
 
-    /// W5.
+    /// W5. Where the recording is not kept, its digest is: its name stays taken, and its like is known.
     fn archive(&self) -> Result<Reply, Failure> {
         let crate::folders::Folders { claim, archive, .. } = &self.inbox.folders;
         let file = self.name.recording();
-        let bytes = self.claim()?.metadata().map_or(0, |metadata| metadata.len());
-        self.inbox.status.metrics.accepted_bytes.inc_by(bytes);
+        let size = self.claim()?.metadata().map_err(self.failed("look at"))?.len();
         if !self.inbox.config.chop.keep_mp4 {
+            let digest = whole::digest(self.claim()?).map_err(self.failed("read"))?;
+            archive.replace(&self.name.digest(), digest.as_bytes())?;
+            self.inbox.status.metrics.accepted_bytes.inc_by(size);
             return self.drop_claim();
         }
         match claim.rename(&file, archive, &file, RenameFlags::RENAME_NOREPLACE)? {
@@ -306,6 +322,7 @@ impl<'a> Hand<'a> {
         archive.sync()?;
         claim.sync()?;
         Record::remove(claim, &self.name)?;
+        self.inbox.status.metrics.accepted_bytes.inc_by(size);
         Ok(Reply::Done)
     }
 
@@ -337,7 +354,8 @@ impl<'a> Hand<'a> {
     /// W6. Only the very file that we linked, or that was found abandoned: a script may have made a new one meanwhile.
     fn unlock(&mut self) -> Result<Reply, Failure> {
         let folder = &self.account_folder()?.folder;
-        let own = self.lock.as_ref().map(folder::id).transpose().map_err(failed("look at the lock"))?;
+        let own =
+            self.lock.as_ref().map(folder::id).transpose().map_err(self.failed("look at the lock of"))?;
         let Some(id) = own.or(self.job.lock) else { return Ok(Reply::Done) };
         if folder.look(self.name_in_inbox().lock())?.is_some_and(|meta| meta.id == id) {
             folder.remove(self.name_in_inbox().lock())?;
@@ -365,8 +383,14 @@ impl<'a> Hand<'a> {
 
     /// Whether the claim of that name is this file.
     fn is_named(&self, file: &File) -> Result<bool, Failure> {
-        let id = folder::id(file).map_err(failed("look at the claim"))?;
+        let id = folder::id(file).map_err(self.failed("look at"))?;
         Ok(self.inbox.folders.claim.look(&self.claimed_as)?.is_some_and(|meta| meta.id == id))
+    }
+
+    /// An error of the system, with the NAME.
+    fn failed(&self, doing: &'static str) -> impl Fn(io::Error) -> Failure + use<> {
+        let path = PathBuf::from(self.name.as_str());
+        move |source| Error::new(doing, &path, source).into()
     }
 
     fn failure(&self, problem: Problem) -> Failure {
@@ -375,11 +399,6 @@ impl<'a> Hand<'a> {
             Problem::Host(error) => Error::new("read", self.name.recording().as_ref(), error).into(),
         }
     }
-}
-
-/// Takes the flock of a file that nobody else knows yet.
-fn hold(file: &File) -> Result<(), Failure> {
-    file.try_lock().map_err(|error| failed("flock")(error.into()))
 }
 
 /// Takes the flock of a file, unless somebody else has it.
@@ -391,10 +410,7 @@ pub fn try_hold(file: &File) -> Result<bool, Error> {
     }
 }
 
-fn failed(doing: &'static str) -> impl Fn(io::Error) -> Failure {
-    move |source| Error::new(doing, "".as_ref(), source).into()
-}
-
+/// The machine asked for a step before what it rests on, which cannot be.
 fn defect(what: &'static str) -> Failure {
-    failed(what)(io::ErrorKind::InvalidInput.into())
+    Error::new("go on", what.as_ref(), io::Error::from(io::ErrorKind::InvalidInput)).into()
 }

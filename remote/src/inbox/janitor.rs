@@ -3,6 +3,7 @@
 use super::claim::try_hold;
 use super::ledger::{self, Taken};
 use super::name::{FileName, Name};
+use super::quarantine::NOBODY;
 use super::queue::Job;
 use super::scan::{Account, Scan};
 use super::tries::{self, Record};
@@ -189,7 +190,13 @@ impl Janitor<'_> {
 
     fn offer_claim(&self, file: &OsStr, name: Name, part: bool) -> Result<(), Error> {
         let claims = &self.inbox.folders.claim;
-        let Some(claim) = claims.open_file(file)? else { return Ok(()) };
+        let Some(claim) = claims.open_file(file)? else {
+            // Put into the place of a recording at the instant when that was taken.
+            if claims.look(file)?.is_some_and(|meta| meta.kind != Kind::File) {
+                self.inbox.quarantine().put(claims, file, NOBODY, "it is not a file")?;
+            }
+            return Ok(());
+        };
         if !try_hold(&claim)? {
             return Ok(());
         }

@@ -55,6 +55,11 @@ impl Name {
         format!("{}.mp4", self.0)
     }
 
+    /// What the archive keeps of a recording whose output alone is wanted.
+    pub fn digest(&self) -> String {
+        format!("{}.sha256", self.0)
+    }
+
     /// Its upload so far.
     pub fn part(&self) -> String {
         format!("{}.part", self.0)

@@ -1,7 +1,8 @@
 //! Whether a file is a whole recording, and making one of half.
 
 use media::mp4::demux::{structure, verify};
-use media::mp4::{ReadAt, ReadError, Recovered, Step, recover};
+use media::mp4::{ReadAt, ReadError, Recovered, Seal, Step, recover};
+use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -59,8 +60,7 @@ impl ReadAt for Opened<'_> {
 /// # Errors
 /// It is not whole.
 pub fn check(file: &File) -> Result<(), Problem> {
-    structure(&Opened::new(file)?)?;
-    Ok(())
+    look(&Opened::new(file)?).map(drop)
 }
 
 /// The same, and reads all footage that the seal promises, if there is a seal.
@@ -69,10 +69,18 @@ pub fn check(file: &File) -> Result<(), Problem> {
 /// It is not whole.
 pub fn read_through(file: &File) -> Result<(), Problem> {
     let opened = Opened::new(file)?;
-    if structure(&opened)?.is_some() {
+    if look(&opened)?.is_some() {
         verify(&opened)?;
     }
     Ok(())
+}
+
+/// What is legal and only not known here may be known to who works on it.
+fn look(opened: &Opened<'_>) -> Result<Option<Seal>, Problem> {
+    match structure(opened) {
+        Err(ReadError::Unsupported { .. }) => Ok(None),
+        found => Ok(found?),
+    }
 }
 
 /// Cuts what was to become a recording at its last whole GOP, and seals and syncs it.
@@ -81,7 +89,9 @@ pub fn read_through(file: &File) -> Result<(), Problem> {
 /// It has not one whole GOP, or the host could not write it.
 pub fn mend(file: &File) -> Result<(), Problem> {
     let torn = match recover(&Opened::new(file)?)? {
-        Recovered::Sealed(_) => return Ok(()),
+        Recovered::Sealed(_) => {
+            return Err(Problem::Broken("the seal promises other access units".to_owned()));
+        }
         Recovered::Empty => return Err(Problem::Broken("not one GOP was finished".to_owned())),
         Recovered::Torn(torn) => torn,
     };
@@ -95,27 +105,85 @@ pub fn mend(file: &File) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Bytes of a digest: 64 hexadecimal digits.
+pub const DIGEST_BYTES: u64 = 64;
+
+/// SHA-256 over a whole file, as hexadecimal digits.
+///
+/// # Errors
+/// It cannot be read.
+pub fn digest(file: &File) -> io::Result<String> {
+    let mut digest = Sha256::new();
+    each_piece(file, |piece, _| {
+        digest.update(piece);
+        Ok(true)
+    })?;
+    Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
 /// Whether two files have the same bytes.
 ///
 /// # Errors
 /// One cannot be read.
 pub fn same(a: &File, b: &File) -> io::Result<bool> {
-    let size = a.metadata()?.len();
-    if size != b.metadata()?.len() {
+    if a.metadata()?.len() != b.metadata()?.len() {
         return Ok(false);
     }
-    let mut pieces = [vec![0; 1 << 16], vec![0; 1 << 16]];
-    let mut at = 0;
-    while at < size {
-        let length = (size - at).min(1 << 16) as usize;
-        let [one, other] = &mut pieces;
-        let (one, other) = (&mut one[..length], &mut other[..length]);
-        a.read_exact_at(one, at)?;
+    let mut other = vec![0; PIECE];
+    each_piece(a, |piece, at| {
+        let other = &mut other[..piece.len()];
         b.read_exact_at(other, at)?;
-        if one != other {
+        Ok(piece == other)
+    })
+}
+
+/// Read at once.
+const PIECE: usize = 1 << 16;
+
+/// Shows a file piece by piece, each with its offset, as long as it is wanted; whether it was to the end.
+fn each_piece(file: &File, mut wanted: impl FnMut(&[u8], u64) -> io::Result<bool>) -> io::Result<bool> {
+    let size = file.metadata()?.len();
+    let mut piece = vec![0; PIECE];
+    for at in (0..size).step_by(PIECE) {
+        let piece = &mut piece[..PIECE.min((size - at) as usize)];
+        file.read_exact_at(piece, at)?;
+        if !wanted(piece, at)? {
             return Ok(false);
         }
-        at += length as u64;
     }
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn files_are_compared_to_their_last_byte() {
+        let bytes: Vec<u8> = (0..PIECE + 10).map(|n| n as u8).collect();
+        let file = |bytes: &[u8]| {
+            let mut file = tempfile::tempfile().expect("a file");
+            file.write_all(bytes).expect("writes");
+            file
+        };
+        let mut other = bytes.clone();
+        *other.last_mut().expect("not empty") ^= 1;
+        let one = file(&bytes);
+        for (bytes, expected) in [(&bytes[..], true), (&other, false), (&bytes[1..], false)] {
+            assert_eq!(same(&one, &file(bytes)).expect("reads"), expected);
+        }
+        let abc = digest(&file(b"abc")).expect("reads");
+        assert_eq!(abc, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(abc.len() as u64, DIGEST_BYTES);
+    }
+
+    #[test]
+    fn what_was_never_a_recording_cannot_be_mended() {
+        let mut file = tempfile::tempfile().expect("a file");
+        assert_eq!(mend(&file).expect_err("empty").to_string(), "not one GOP was finished");
+        file.write_all(b"letters and nothing else but letters").expect("writes");
+        assert!(matches!(mend(&file), Err(Problem::Broken(_))));
+        assert!(matches!(check(&file), Err(Problem::Broken(_))));
+    }
 }

@@ -1,7 +1,7 @@
 //! Retention: what is older than it has to be kept leaves, and what is more than there is room for.
 //!
 //! ```text
-//! hls/NAME/ NAME.m3u8 NAME-out.m3u8 NAME-*-N.ts     archive/NAME.mp4          kept
+//! hls/NAME/ NAME.m3u8 NAME-out.m3u8 NAME-*-N.ts     archive/NAME.mp4 (or .sha256)   kept
 //!           NAME.leaving                  *.ts              *                 withdrawn: who plays it may finish
 //!                                                                            gone
 //! ```
@@ -207,6 +207,7 @@ impl Sweep<'_> {
                 }
                 self.step(|| folder.sync())?;
             }
+            self.step(|| self.archive.remove(recordings::digest(name)))?;
             if let Some(mp4) = &recording.mp4 {
                 let file = recordings::mp4(name);
                 // Another one may have come under the name meanwhile.

@@ -44,6 +44,11 @@ pub fn mp4(name: &str) -> String {
     format!("{name}.mp4")
 }
 
+/// What the archive keeps of a recording whose HLS alone is wanted.
+pub fn digest(name: &str) -> String {
+    format!("{name}.sha256")
+}
+
 /// Both playlists of a recording: the multivariant one, and the one it names.
 pub fn playlists(name: &str) -> [String; 2] {
     [format!("{name}.m3u8"), format!("{name}-out.m3u8")]

@@ -61,6 +61,21 @@ const BORDERS: &[Border] = &[
         never: &["std::fs::remove_file", "std::fs::remove_dir_all", "nix::unistd::unlink"],
         why: "only store deletes recordings",
     },
+    Border {
+        within: "remote/src/",
+        except: &["remote/src/supervise.rs"],
+        never: &[
+            "std::thread::spawn",
+            "std::thread::scope",
+            "std::thread::Builder",
+            "std::time::Instant",
+            "std::time::SystemTime",
+            "nix::time::clock_gettime",
+            "jiff::Timestamp::now",
+            "jiff::Zoned::now",
+        ],
+        why: "only supervise starts threads and reads the clock",
+    },
 ];
 
 /// The crates of this workspace that each may depend on. What is not in its manifest, a crate cannot import.

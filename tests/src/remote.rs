@@ -1,0 +1,128 @@
+//! The remote host: the real `porthole-remote serve` on a folder of its own.
+//!
+//! ```text
+//! folder/  remote.toml  remote.log  home/{inbox/camera/, claim/, tmp/, archive/, hls/, quarantine/}
+//! ```
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use tempfile::TempDir;
+
+use crate::process::Process;
+use crate::wait::{PATIENCE, wait_for};
+
+/// A remote host with its folder; any number of its services may be running.
+#[derive(Debug)]
+pub struct Remote {
+    folder: TempDir,
+    services: Vec<Process>,
+}
+
+impl Remote {
+    /// Prepares a folder, without starting anything. `more` is added to the configuration.
+    pub fn prepare(more: &str) -> Result<Self> {
+        let folder = TempDir::with_prefix("remote-")?;
+        let remote = Self { folder, services: Vec::new() };
+        fs::create_dir_all(remote.inbox())?;
+        let config = format!("dir = {:?}\n{more}\n", remote.dir());
+        fs::write(remote.folder.path().join("remote.toml"), config)?;
+        Ok(remote)
+    }
+
+    /// Starts one more service.
+    pub fn start(&mut self) -> Result<()> {
+        let mut command = Command::new(crate::built("porthole-remote"));
+        command.args(["serve", "--log-level", "info,remote::inbox=debug", "--config"]);
+        command.arg(self.folder.path().join("remote.toml")).env("RUST_BACKTRACE", "1");
+        self.services.push(Process::start(command, &self.log_file())?);
+        Ok(())
+    }
+
+    /// Ends all services at once and without a chance to tidy up.
+    pub fn kill(&mut self) {
+        self.services.clear();
+    }
+
+    /// Asks all services to end; gives how long the slowest took.
+    pub fn terminate(&mut self) -> Result<Duration> {
+        let begun = std::time::Instant::now();
+        for mut service in self.services.drain(..) {
+            let status = service.terminate(PATIENCE)?;
+            anyhow::ensure!(status.success(), "the remote host ended with {status}");
+        }
+        Ok(begun.elapsed())
+    }
+
+    /// The process ids of the services.
+    pub fn ids(&self) -> Vec<u32> {
+        self.services.iter().map(Process::id).collect()
+    }
+
+    /// Waits until `condition` holds; an error if a service ends before that.
+    pub fn wait_until(&mut self, what: &str, condition: impl Fn(&Self) -> bool) -> Result<()> {
+        let outcome = wait_for(what, PATIENCE, || match condition(self) {
+            true => Some(true),
+            false => (!self.services.iter_mut().all(Process::is_running)).then_some(false),
+        });
+        match outcome {
+            Ok(true) => Ok(()),
+            Ok(false) => bail!("a service ended while a test waited for {what}:\n{}", self.log()),
+            Err(error) => Err(error.context(format!("the remote host said:\n{}", self.log()))),
+        }
+    }
+
+    /// Waits until `count` recordings are in the archive and nothing is left in inbox, claims and locks.
+    pub fn wait_until_settled(&mut self, count: usize) -> Result<()> {
+        self.wait_until(&format!("{count} recordings in the archive, and nothing left"), |remote| {
+            remote.files("archive").len() == count
+                && remote.files("inbox").is_empty()
+                && remote.files("claim").is_empty()
+        })
+    }
+
+    /// The folder that everything is in.
+    pub fn dir(&self) -> PathBuf {
+        self.folder.path().join("home")
+    }
+
+    /// A file or folder in it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.dir().join(name)
+    }
+
+    /// The inbox of the account `camera`.
+    pub fn inbox(&self) -> PathBuf {
+        self.file("inbox/camera")
+    }
+
+    /// All that the services printed.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.folder.path().join("remote.log")
+    }
+
+    /// The files below a folder, by their path in it.
+    pub fn files(&self, folder: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        collect(&self.file(folder), "", &mut found);
+        found.sort();
+        found
+    }
+}
+
+fn collect(folder: &Path, prefix: &str, found: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => collect(&entry.path(), &format!("{name}/"), found),
+            _ => found.push(name),
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! `porthole-remote serve` as a process: what cameras and scripts put into an inbox, whoever dies.
+
+mod hostile;
+mod recordings;
+
+use std::fs;
+use std::io::{Seek, Write};
+use std::os::unix::fs::MetadataExt;
+
+use recordings::{half, put, sealed, verified};
+use tests::edge::{Edge, Settings};
+use tests::remote::Remote;
+use tests::sshd::Sshd;
+use tests::work::rounds;
+
+/// Nobody is waited for: what has no writer counts as given up.
+const IMPATIENT: &str = "[inbox]\nabandoned_minutes = 0";
+
+fn serve(more: &str) -> Remote {
+    let mut remote = Remote::prepare(more).unwrap();
+    remote.start().unwrap();
+    remote
+}
+
+#[test]
+fn what_an_edge_uploads_through_sshd_is_archived_byte_for_byte_and_chopped() {
+    let mut remote = Remote::prepare("").unwrap();
+    // Everything below `home` of the server is one account's chroot.
+    let sshd = Sshd::start_at(&remote.file("inbox")).unwrap();
+    let mut edge = Edge::prepare(Settings::default().upload_to(&sshd).unwrap()).unwrap();
+    sshd.authorize(&edge.public_key().unwrap()).unwrap();
+    edge.start_again().unwrap();
+    edge.wait_until("some footage", |edge| {
+        let recordings = edge.recordings().unwrap_or_default();
+        recordings.iter().any(|recording| recording["seconds"].as_f64().is_some_and(|seconds| seconds > 2.0))
+    })
+    .unwrap();
+    edge.terminate().unwrap();
+    edge.start_again().unwrap();
+    edge.wait_for_receipts(1).unwrap();
+    remote.start().unwrap();
+    remote.wait_until("a recording in the archive", |remote| !remote.files("archive").is_empty()).unwrap();
+
+    let file = remote.files("archive").remove(0);
+    let archived = fs::read(remote.file("archive").join(&file)).unwrap();
+    assert!(archived == fs::read(edge.file("recordings").join(&file)).unwrap(), "{file}");
+    let name = file.strip_suffix(".mp4").unwrap();
+    let hls = remote.files("hls");
+    assert!(hls.contains(&format!("{name}/{name}.m3u8")), "{hls:?}");
+    edge.terminate().unwrap();
+    remote.terminate().unwrap();
+}
+
+#[test]
+fn a_camera_that_keeps_its_file_open_cannot_change_what_was_accepted() {
+    let mut remote = serve("");
+    let expected = sealed(1);
+    let part = remote.inbox().join("a.part");
+    fs::write(&part, &expected).unwrap();
+    let mut held = fs::OpenOptions::new().write(true).open(&part).unwrap();
+    let inode = held.metadata().unwrap().ino();
+    fs::rename(part, remote.inbox().join("a.mp4")).unwrap();
+    remote.wait_until_settled(1).unwrap();
+
+    held.rewind().unwrap();
+    held.write_all(b"something else entirely").unwrap();
+    held.set_len(23).unwrap();
+    held.sync_all().unwrap();
+    let archived = remote.file("archive/a.mp4");
+    assert!(fs::read(&archived).unwrap() == expected);
+    let metadata = fs::metadata(&archived).unwrap();
+    assert_ne!(metadata.ino(), inode);
+    assert_eq!((metadata.mode() & 0o777, metadata.nlink()), (0o440, 1));
+}
+
+#[test]
+fn two_services_on_one_inbox_accept_every_recording_once() {
+    let mut remote = Remote::prepare("[inbox]\nworkers = 8").unwrap();
+    let count = 100;
+    (0..count).for_each(|n| drop(put(&remote.inbox(), &format!("n{n}"), &sealed(n))));
+    remote.start().unwrap();
+    remote.start().unwrap();
+    remote.wait_until_settled(count as usize).unwrap();
+    let log = remote.log();
+    assert_eq!(log.matches(" accepted name=").count(), count as usize, "{log}");
+    remote.terminate().unwrap();
+    assert_eq!(remote.files("quarantine"), [""; 0]);
+    assert_eq!(remote.files("tmp"), [""; 0]);
+}
+
+#[test]
+fn services_that_are_killed_at_random_leave_nothing_undone_and_no_lock() {
+    let mut remote = Remote::prepare("[inbox]\nworkers = 4").unwrap();
+    let count = 60;
+    (0..count).for_each(|n| drop(put(&remote.inbox(), &format!("n{n}"), &sealed(n))));
+    let mut wait = 7_u64;
+    for round in 0..rounds(15) {
+        remote.start().unwrap();
+        remote.start().unwrap();
+        // Any instant will do, from before the first lock to the last of the work.
+        wait = wait.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(u64::from(round));
+        std::thread::sleep(std::time::Duration::from_millis(wait >> 33 & 0xFF));
+        remote.kill();
+    }
+    remote.start().unwrap();
+    remote.wait_until_settled(count as usize).unwrap();
+    for n in 0..count {
+        let archived = fs::read(remote.file(&format!("archive/n{n}.mp4"))).unwrap();
+        assert!(archived == sealed(n), "n{n}");
+        assert!(remote.file(&format!("hls/n{n}/n{n}.m3u8")).exists());
+    }
+    assert_eq!(remote.files("quarantine"), [""; 0]);
+    remote.terminate().unwrap();
+    assert_eq!(remote.files("tmp"), [""; 0]);
+}
+
+#[test]
+fn what_a_script_left_locked_is_synced_and_claimed_once_nobody_writes_it() {
+    let mut remote = serve(IMPATIENT);
+    let writing = fs::File::create(remote.inbox().join("b.mp4"));
+    fs::write(remote.inbox().join("b.lockfile"), "").unwrap();
+    fs::write(remote.inbox().join("a.lockfile"), "").unwrap();
+    fs::write(remote.inbox().join("a.mp4"), sealed(1)).unwrap();
+    remote
+        .wait_until("the recording in the archive", |remote| remote.file("archive/a.mp4").exists())
+        .unwrap();
+    remote.wait_until("its lock to go", |remote| !remote.inbox().join("a.lockfile").exists()).unwrap();
+    let log = remote.log();
+    let steps: Vec<&str> = log
+        .lines()
+        .filter_map(|line| line.split_once("name=a step=").map(|(_, step)| step))
+        .take(3)
+        .collect();
+    assert_eq!(steps, ["Check", "SyncInbox", "Take"], "{log}");
+    assert!(remote.inbox().join("b.mp4").exists() && remote.inbox().join("b.lockfile").exists());
+
+    // Half of a recording, and its script is gone for good.
+    drop(writing);
+    remote
+        .wait_until("half a file to be put aside", |remote| {
+            remote.files("quarantine") == ["camera/b.mp4", "camera/b.mp4.reason"]
+                && remote.files("inbox").is_empty()
+        })
+        .unwrap();
+}
+
+#[test]
+fn half_a_part_of_an_edge_that_was_heard_with_a_newer_boot_becomes_a_partial_recording() {
+    let mut remote = Remote::prepare(IMPATIENT).unwrap();
+    let token = |boot: &str| format!("v1 upload abcdefgh {boot} 0011223344556677");
+    let inbox = remote.inbox();
+    fs::write(inbox.join("old.lockfile"), token("first")).unwrap();
+    fs::write(inbox.join("old.part"), half(1)).unwrap();
+    remote.start().unwrap();
+    fs::write(inbox.join("new.lockfile"), token("second")).unwrap();
+    let growing = fs::File::create(inbox.join("new.part")).unwrap();
+    remote
+        .wait_until("the footage in the archive", |remote| {
+            remote.files("archive") == ["old-partial.mp4"] && remote.files("claim").is_empty()
+        })
+        .unwrap();
+    let seal = verified(&remote.file("archive/old-partial.mp4"));
+    assert_eq!((seal.first_sequence, seal.last_sequence), (1, 2));
+    remote.wait_until("its lock to go", |remote| !remote.inbox().join("old.lockfile").exists()).unwrap();
+    assert_eq!(remote.files("inbox"), ["camera/new.lockfile", "camera/new.part"]);
+    drop(growing);
+}
+
+#[test]
+fn the_same_recording_again_is_dropped_and_another_of_its_name_put_aside() {
+    let mut remote = serve("");
+    put(&remote.inbox(), "a", &sealed(1));
+    remote.wait_until_settled(1).unwrap();
+    put(&remote.inbox(), "a", &sealed(1));
+    remote.wait_until("the second one to be known", |remote| remote.log().contains("known already")).unwrap();
+    put(&remote.inbox(), "a", &sealed(2));
+    remote
+        .wait_until("the third one to be put aside", |remote| {
+            remote.files("quarantine") == ["camera/a.mp4", "camera/a.mp4.reason"]
+        })
+        .unwrap();
+    remote.wait_until_settled(1).unwrap();
+    assert!(fs::read(remote.file("archive/a.mp4")).unwrap() == sealed(1));
+    let reason = fs::read_to_string(remote.file("quarantine/camera/a.mp4.reason")).unwrap();
+    assert_eq!(reason, "another recording of that name was accepted before\n");
+}
