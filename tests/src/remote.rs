@@ -5,6 +5,7 @@
 //! ```
 
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -35,8 +36,33 @@ impl Remote {
 
     /// Starts one more service.
     pub fn start(&mut self) -> Result<()> {
-        let mut command = Command::new(crate::built("porthole-remote"));
-        command.args(["serve", "--log-level", "info,remote::inbox=debug", "--config"]);
+        self.launch(Command::new(crate::built("porthole-remote")))
+    }
+
+    /// Starts one more service as the user and group `user`, who may ask for leases and nothing else. Takes root.
+    pub fn start_as(&mut self, user: u32) -> Result<()> {
+        let program = self.folder.path().join("porthole-remote");
+        fs::copy(crate::built("porthole-remote"), &program)?;
+        let mut command = Command::new("setpriv");
+        command.arg(format!("--reuid={user}")).arg(format!("--regid={user}")).arg("--clear-groups");
+        command.args(["--inh-caps=+lease", "--ambient-caps=+lease"]).arg(program);
+        self.launch(command)
+    }
+
+    /// Gives all folders but the inbox to the user and group `user`. Takes root.
+    pub fn give_to(&self, user: u32) -> Result<()> {
+        fs::set_permissions(self.folder.path(), fs::Permissions::from_mode(0o755))?;
+        for folder in ["claim", "tmp", "archive", "hls", "quarantine"] {
+            let folder = self.file(folder);
+            fs::create_dir_all(&folder)?;
+            chown(&folder, Some(user), Some(user))?;
+            fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
+        }
+        Ok(())
+    }
+
+    fn launch(&mut self, mut command: Command) -> Result<()> {
+        command.args(["serve", "--role", "inbox", "--log-level", "info,remote::inbox=debug", "--config"]);
         command.arg(self.folder.path().join("remote.toml")).env("RUST_BACKTRACE", "1");
         self.services.push(Process::start(command, &self.log_file())?);
         Ok(())

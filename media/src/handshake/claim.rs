@@ -70,7 +70,8 @@ pub enum Step {
     /// Reply: [`Reply::Done`] or [`Reply::Absent`].
     SyncInbox,
     /// W3: flock `NAME.mp4` (or `NAME.part`), rename it to the claims without replacing, `fsync` of the claims.
-    /// Reply: [`Reply::Done`], [`Reply::Absent`], or [`Reply::Exists`] if there is a claim of that name.
+    /// Reply: [`Reply::Done`], [`Reply::Absent`], [`Reply::Exists`] if there is a claim of that name, or [`Reply::Broken`] if
+    /// it cannot be opened.
     Take,
     /// W3: flock the claim, and see that it still has its name.
     /// Reply: [`Reply::Done`], [`Reply::Absent`], or [`Reply::Exists`] if somebody holds it.
@@ -263,7 +264,9 @@ impl Claim {
 
             (State::W2Check, Reply::Whole) if self.found == Found::Abandoned => State::W2Sync,
             (State::W2Check, Reply::Whole) => State::W3Take,
-            (State::W2Check, Reply::Broken(reason)) => State::Quarantine { claimed: false, reason },
+            (State::W2Check | State::W3Take, Reply::Broken(reason)) => {
+                State::Quarantine { claimed: false, reason }
+            }
             (State::W2Check, Reply::Writing) => self.leave(Outcome::Left),
             (State::W2Check | State::W2Sync, Reply::Absent) => self.leave(Outcome::Lost),
             (State::W2Sync, Reply::Done) => State::W3Take,

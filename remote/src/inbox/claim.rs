@@ -189,7 +189,12 @@ impl<'a> Hand<'a> {
     fn take(&mut self) -> Result<Reply, Failure> {
         let from = &self.account_folder()?.folder;
         let claims = &self.inbox.folders.claim;
-        let Some(file) = from.open_file(&self.claimed_as)? else { return Ok(Reply::Absent) };
+        let file = match from.open_file(&self.claimed_as) {
+            Ok(Some(file)) => file,
+            Ok(None) => return Ok(Reply::Absent),
+            Err(error) if error.is_denied() => return Ok(Reply::Broken(error.to_string())),
+            Err(error) => return Err(error.into()),
+        };
         if !try_hold(&file)? {
             return Ok(Reply::Exists);
         }
@@ -336,12 +341,8 @@ impl<'a> Hand<'a> {
 
     fn quarantine(&self, claimed: bool, reason: &str) -> Result<Reply, Failure> {
         let claims = &self.inbox.folders.claim;
-        let recording = self.name.recording();
-        let (from, file) = match claimed {
-            true => (claims, &self.claimed_as),
-            false => (&self.account_folder()?.folder, &recording),
-        };
-        if !self.inbox.quarantine().put(from, file.as_ref(), &self.account, reason)? {
+        let from = if claimed { claims } else { &self.account_folder()?.folder };
+        if !self.inbox.quarantine().put(from, self.claimed_as.as_ref(), &self.account, reason)? {
             return Ok(Reply::Absent);
         }
         if claimed {

@@ -15,6 +15,7 @@ use media::names::{CameraId, LockToken, MOST_TOKEN_BYTES};
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::File;
+use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,22 +77,27 @@ impl Janitor<'_> {
         trouble
     }
 
+    /// All names of one account. One of them that is not for us must not hold up the others.
     fn look_at(&mut self, account: &Arc<Account>) -> Result<(), Error> {
-        let folder = &account.folder;
+        let mut trouble = Ok(());
         for file in self.scan.names(account)? {
-            let has = |name: String| folder.look(name).map(|meta| meta.is_some());
-            match FileName::of(&file) {
-                FileName::Recording(name) => self.settle(account, &name)?,
-                FileName::Part(name) if !has(name.recording())? => self.settle(account, &name)?,
-                FileName::Lock(name) if !has(name.recording())? && !has(name.part())? => {
-                    self.settle(account, &name)?;
-                }
-                FileName::Ledger(name) => self.take_ledger(account, &name)?,
-                FileName::Nameless => self.put_aside(account, &file, NAMELESS)?,
-                FileName::Part(_) | FileName::Lock(_) | FileName::Other => {}
-            }
+            trouble = trouble.and(self.look_at_file(account, &file));
         }
-        Ok(())
+        trouble
+    }
+
+    fn look_at_file(&mut self, account: &Arc<Account>, file: &OsStr) -> Result<(), Error> {
+        let has = |name: String| account.folder.look(name).map(|meta| meta.is_some());
+        match FileName::of(file) {
+            FileName::Recording(name) => self.settle(account, &name),
+            FileName::Part(name) if !has(name.recording())? => self.settle(account, &name),
+            FileName::Lock(name) if !has(name.recording())? && !has(name.part())? => {
+                self.settle(account, &name)
+            }
+            FileName::Ledger(name) => self.take_ledger(account, &name),
+            FileName::Nameless => self.put_aside(account, file, NAMELESS),
+            FileName::Part(_) | FileName::Lock(_) | FileName::Other => Ok(()),
+        }
     }
 
     fn take_ledger(&self, account: &Account, name: &Name) -> Result<(), Error> {
@@ -124,7 +130,7 @@ impl Janitor<'_> {
             let quiet = now.saturating_sub(meta.changed);
             // Asking for a lease is an open of the file; nobody needs the answer before.
             let writer = match quiet >= patience.abandoned.min(patience.lost) {
-                true => account.folder.open_file(&file)?.map_or(Writer::Unknown, |file| lease::writer(&file)),
+                true => readable(account, &file)?.map_or(Writer::Unknown, |file| lease::writer(&file)),
                 false => Writer::Unknown,
             };
             Ok(Some(Seen { writer, quiet }))
@@ -152,8 +158,10 @@ impl Janitor<'_> {
         let Some(Meta { changed, id, .. }) = account.folder.look(name.lock())? else { return Ok(absent) };
         let quiet = now.saturating_sub(changed);
         let script = SeenLock { lock: Lock::Script { quiet }, file: None, id: Some(id) };
-        let Some(file) = account.folder.open_file(name.lock())? else { return Ok(script) };
-        let content = account.folder.read(name.lock(), MOST_TOKEN_BYTES as u64)?.unwrap_or_default();
+        let Some(file) = readable(account, &name.lock())? else { return Ok(script) };
+        let mut content = Vec::new();
+        let read = (&file).take(MOST_TOKEN_BYTES as u64 + 1).read_to_end(&mut content);
+        read.map_err(|source| Error::new("read", &account.folder.path().join(name.lock()), source))?;
         Ok(match LockToken::parse(&content) {
             Ok(LockToken::Chop { .. }) => {
                 let held = !try_hold(&file)?;
@@ -207,6 +215,14 @@ impl Janitor<'_> {
             self.inbox.queue.offer(Job { account: None, name, found: Found::Orphan { part }, lock: None });
         }
         Ok(())
+    }
+}
+
+/// Opens a file of a camera; `None` if there is none, or if its owner keeps us out.
+fn readable(account: &Account, file: &str) -> Result<Option<File>, Error> {
+    match account.folder.open_file(file) {
+        Err(error) if error.is_denied() => Ok(None),
+        opened => opened,
     }
 }
 

@@ -5,12 +5,13 @@ mod recordings;
 
 use std::fs;
 use std::io::{Seek, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 
 use recordings::{half, put, sealed, verified};
 use tests::edge::{Edge, Settings};
 use tests::remote::Remote;
 use tests::sshd::Sshd;
+use tests::wait::{PATIENCE, wait_until};
 use tests::work::rounds;
 
 /// Nobody is waited for: what has no writer counts as given up.
@@ -183,4 +184,73 @@ fn the_same_recording_again_is_dropped_and_another_of_its_name_put_aside() {
     assert!(fs::read(remote.file("archive/a.mp4")).unwrap() == sealed(1));
     let reason = fs::read_to_string(remote.file("quarantine/camera/a.mp4.reason")).unwrap();
     assert_eq!(reason, "another recording of that name was accepted before\n");
+}
+
+#[test]
+fn where_only_the_hls_is_kept_a_digest_guards_the_name() {
+    let mut remote = serve("[chop]\nkeep_mp4 = false");
+    put(&remote.inbox(), "a", &sealed(1));
+    remote.wait_until_settled(1).unwrap();
+    assert_eq!(remote.files("archive"), ["a.sha256"]);
+    let playlist = || fs::read(remote.file("hls/a/a.m3u8")).unwrap();
+    let made = playlist();
+    put(&remote.inbox(), "a", &sealed(2));
+    wait_until("the other one to be put aside", PATIENCE, || !remote.files("quarantine").is_empty()).unwrap();
+    assert!(playlist() == made);
+    put(&remote.inbox(), "a", &sealed(1));
+    remote.wait_until("the same one to be known", |remote| remote.log().contains("known already")).unwrap();
+    remote.wait_until_settled(1).unwrap();
+}
+
+#[test]
+fn a_service_that_is_asked_to_end_in_the_middle_of_its_work_leaves_no_lock() {
+    let mut remote = Remote::prepare("[inbox]\nworkers = 8").unwrap();
+    let count = 200;
+    (0..count).for_each(|n| drop(put(&remote.inbox(), &format!("n{n}"), &sealed(n))));
+    remote.start().unwrap();
+    remote.wait_until("the work to begin", |remote| remote.files("archive").len() > 3).unwrap();
+    let took = remote.terminate().unwrap();
+    eprintln!("ended within {took:?}");
+    let left = remote.files("inbox");
+    assert!(!left.is_empty(), "the work was over before the end was asked for");
+    assert_eq!(left.iter().find(|file| file.ends_with(".lockfile")), None);
+    assert_eq!(remote.files("tmp"), [""; 0]);
+    remote.start().unwrap();
+    remote.wait_until_settled(count as usize).unwrap();
+}
+
+#[test]
+fn each_account_and_the_service_have_a_user_of_their_own() {
+    if !nix::unistd::Uid::current().is_root() {
+        eprintln!("only root can be several users");
+        return;
+    }
+    const SERVICE: u32 = 5001;
+    const CAMERA: u32 = 6001;
+    let mut remote = Remote::prepare(IMPATIENT).unwrap();
+    remote.give_to(SERVICE).unwrap();
+    // The chroot is root's, as sshd insists; the folder in it is the camera's, and its files are the service's group's.
+    let chroot = remote.file("inbox/chroot");
+    let inbox = chroot.join("inbox");
+    fs::create_dir_all(&inbox).unwrap();
+    fs::set_permissions(&chroot, fs::Permissions::from_mode(0o755)).unwrap();
+    chown(&inbox, Some(CAMERA), Some(SERVICE)).unwrap();
+    fs::set_permissions(&inbox, fs::Permissions::from_mode(0o2770)).unwrap();
+    let owned = |name: &str, mode: u32| {
+        let path = put(&inbox, name, &sealed(1));
+        chown(&path, Some(CAMERA), None).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    owned("shared", 0o660);
+    owned("private", 0o600);
+    fs::write(inbox.join("locked.lockfile"), "").unwrap();
+    owned("locked", 0o660);
+    remote.start_as(SERVICE).unwrap();
+    remote.wait_until_settled(2).unwrap();
+    assert_eq!(remote.files("archive"), ["locked.mp4", "shared.mp4"]);
+    let metadata = fs::metadata(remote.file("archive/shared.mp4")).unwrap();
+    assert_eq!((metadata.uid(), metadata.mode() & 0o777), (SERVICE, 0o440));
+    let aside = remote.files("quarantine");
+    assert_eq!(aside, ["chroot/private.mp4", "chroot/private.mp4.reason"]);
+    remote.terminate().unwrap();
 }
