@@ -5,6 +5,7 @@
 // PLAYER is `page` (URL is a page of its own) or one of those in players.html. Watching starts with the first picture.
 // Environment: SCREENSHOT=FILE.png takes one at the end; CORRUPT=PATTERN overwrites the middle of every answer whose
 // address matches that regular expression, some seconds after the start.
+// LAST=N then seeks to N seconds before the end of a recording and waits until it has ended.
 //
 //   first_frame_ms   from opening the page, in a browser that has finished its own start, to the first picture
 //   frames, fps      pictures that the browser presented
@@ -14,6 +15,7 @@
 //   p50, p95, ...    milliseconds from the clock that is drawn in the pattern source's picture to the screen; the code is
 //                    20 x 2 blocks of 16 x 16 luma: 32 bits of wall clock in ms, then 8 check bits
 //   drift            the median of the last tenth of those less that of the second tenth
+//   ended, duration_s  with LAST: whether it came to its end; how long it is
 //   errors           what the player, the page or the console called an error
 'use strict';
 
@@ -134,6 +136,17 @@ async function corrupt(page, pattern) {
   });
 }
 
+// Seeks to `last` seconds before the end and plays those.
+async function playEnd(page, last) {
+  await page.evaluate((last) => {
+    const video = document.querySelector('video');
+    video.currentTime = video.duration - last;
+  }, last);
+  const ended = await page.waitForFunction(() => document.querySelector('video').ended, null, { timeout: last * 1000 + FIRST_FRAME_MS })
+    .then(() => true, () => false);
+  return { ended, duration_s: await page.evaluate(() => document.querySelector('video').duration) };
+}
+
 async function main([player, url, seconds]) {
   const server = await servePlayers();
   const browser = await chromium.launch({ executablePath: process.env.CHROMIUM || '/usr/bin/chromium', headless: true, args: FLAGS });
@@ -151,10 +164,11 @@ async function main([player, url, seconds]) {
     await page.waitForFunction(() => window.__seen.times.length > 0, null, { timeout: FIRST_FRAME_MS })
       .catch(() => errors.push(`no picture within ${FIRST_FRAME_MS} ms`));
     await page.waitForTimeout(seconds * 1000);
+    const end = process.env.LAST ? await playEnd(page, Number(process.env.LAST)) : {};
     const seen = await page.evaluate(() => window.__seen);
     if (process.env.SCREENSHOT) await page.screenshot({ path: process.env.SCREENSHOT });
     seen.errors.push(...errors);
-    console.log(JSON.stringify({ player, chromium: browser.version(), ...summary(seen, opened) }));
+    console.log(JSON.stringify({ player, chromium: browser.version(), ...summary(seen, opened), ...end }));
   } finally {
     await browser.close();
     server.close();

@@ -81,6 +81,11 @@ pub fn watch_corrupted(player: Player, url: &str, duration: Duration, pattern: &
     run(player, url, duration, &[("CORRUPT", pattern)])
 }
 
+/// Watches a recording, seeks to `last` seconds before its end, and watches those. The figures `ended` and `duration_s` say how that went.
+pub fn watch_to_the_end(player: Player, url: &str, duration: Duration, last: u32) -> Result<Watched> {
+    run(player, url, duration, &[("LAST", &last.to_string())])
+}
+
 fn run(player: Player, url: &str, duration: Duration, options: &[(&str, &str)]) -> Result<Watched> {
     let log = tempfile::tempdir()?;
     let mut node = Command::new("node");

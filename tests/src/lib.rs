@@ -8,6 +8,7 @@
 //! | [`proxy`] | a wire that can be cut, or that damages what it carries |
 //! | [`browser`] | pages and players in headless Chromium |
 //! | [`players`] | ffprobe, ffmpeg and GStreamer as judges of files and streams |
+//! | [`files`] | a folder over HTTP |
 //! | [`footage`] | test media, made by command |
 //! | [`http`] | an HTTP client that shares no code with the server |
 //! | [`hls_rules`] | the rules of RFC 8216bis over the text of playlists |
@@ -19,6 +20,7 @@
 
 pub mod browser;
 pub mod edge;
+pub mod files;
 pub mod footage;
 pub mod hls_rules;
 pub mod http;

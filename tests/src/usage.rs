@@ -4,6 +4,8 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
 use nix::unistd::{SysconfVar, sysconf};
 
 use crate::process::{descendants, stat};
@@ -34,6 +36,13 @@ pub fn thread_cpu(id: u32, name: &str) -> Result<Duration> {
     let text = fs::read_to_string(thread.join("schedstat"))?;
     let nanoseconds = text.split(' ').next().and_then(|first| first.parse().ok());
     Ok(Duration::from_nanos(nanoseconds.with_context(|| format!("schedstat says {text}"))?))
+}
+
+/// CPU time that children of this process took which have ended and were waited for.
+pub fn children_cpu() -> Result<Duration> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+    Ok(Duration::from_micros(u64::try_from(micros)?))
 }
 
 /// Bytes of memory that the process `id` holds: its own and its files', without the shared memory of a RAM disk.

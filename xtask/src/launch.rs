@@ -18,8 +18,8 @@ pub fn demo(arguments: &[String]) -> Result<bool> {
 pub fn bench(arguments: &[String]) -> Result<bool> {
     deps::install(deps::Purpose::Bench)?;
     let mut release = command::cargo();
-    release.args(["build", "--quiet", "--locked", "--release", "--package", "edge", "--package", "tests"]);
-    build(release.args(["--bins", "--examples"]))?;
+    release.args(["build", "--quiet", "--locked", "--release", "--package", "edge", "--package", "remote"]);
+    build(release.args(["--package", "tests", "--bins", "--examples"]))?;
     become_program("release/bench", arguments)
 }
 

@@ -98,18 +98,17 @@ impl<'a> Cutter<'a> {
 
     fn add(&mut self, track: &MovieTrack, sample: &Sample, mut unit: AccessUnit) -> Result<(), Error> {
         let can_begin = self.can_begin(&unit);
+        let gap = unit.pts - self.reached;
         match &self.open {
             None => self.begin(self.plan.start, false)?,
-            Some(open) if can_begin => {
-                let gap = unit.pts - self.reached;
-                if gap > GAP {
-                    self.gaps += gap;
-                    self.end(self.reached)?;
-                    self.begin(unit.pts, true)?;
-                } else if self.is_time(&unit, open.start) {
-                    self.end(unit.pts)?;
-                    self.begin(unit.pts, false)?;
-                }
+            Some(_) if gap > GAP && (can_begin || self.next_is_sync()) => {
+                self.gaps += gap;
+                self.end(self.reached)?;
+                self.begin(unit.pts, true)?;
+            }
+            Some(open) if can_begin && self.is_time(&unit, open.start) => {
+                self.end(unit.pts)?;
+                self.begin(unit.pts, false)?;
             }
             Some(_) => {}
         }
@@ -119,7 +118,7 @@ impl<'a> Cutter<'a> {
             }
             self.pictures += 1;
         }
-        self.reached = self.reached.max(unit.pts + self.nominal(unit.track));
+        self.reached = self.reached.max(unit.pts + self.usual(unit.track));
         unit.pts += self.plan.shift;
         self.stream.push(&unit, track.dts(sample) + self.plan.shift, &mut self.buffer)?;
         if self.buffer.len() >= BUFFER { self.write() } else { Ok(()) }
@@ -139,6 +138,12 @@ impl<'a> Cutter<'a> {
         }
     }
 
+    /// Whether the next picture is one to begin with: sound behind a gap goes with it.
+    fn next_is_sync(&self) -> bool {
+        let video = self.plan.video.as_ref();
+        video.and_then(|(part, _)| part.samples.get(self.pictures)).is_some_and(|sample| sample.sync)
+    }
+
     /// Whether a segment that began at `start` should end before this access unit.
     fn is_time(&self, unit: &AccessUnit, start: Ticks90k) -> bool {
         let since = unit.pts - start;
@@ -148,11 +153,11 @@ impl<'a> Cutter<'a> {
         }
     }
 
-    fn nominal(&self, track: Track) -> Ticks90k {
-        let video = self.plan.video.as_ref().filter(|_| track == Track::Video);
-        let audio = self.plan.audio.as_ref().filter(|_| track == Track::Audio);
-        let audio = audio.map(|(_, config)| config.frame_duration());
-        video.map(|(_, config)| config.frame_duration).or(audio).unwrap_or_default()
+    /// How long a picture or a frame lasts.
+    fn usual(&self, track: Track) -> Ticks90k {
+        let video = self.plan.video.as_ref().map(|(part, _)| part.usual);
+        let audio = self.plan.audio.as_ref().map(|(part, _)| part.usual);
+        if track == Track::Video { video } else { audio }.unwrap_or_default()
     }
 
     fn begin(&mut self, start: Ticks90k, discontinuity: bool) -> Result<(), Error> {

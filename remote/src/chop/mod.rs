@@ -152,7 +152,10 @@ fn remux(mp4: &Path, name: &str, folder: &Path, options: &Options) -> Result<Vec
     if !source.is_mp4().map_err(at(mp4))? {
         return Err(Unfit::Container.into());
     }
-    let movie = Movie::open(&source)?;
+    let mut movie = Movie::open(&source)?;
+    if let Some(torn) = movie.torn.take() {
+        return Err(torn.into());
+    }
     let parsed: Option<RecordingName> = name.parse().ok();
     let camera = parsed.map_or_else(|| options.account.clone(), |name| name.camera.to_string());
     let plan = Plan::new(&movie)?;

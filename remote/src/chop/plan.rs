@@ -74,6 +74,8 @@ pub struct Part<'a> {
     pub track: &'a MovieTrack,
     /// Its samples without those that nobody needs.
     pub samples: &'a [Sample],
+    /// How long most of them last.
+    pub usual: Ticks90k,
 }
 
 impl<'a> Plan<'a> {
@@ -116,7 +118,16 @@ impl<'a> Plan<'a> {
     }
 }
 
-impl Part<'_> {
+impl<'a> Part<'a> {
+    fn new(track: &'a MovieTrack, samples: &'a [Sample]) -> Self {
+        let ends = samples.iter().skip(1).map(|sample| sample.dts).chain([track.end]);
+        let mut lasts: Vec<u64> =
+            samples.iter().zip(ends).map(|(sample, end)| end.saturating_sub(sample.dts)).collect();
+        let middle = lasts.len() / 2;
+        let usual = if lasts.is_empty() { 0 } else { *lasts.select_nth_unstable(middle).1 };
+        Self { track, samples, usual: Ticks90k::from_scale(usual as i64, track.timescale) }
+    }
+
     fn first_decoded(&self) -> Option<Ticks90k> {
         self.samples.first().map(|sample| self.track.dts(sample).min(self.track.pts(sample)))
     }
@@ -136,7 +147,7 @@ fn picture(track: &MovieTrack) -> Option<Part<'_>> {
     let shown = track.samples.iter().position(|sample| track.pts(sample) >= Ticks90k::ZERO)?;
     let (before, _) = track.samples.split_at_checked(shown + 1)?;
     let first = before.iter().rposition(|sample| sample.sync)?;
-    Some(Part { track, samples: track.samples.get(first..)? })
+    Some(Part::new(track, track.samples.get(first..)?))
 }
 
 /// The frames from the one before `start` on.
@@ -145,7 +156,7 @@ fn sound(track: &MovieTrack, start: Ticks90k) -> Option<Part<'_>> {
     // The frame that `start` falls into is heard; the one before it primes the decoder.
     let begun = track.samples.get(heard).is_none_or(|frame| track.pts(frame) > start);
     let first = heard.saturating_sub(if begun { 2 } else { 1 });
-    Some(Part { track, samples: track.samples.get(first..).filter(|samples| !samples.is_empty())? })
+    Some(Part::new(track, track.samples.get(first..).filter(|samples| !samples.is_empty())?))
 }
 
 fn checked_picture(part: Part<'_>) -> Result<(Part<'_>, VideoConfig), Unfit> {

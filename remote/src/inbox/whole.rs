@@ -55,6 +55,23 @@ impl ReadAt for Opened<'_> {
     }
 }
 
+/// Containers that scripts send under the name of an MP4, by what stands at an offset: Matroska and WebM, AVI. They do not say
+/// whether they are whole; that the uploader has finished is what counts, and whether chop can decode them.
+const OTHERS: [(u64, &[u8]); 2] = [(0, b"\x1A\x45\xDF\xA3"), (8, b"AVI ")];
+
+fn is_other(opened: &Opened<'_>) -> io::Result<bool> {
+    for (offset, mark) in OTHERS {
+        let mut found = [0; 4];
+        if opened.size() >= offset + 4 {
+            opened.read_exact_at(&mut found, offset)?;
+        }
+        if found == mark {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Looks at every box, and at the size that the seal promises, if there is a seal. Reads no footage.
 ///
 /// # Errors
@@ -77,6 +94,9 @@ pub fn read_through(file: &File) -> Result<(), Problem> {
 
 /// What is legal and only not known here may be known to who works on it.
 fn look(opened: &Opened<'_>) -> Result<Option<Seal>, Problem> {
+    if is_other(opened)? {
+        return Ok(None);
+    }
     match structure(opened) {
         Err(ReadError::Unsupported { .. }) => Ok(None),
         found => Ok(found?),

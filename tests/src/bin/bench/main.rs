@@ -1,7 +1,8 @@
 //! The bench: what the appliance must reach, measured against what somebody would use instead, in the same run.
 //!
 //! ```text
-//! main -> a module for each row of the table: latency, ll_hls, cpu, quality, memory, fan_out, segments, restart, upload
+//! main -> a module for each row of the table: latency, ll_hls, cpu, quality, memory, fan_out, segments, chop, restart,
+//!         upload
 //!           |-> peer      ffmpeg, fed by a camera of its own, with nginx in front
 //!           |-> viewers   clients of stream.mp4
 //!           `-> polling   clients of a playlist and its segments
@@ -12,6 +13,7 @@
 //! `cargo xtask bench` builds it optimised and installs what it needs. Unlike tests, a bench lets time pass: that is what it
 //! measures.
 
+mod chop;
 mod cpu;
 mod fan_out;
 mod latency;
@@ -60,7 +62,7 @@ struct Row {
     measure: fn(&Bench) -> Result<Vec<Figure>>,
 }
 
-const ROWS: [Row; 9] = [
+const ROWS: [Row; 10] = [
     Row { name: "latency", how: latency::HOW, measure: latency::measure },
     Row { name: "ll_hls", how: ll_hls::HOW, measure: ll_hls::measure },
     Row { name: "cpu", how: cpu::HOW, measure: cpu::measure },
@@ -68,6 +70,7 @@ const ROWS: [Row; 9] = [
     Row { name: "memory", how: memory::HOW, measure: memory::measure },
     Row { name: "fan_out", how: fan_out::HOW, measure: fan_out::measure },
     Row { name: "segments", how: segments::HOW, measure: segments::measure },
+    Row { name: "chop", how: chop::HOW, measure: chop::measure },
     Row { name: "restart", how: restart::HOW, measure: restart::measure },
     Row { name: "upload", how: upload::HOW, measure: upload::measure },
 ];
