@@ -13,6 +13,7 @@
 //! | [`timeline`] | segments and parts of the live view, from GOPs | - |
 //! | [`hls`] | playlists | RFC 8216bis |
 //! | [`dash`] | media presentation description | ISO/IEC 23009-1 |
+//! | [`http`] | ranges and entity tags | RFC 9110 |
 //! | [`names`] | names of recordings and lock tokens | - |
 //! | [`ledger`] | the chain over every GOP and gap, signed | RFC 8032 |
 //! | [`handshake`] | the upload as a pure state machine | - |
@@ -23,6 +24,7 @@ pub mod dash;
 pub mod h264;
 pub mod handshake;
 pub mod hls;
+pub mod http;
 pub mod ledger;
 pub mod mp4;
 pub mod names;

@@ -176,6 +176,25 @@ impl WallTime {
             c.micros / 1000
         )
     }
+
+    /// Reads what [`Self::rfc3339`] writes.
+    pub fn parse_rfc3339(text: &str) -> Option<Self> {
+        let field = |from: usize, to: usize| {
+            let digits =
+                text.get(from..to).filter(|field| field.bytes().all(|byte| byte.is_ascii_digit()))?;
+            digits.parse::<u32>().ok()
+        };
+        let civil = Civil {
+            year: field(0, 4)?.into(),
+            month: field(5, 7)?.try_into().ok()?,
+            day: field(8, 10)?.try_into().ok()?,
+            hour: field(11, 13)?.try_into().ok()?,
+            minute: field(14, 16)?.try_into().ok()?,
+            second: field(17, 19)?.try_into().ok()?,
+            micros: field(20, 23)? * 1000,
+        };
+        civil.wall_time().filter(|wall| wall.rfc3339() == text)
+    }
 }
 
 /// A UTC calendar date and time of day.
@@ -253,6 +272,22 @@ mod tests {
         assert_eq!(WallTime(1_582_934_400_123_456).rfc3339(), "2020-02-29T00:00:00.123Z");
         assert_eq!(WallTime(-1_000).rfc3339(), "1969-12-31T23:59:59.999Z");
         assert_eq!(WallTime(4_102_444_799_999_000).rfc3339(), "2099-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn what_was_printed_can_be_read_and_nothing_else() {
+        for wall in [0, 1_582_934_400_123_000, 4_102_444_799_999_000].map(WallTime) {
+            assert_eq!(WallTime::parse_rfc3339(&wall.rfc3339()), Some(wall));
+        }
+        for text in [
+            "",
+            "2026-11-21",
+            "2026-02-30T00:00:00.000Z",
+            "2026-11-21T05:40:00.000+01:00",
+            "é026-11-21T05:40:00.000Z",
+        ] {
+            assert_eq!(WallTime::parse_rfc3339(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use hyper::header::{
     ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, HeaderValue, IF_RANGE, RANGE,
 };
 use hyper::{Response, StatusCode};
+use media::http::{self, Wanted};
 use std::fs::File;
 use std::future::Future;
 use std::io;
@@ -64,10 +65,12 @@ fn serve(recording: &Recording, file: Arc<File>, length: u64, asked: &Asked<'_>)
     let growing = if recording.state == RecordingState::Growing { "growing" } else { "sealed" };
     let tag = format!("\"{}-{growing}-{length}\"", recording.name);
     let whole = 0..length;
-    let (code, range) = match wanted(asked, &tag, length) {
+    let header = |name| asked.headers.get(name).map(HeaderValue::as_bytes);
+    let (code, range) = match http::wanted(header(RANGE), header(IF_RANGE), &tag, length) {
         Wanted::Whole => (StatusCode::OK, whole),
         Wanted::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
-        Wanted::Malformed(text) => {
+        Wanted::Malformed => {
+            let text = String::from_utf8_lossy(header(RANGE).unwrap_or_default());
             return reply::text(StatusCode::BAD_REQUEST, format!("The range {text:?} cannot be understood."));
         }
         Wanted::Outside => {
@@ -95,68 +98,6 @@ fn serve(recording: &Recording, file: Arc<File>, length: u64, asked: &Asked<'_>)
 fn set(response: &mut Response<Body>, name: hyper::header::HeaderName, value: String) {
     if let Ok(value) = HeaderValue::try_from(value) {
         response.headers_mut().insert(name, value);
-    }
-}
-
-/// What a request wants of a representation.
-#[derive(Debug, PartialEq, Eq)]
-enum Wanted {
-    Whole,
-    Part(Range<u64>),
-    /// Not a range by the grammar of RFC 9110, 14.1.1.
-    Malformed(String),
-    /// A range of which nothing is there.
-    Outside,
-}
-
-fn wanted(asked: &Asked<'_>, tag: &str, length: u64) -> Wanted {
-    let Some(header) = asked.headers.get(RANGE) else { return Wanted::Whole };
-    // If-Range compares strongly; a date matches nothing, since there is no Last-Modified.
-    if asked.headers.get(IF_RANGE).is_some_and(|had| had.as_bytes() != tag.as_bytes()) {
-        return Wanted::Whole;
-    }
-    match header.to_str() {
-        Ok(text) => range(text, length),
-        Err(_) => Wanted::Malformed(String::from_utf8_lossy(header.as_bytes()).into_owned()),
-    }
-}
-
-/// Reads a `Range` header. An unknown unit, and more than one range, may be ignored (14.2), and are.
-fn range(text: &str, length: u64) -> Wanted {
-    let malformed = || Wanted::Malformed(text.to_owned());
-    let Some((unit, set)) = text.split_once('=') else { return malformed() };
-    if !unit.trim().eq_ignore_ascii_case("bytes") || set.contains(',') {
-        return Wanted::Whole;
-    }
-    let Some((first, last)) = set.trim().split_once('-') else { return malformed() };
-    let number = |digits: &str| {
-        let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-        // More digits than a u64 holds is simply far behind the end.
-        plain.then(|| digits.parse().unwrap_or(u64::MAX))
-    };
-    match (number(first), number(last)) {
-        (None, Some(suffix)) if first.is_empty() => {
-            if suffix == 0 || length == 0 {
-                Wanted::Outside
-            } else {
-                Wanted::Part(length.saturating_sub(suffix)..length)
-            }
-        }
-        (Some(first), None) if last.is_empty() => {
-            if first >= length {
-                Wanted::Outside
-            } else {
-                Wanted::Part(first..length)
-            }
-        }
-        (Some(first), Some(last)) if first <= last => {
-            if first >= length {
-                Wanted::Outside
-            } else {
-                Wanted::Part(first..last.saturating_add(1).min(length))
-            }
-        }
-        _ => malformed(),
     }
 }
 
@@ -211,38 +152,5 @@ impl hyper::body::Body for Reading {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.left.end - self.left.start)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranges_are_read_as_rfc_9110_says() {
-        for (text, expected) in [
-            ("bytes=0-0", Wanted::Part(0..1)),
-            ("bytes=10-19", Wanted::Part(10..20)),
-            ("bytes=90-", Wanted::Part(90..100)),
-            ("bytes=-10", Wanted::Part(90..100)),
-            ("bytes=-1000", Wanted::Part(0..100)),
-            ("bytes=50-99999999999999999999999", Wanted::Part(50..100)),
-            ("BYTES=1-2", Wanted::Part(1..3)),
-            ("bytes=100-", Wanted::Outside),
-            ("bytes=-0", Wanted::Outside),
-            ("bytes=99999999999999999999999-", Wanted::Outside),
-            ("bytes=0-1,3-4", Wanted::Whole),
-            ("seconds=1-2", Wanted::Whole),
-            ("bytes", Wanted::Malformed("bytes".to_owned())),
-            ("bytes=-", Wanted::Malformed("bytes=-".to_owned())),
-            ("bytes=2-1", Wanted::Malformed("bytes=2-1".to_owned())),
-            ("bytes=+1-2", Wanted::Malformed("bytes=+1-2".to_owned())),
-            ("bytes=a-b", Wanted::Malformed("bytes=a-b".to_owned())),
-            ("bytes=1--2", Wanted::Malformed("bytes=1--2".to_owned())),
-        ] {
-            assert_eq!(range(text, 100), expected, "{text}");
-        }
-        assert_eq!(range("bytes=0-", 0), Wanted::Outside);
-        assert_eq!(range("bytes=-5", 0), Wanted::Outside);
     }
 }

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, RETRY_AFTER};
 use hyper::{HeaderMap, Response, StatusCode};
+use media::http::has_tag;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -170,19 +171,12 @@ pub(super) fn tagged(mut response: Response<Body>, tag: &str, request: &HeaderMa
     if let Ok(value) = HeaderValue::try_from(tag) {
         response.headers_mut().insert(ETAG, value);
     }
-    if request.get_all(IF_NONE_MATCH).iter().any(|wanted| matches(wanted, tag)) {
+    if request.get_all(IF_NONE_MATCH).iter().any(|wanted| has_tag(wanted.as_bytes(), tag)) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         *response.body_mut() = Body::Whole(Bytes::new());
         response.headers_mut().remove(CONTENT_TYPE);
     }
     response
-}
-
-/// Weak comparison with a list of entity tags (RFC 9110, 8.8.3.2).
-fn matches(list: &HeaderValue, tag: &str) -> bool {
-    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
-    list.to_str()
-        .is_ok_and(|list| list.trim() == "*" || list.split(',').any(|one| opaque(one) == opaque(tag)))
 }
 
 #[cfg(test)]

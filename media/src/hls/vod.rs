@@ -84,6 +84,42 @@ pub fn media(segments: &[Segment]) -> String {
     text
 }
 
+/// What a media playlist says at a glance.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outline {
+    /// The sum of all durations, in seconds.
+    pub seconds: f64,
+    /// `EXT-X-TARGETDURATION`, in seconds.
+    pub target: f64,
+    /// When the first segment that has a date began.
+    pub start: Option<WallTime>,
+    /// The URI of the first segment.
+    pub first: Option<String>,
+}
+
+impl Outline {
+    /// Reads what [`media`] writes. Lines that it does not write count for nothing.
+    pub fn of(playlist: &str) -> Self {
+        let mut outline = Self::default();
+        let number = |text: &str| {
+            let number = text.trim_end_matches(',').parse::<f64>().ok();
+            number.filter(|number| number.is_finite() && *number >= 0.0).unwrap_or_default()
+        };
+        for line in playlist.lines() {
+            if let Some(duration) = line.strip_prefix("#EXTINF:") {
+                outline.seconds += number(duration);
+            } else if let Some(target) = line.strip_prefix("#EXT-X-TARGETDURATION:") {
+                outline.target = number(target);
+            } else if let Some(date) = line.strip_prefix("#EXT-X-PROGRAM-DATE-TIME:") {
+                outline.start = outline.start.or_else(|| WallTime::parse_rfc3339(date));
+            } else if !line.starts_with('#') && !line.is_empty() && outline.first.is_none() {
+                outline.first = Some(line.to_owned());
+            }
+        }
+        outline
+    }
+}
+
 /// The multivariant playlist: one variant, whose media playlist is the file `media`.
 pub fn multivariant(media: &str, variant: &Variant, segments: &[Segment]) -> String {
     let (peak, average) = bit_rates(segments);
@@ -148,6 +184,15 @@ mod tests {
              #EXT-X-PROGRAM-DATE-TIME:2026-11-21T06:15:00.987Z\n#EXTINF:6.50000,\na%20b%231.ts\n\
              #EXT-X-DISCONTINUITY\n#EXTINF:0.25000,\na-2.ts\n#EXT-X-ENDLIST\n"
         );
+    }
+
+    #[test]
+    fn a_media_playlist_is_outlined() {
+        let mut segments = [segment("a-front-0.ts", 6.0, 1000), segment("a-front-1.ts", 0.25, 3)];
+        segments[0].date = Some(WallTime(1_795_241_700_987_000));
+        let (start, first) = (segments[0].date, Some("a-front-0.ts".to_owned()));
+        assert_eq!(Outline::of(&media(&segments)), Outline { seconds: 6.25, target: 6.0, start, first });
+        assert_eq!(Outline::of("#EXTINF:nan,\n#EXTINF:-1,\n#EXTINF:x"), Outline::default());
     }
 
     #[test]

@@ -8,12 +8,13 @@
 use super::Report;
 use super::recordings::playlists;
 use crate::folder::{Error, Folder};
+use media::hls::vod::Outline;
 use std::time::Duration;
 
 /// Where it is written down when the last sweep was.
 pub const STAMP: &str = "sweep.stamp";
 /// The longest file that is read: a playlist of some hundred thousand segments.
-const MOST_BYTES: u64 = 32 << 20;
+pub const MOST_BYTES: u64 = 32 << 20;
 /// For how long a recording may be played whose playlist is not there; no recording is longer.
 pub const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
@@ -54,11 +55,8 @@ impl Leaving {
 pub fn playing_time(folder: &Folder, name: &str) -> Result<Option<Duration>, Error> {
     let [_, media] = playlists(name);
     let Some(bytes) = folder.read(media, MOST_BYTES)? else { return Ok(None) };
-    let text = String::from_utf8_lossy(&bytes);
-    let values = |tag| text.lines().filter_map(move |line| line.strip_prefix(tag));
-    let durations = values("#EXTINF:").filter_map(|value| value.trim_end_matches(',').parse::<f64>().ok());
-    let target = values("#EXT-X-TARGETDURATION:").filter_map(|value| value.parse::<f64>().ok()).next();
-    let seconds = durations.sum::<f64>() + target.unwrap_or(0.0);
+    let outline = Outline::of(&String::from_utf8_lossy(&bytes));
+    let seconds = outline.seconds + outline.target;
     Ok(Some(Duration::try_from_secs_f64(seconds.ceil()).unwrap_or(LONGEST).min(LONGEST)))
 }
 
