@@ -11,5 +11,6 @@ mod hls;
 mod openapi;
 mod picture;
 mod recordings;
+mod schema;
 mod stream;
 mod tls;

@@ -10,6 +10,8 @@ const CAUSES = {
   overload: 'Overload',
   disk_full: 'Disk full',
   thinned: 'One picture a second',
+  absent: 'Not here',
+  unexplained: 'Unexplained',
 };
 /** Rows that are shown. */
 const MOST = 50;

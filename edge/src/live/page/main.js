@@ -24,7 +24,13 @@ const timeline = new Timeline($('#timeline'), clock);
 const latency = new Latency(stage.liveVideo, clock);
 const panel = new Panel($('#panel'));
 const grid = new Grid($('#grid'), (name) => choose(name));
-const recordings = new Recordings({ list: $('#recordings'), summary: $('#recordings-summary'), empty: $('#recordings-empty'), more: $('#recordings-more') });
+const fileOf = ({ name }) => `/recordings/${encodeURIComponent(name)}.mp4`;
+const recordings = new Recordings({ list: $('#recordings'), summary: $('#recordings-summary'), empty: $('#recordings-empty'), more: $('#recordings-more') }, {
+  states: { growing: ['Recording', 'busy'], sealed: ['On the edge', ''], uploading: ['Uploading', 'busy'], receipted: ['Archived', 'good'] },
+  sources: (recording) => [{ src: fileOf(recording), type: 'video/mp4' }],
+  file: fileOf,
+  lost: 'This recording cannot be played. It may have left the edge.',
+});
 
 /** What the edge said last; `status` is null while it does not answer, `stages` are told only when one does not move. */
 const said = { status: null, cameras: [], stages: [], edgeGone: false };

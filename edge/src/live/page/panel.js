@@ -125,7 +125,7 @@ export class Panel {
 }
 
 /** A heading, a coloured dot, a line and a detail below it; a bar for what is under way. */
-class Line {
+export class Line {
   constructor(title) {
     this.dot = h('i', { class: 'dot', 'aria-hidden': 'true' });
     this.line = h('span', { class: 'line' });
