@@ -7,6 +7,7 @@ use crate::sweep::Policy;
 use media::Ticks90k;
 use media::handshake::claim::Patience;
 use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -52,6 +53,8 @@ pub struct Config {
     pub chop: Chop,
     /// How long they are kept.
     pub sweep: Sweep,
+    /// Who may look at them, and where.
+    pub web: Web,
 }
 
 /// Something that `porthole-remote serve` does.
@@ -62,6 +65,8 @@ pub enum Role {
     Inbox,
     /// Let recordings go when their time is over.
     Sweep,
+    /// Show them to viewers.
+    Web,
 }
 
 /// `[inbox]`
@@ -106,15 +111,28 @@ pub struct Sweep {
     pub bytes: u64,
 }
 
+/// `[web]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Web {
+    /// Address and port that viewers connect to.
+    pub listen: SocketAddr,
+    /// Connections in all.
+    pub max_connections: usize,
+    /// Connections from one address.
+    pub max_per_address: usize,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
             dir: PathBuf::from("/var/lib/porthole"),
-            roles: vec![Role::Inbox, Role::Sweep],
+            roles: vec![Role::Inbox, Role::Sweep, Role::Web],
             inbox: Inbox::default(),
             quarantine: Quarantine::default(),
             chop: Chop::default(),
             sweep: Sweep::default(),
+            web: Web::default(),
         }
     }
 }
@@ -140,6 +158,13 @@ impl Default for Chop {
 impl Default for Sweep {
     fn default() -> Self {
         Self { days: 7, bytes: 0 }
+    }
+}
+
+impl Default for Web {
+    fn default() -> Self {
+        let listen = SocketAddr::from(([127, 0, 0, 1], 8090));
+        Self { listen, max_connections: 256, max_per_address: 32 }
     }
 }
 
@@ -197,7 +222,7 @@ impl Config {
     /// That value.
     pub fn check(&self) -> Result<(), Error> {
         require(self.dir.is_absolute(), "dir", self.dir.display(), "an absolute path")?;
-        require(!self.roles.is_empty(), "roles", "[]", "at least one of \"inbox\", \"sweep\"")?;
+        require(!self.roles.is_empty(), "roles", "[]", "at least one of \"inbox\", \"sweep\", \"web\"")?;
         let Inbox { workers, abandoned_minutes, lost_hours } = self.inbox;
         require((1..=64).contains(&workers), "inbox.workers", workers, "1 to 64 threads")?;
         require(
@@ -218,7 +243,16 @@ impl Config {
             "1 to 60 seconds",
         )?;
         let Sweep { days, .. } = self.sweep;
-        require((1..=36_500).contains(&days), "sweep.days", days, "1 to 36500 days")
+        require((1..=36_500).contains(&days), "sweep.days", days, "1 to 36500 days")?;
+        let Web { max_connections, max_per_address, .. } = self.web;
+        require(
+            (1..=10_000).contains(&max_connections),
+            "web.max_connections",
+            max_connections,
+            "1 to 10000",
+        )?;
+        let each = (1..=max_connections).contains(&max_per_address);
+        require(each, "web.max_per_address", max_per_address, "1 to web.max_connections")
     }
 }
 
@@ -259,7 +293,7 @@ mod tests {
     fn an_impossible_value_names_key_value_and_what_is_allowed() {
         assert_eq!(error("[inbox]\nworkers = 65"), "inbox.workers = 65: 1 to 64 threads");
         assert_eq!(error("dir = \"inbox\""), "dir = inbox: an absolute path");
-        assert_eq!(error("roles = []"), "roles = []: at least one of \"inbox\", \"sweep\"");
+        assert_eq!(error("roles = []"), "roles = []: at least one of \"inbox\", \"sweep\", \"web\"");
         assert_eq!(error("[quarantine]\nfiles = 0"), "quarantine.files = 0: 1 to 100000 files");
     }
 

@@ -3,6 +3,7 @@
 //! ```text
 //! sshd -> inbox/ACCOUNT/inbox/ -> inbox (claims) -> archive/
 //!                                      |  \-> chop -> hls/
+//!                                      |  \          \-> library -> web -> viewers
 //!                                      +---------> quarantine/
 //! ```
 //!
@@ -11,6 +12,8 @@
 //! | [`inbox`] | takes recordings in: workers, janitor, quarantine |
 //! | [`chop`] | recordings as HLS |
 //! | [`sweep`] | what is too old or too much leaves |
+//! | [`library`] | what there is to watch, and what is missing |
+//! | [`web`] | it is shown: the page, HLS, files, JSON, metrics |
 //! | [`check`] | whether recordings are whole and unaltered |
 //! | [`serve`] | the service: its roles and threads |
 //! | [`folders`], [`folder`] | where everything is, and files that are reached without following links |
@@ -23,8 +26,10 @@ pub mod config;
 pub mod folder;
 pub mod folders;
 pub mod inbox;
+pub mod library;
 pub mod logs;
 pub mod serve;
 pub mod status;
 pub mod supervise;
 pub mod sweep;
+pub mod web;

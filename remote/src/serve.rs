@@ -4,9 +4,11 @@ use crate::chop::Chop;
 use crate::config::{Config, Role};
 use crate::folders::Folders;
 use crate::inbox::Inbox;
+use crate::library::Library;
 use crate::status::Status;
 use crate::supervise::{Signals, Stop, Threads};
 use crate::sweep;
+use crate::web::{Server, Sources};
 use anyhow::Context;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,9 +36,10 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
             Role::Sweep => {
                 Folders::open(&config.dir)?;
                 let (config, status) = (config.clone(), Arc::clone(&status));
-                let sweep = move |stop| sweep::service::run(&config, &status, &stop);
+                let sweep = move |stop, pulse| sweep::service::run(&config, &status, &stop, &pulse);
                 threads.spawn("sweep", sweep).context("threads")?;
             }
+            Role::Web => web(&config, &status, &mut threads)?,
         }
     }
     tracing::info!(dir = %config.dir.display(), roles = ?config.roles, "serving");
@@ -46,4 +49,20 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
     inbox.iter().for_each(|inbox| inbox.close());
     threads.end(END_WITHIN);
     Ok(())
+}
+
+/// What viewers see: a thread that knows what there is, and one that answers.
+fn web(config: &Config, status: &Arc<Status>, threads: &mut Threads) -> anyhow::Result<()> {
+    let library = Library::open(&config.dir, Arc::clone(status))?;
+    let shelf = library.shelf();
+    let sources = Sources {
+        config: config.clone(),
+        status: Arc::clone(status),
+        shelf,
+        pulses: threads.pulses(),
+        folders: Folders::open(&config.dir)?,
+    };
+    let server = Server::bind(sources)?;
+    threads.spawn("library", move |stop, pulse| library.run(&stop, &pulse)).context("threads")?;
+    threads.spawn("web", move |stop, pulse| server.run(&stop, &pulse)).context("threads")
 }

@@ -18,8 +18,7 @@ macro_rules! metrics {
         pub struct Metrics { $($(#[doc = $doc])+ pub $name: $kind,)+ }
 
         impl Metrics {
-            /// Adds them to what `/metrics` shows.
-            pub fn register(&self, registry: &mut Registry) {
+            fn register(&self, registry: &mut Registry) {
                 $(registry.register(stringify!($name), concat!($($doc),+).trim().trim_end_matches('.'), self.$name.clone());)+
             }
         }
@@ -57,6 +56,34 @@ metrics! {
     sweep_failures: Counter,
     /// Recordings that wait for a worker.
     queue: Gauge,
+    /// Recordings that can be watched.
+    recordings: Gauge,
+    /// Bytes of recordings that can be watched.
+    recording_bytes: Gauge,
+    /// Open connections of viewers.
+    connections: Gauge,
+    /// Connections accepted.
+    connections_accepted: Counter,
+    /// Connections refused because there were too many.
+    connections_refused: Counter,
+    /// Times that accepting failed for want of file descriptors.
+    accept_errors: Counter,
+    /// Viewers dropped because they did not read.
+    viewers_stalled: Counter,
+    /// Bytes sent to viewers.
+    sent_bytes: Counter,
+}
+
+impl Metrics {
+    /// The text of `/metrics`.
+    pub fn render(&self) -> String {
+        let mut registry = Registry::with_prefix("porthole_remote");
+        self.register(&mut registry);
+        let mut text = String::new();
+        // Writing into a String cannot fail.
+        let _written = prometheus_client::encoding::text::encode(&mut text, &registry);
+        text
+    }
 }
 
 /// What goes on in the process.

@@ -1,8 +1,11 @@
 //! The one place that starts threads, takes signals and reads clocks.
 
+mod pulse;
+
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
 use nix::time::{ClockId, clock_gettime};
+pub use pulse::{Pulse, Pulses, ThreadHealth};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
@@ -39,23 +42,29 @@ impl Stop {
 /// The threads of the process.
 pub struct Threads {
     stop: Stop,
+    pulses: Pulses,
     running: Vec<JoinHandle<()>>,
 }
 
 impl Threads {
     /// No thread yet.
     pub fn new(stop: Stop) -> Self {
-        Self { stop, running: Vec::new() }
+        Self { stop, pulses: Pulses::default(), running: Vec::new() }
     }
 
     /// Starts a thread called `name` (cut to 15 bytes by the kernel) that runs until the stop is asked for.
     ///
     /// # Errors
     /// The system has no thread left.
-    pub fn spawn(&mut self, name: &str, stage: impl FnOnce(Stop) + Send + 'static) -> io::Result<()> {
-        let stop = self.stop.clone();
-        self.running.push(Builder::new().name(name.to_owned()).spawn(move || stage(stop))?);
+    pub fn spawn(&mut self, name: &str, stage: impl FnOnce(Stop, Pulse) + Send + 'static) -> io::Result<()> {
+        let (stop, pulse) = (self.stop.clone(), self.pulses.register(name));
+        self.running.push(Builder::new().name(name.to_owned()).spawn(move || stage(stop, pulse))?);
         Ok(())
+    }
+
+    /// What tells which of them move.
+    pub fn pulses(&self) -> Pulses {
+        self.pulses.clone()
     }
 
     /// Asks all threads to end.
@@ -79,6 +88,12 @@ impl Threads {
             }
         }
     }
+}
+
+/// Runs a short job that blocks (a disk) beside the thread of the tokio runtime that calls this. The runtime bounds how many
+/// run at once; the others wait their turn.
+pub fn aside<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> tokio::task::JoinHandle<T> {
+    tokio::task::spawn_blocking(job)
 }
 
 /// The signals that end the process, held back from all threads.

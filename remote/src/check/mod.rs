@@ -238,4 +238,4 @@ fn of_file(slice: &Slice, name: Option<RecordingName>, examined: &Examined) -> R
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -10,21 +10,21 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 /// 2026-11-21T06:15:00Z.
-const MARK: WallTime = WallTime(1_795_241_700_000_000);
+pub(crate) const MARK: WallTime = WallTime(1_795_241_700_000_000);
 
 /// One edge with one camera, whose recordings are put into a folder.
-struct Edge {
-    dir: TempDir,
+pub(crate) struct Edge {
+    pub(crate) dir: TempDir,
     key: SigningKey,
-    tail: Tail,
-    names: Vec<RecordingName>,
+    pub(crate) tail: Tail,
+    pub(crate) names: Vec<RecordingName>,
 }
 
 fn id_of(key: &SigningKey) -> CameraId {
     CameraId::new(&ssh_blob(&key.verifying_key().to_bytes()), "front")
 }
 
-fn seconds(n: i64) -> Ticks90k {
+pub(crate) fn seconds(n: i64) -> Ticks90k {
     Ticks90k(n * media::time::TICKS_PER_SECOND)
 }
 
@@ -69,14 +69,18 @@ fn write(path: &Path, steps: &[Step]) {
 }
 
 impl Edge {
-    fn new() -> Self {
-        let key = SigningKey::from_bytes(&[7; 32]);
+    pub(crate) fn new() -> Self {
+        Self::with_key(7)
+    }
+
+    pub(crate) fn with_key(key: u8) -> Self {
+        let key = SigningKey::from_bytes(&[key; 32]);
         let tail = Tail::begin(id_of(&key), [1; 32]);
         Self { dir: tempfile::tempdir().unwrap(), key, tail, names: Vec::new() }
     }
 
     /// Three recordings of four seconds that follow on.
-    fn with_three() -> Self {
+    pub(crate) fn with_three() -> Self {
         let mut edge = Self::new();
         for range in [0..4, 4..8, 8..12] {
             edge.record(range);
@@ -84,7 +88,7 @@ impl Edge {
         edge
     }
 
-    fn record(&mut self, range: std::ops::Range<i64>) {
+    pub(crate) fn record(&mut self, range: std::ops::Range<i64>) {
         let first = gop(range.start);
         let name = RecordingName::new(first.wall, id_of(&self.key), 100 + self.names.len() as u64);
         self.names.push(name);

@@ -9,7 +9,7 @@ use super::scan::{Account, Scan};
 use super::tries::{self, Record};
 use super::{Inbox, lease, scratch};
 use crate::folder::{self, Error, Kind, Meta};
-use crate::supervise::{self, Stop};
+use crate::supervise::{self, Pulse, Stop};
 use media::handshake::claim::{Found, Lock, Seen, Sight, Verdict, Writer, judge};
 use media::names::{CameraId, LockToken, MOST_TOKEN_BYTES};
 use std::collections::HashMap;
@@ -30,10 +30,11 @@ const MOST_CAMERAS: usize = 4096;
 const MOST_CLAIMS: usize = 4096;
 
 /// Looks again and again until the stop is asked for.
-pub fn run(inbox: &Inbox, stop: &Stop) {
+pub fn run(inbox: &Inbox, stop: &Stop, pulse: &Pulse) {
     let mut janitor = Janitor { inbox, scan: Scan::default(), heard: Heard::default() };
     let mut trouble = String::new();
     while !stop.asked() {
+        pulse.beat();
         let now = janitor.look(stop).err().map(|error| error.to_string()).unwrap_or_default();
         if now != trouble {
             match now.as_str() {

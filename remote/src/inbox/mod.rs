@@ -26,7 +26,7 @@ use crate::config::Config;
 use crate::folder::Error;
 use crate::folders::Folders;
 use crate::status::Status;
-use crate::supervise::{self, Stop, Threads};
+use crate::supervise::{self, Pulse, Stop, Threads};
 use claim::Hand;
 use media::handshake::claim::Outcome;
 use media::names::LockToken;
@@ -40,6 +40,8 @@ use std::time::Duration;
 
 /// Waits of a worker that is hindered: the first, and the longest.
 const HINDERED: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
+/// A worker that has had one recording in hand for longer does not move: a transcoder has its own limit, which is shorter.
+const LONGEST_WORK: Duration = Duration::from_secs(3 * 3600);
 
 /// What is made of a recording (W4).
 pub trait Work: Send + Sync {
@@ -103,11 +105,11 @@ impl Inbox {
     /// The system has no thread left.
     pub fn start(self: &Arc<Self>, threads: &mut Threads) -> io::Result<()> {
         let inbox = Arc::clone(self);
-        threads.spawn("janitor", move |stop| janitor::run(&inbox, &stop))?;
+        threads.spawn("janitor", move |stop, pulse| janitor::run(&inbox, &stop, &pulse))?;
         for n in 1..=self.config.inbox.workers {
             let inbox = Arc::clone(self);
             let name = format!("worker {n}");
-            threads.spawn(&name.clone(), move |stop| inbox.run_worker(n, &name, &stop))?;
+            threads.spawn(&name.clone(), move |stop, pulse| inbox.run_worker(n, &name, &stop, &pulse))?;
         }
         Ok(())
     }
@@ -126,15 +128,16 @@ impl Inbox {
     }
 
     /// One loop: the next recording, all the way. What hinders every recording is waited for.
-    fn run_worker(&self, n: usize, worker: &str, stop: &Stop) {
+    fn run_worker(&self, n: usize, worker: &str, stop: &Stop, pulse: &Pulse) {
         let mut wait = HINDERED[0];
         while !stop.asked() {
             let trouble = match Scratch::new(&self.folders.tmp, &format!("{}-{n}", std::process::id())) {
-                Ok(scratch) => self.work_until_hindered(worker, &scratch, stop, &mut wait),
+                Ok(scratch) => self.work_until_hindered(worker, &scratch, stop, pulse, &mut wait),
                 Err(error) => Some(error),
             };
             let Some(trouble) = trouble else { return };
             self.status.set_fault(Some(trouble.to_string()));
+            pulse.quiet_for(wait);
             stop.wait(wait);
             wait = HINDERED[1].min(wait * 2);
         }
@@ -146,9 +149,15 @@ impl Inbox {
         worker: &str,
         scratch: &Scratch<'_>,
         stop: &Stop,
+        pulse: &Pulse,
         wait: &mut Duration,
     ) -> Option<Error> {
-        while let Some(job) = self.queue.next() {
+        let next = || {
+            pulse.idle();
+            self.queue.next()
+        };
+        while let Some(job) = next() {
+            pulse.quiet_for(LONGEST_WORK);
             self.status.metrics.queue.set(self.queue.len() as i64);
             self.status.begin(worker, job.name.as_str(), supervise::wall_now());
             let (outcome, trouble) = match Hand::new(self, scratch, stop, &job) {

@@ -9,8 +9,8 @@
 //! Only files that chop and the inbox made are known here, by their very names: nothing else is ever touched, and neither are
 //! `inbox/`, `claim/`, `tmp/` and `quarantine/`. Each step is repeated after a crash; docs/design/chop.md has the table.
 
-mod leaving;
-mod recordings;
+pub mod leaving;
+pub mod recordings;
 pub mod service;
 #[cfg(test)]
 mod tests;

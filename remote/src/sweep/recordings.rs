@@ -75,7 +75,7 @@ pub fn find(hls: &Folder, archive: &Folder) -> Result<Vec<Recording>, Error> {
         let Some(name) = entry.to_str().filter(|name| is_name(name)) else { continue };
         let Some(meta) = hls.look(name)?.filter(|meta| meta.kind == Kind::Folder) else { continue };
         let Some((hls, since, bytes)) =
-            hls.folder(name)?.map(|folder| look(&folder, name, meta)).transpose()?.flatten()
+            hls.folder(name)?.map(|folder| look(&folder, name, meta.changed)).transpose()?.flatten()
         else {
             continue;
         };
@@ -104,8 +104,8 @@ pub fn ledgers(archive: &Folder) -> Result<Vec<(String, Duration)>, Error> {
     Ok(found)
 }
 
-/// What is ours in the folder of a recording, when it was made, and its bytes. `None` if the folder holds only files of others.
-fn look(folder: &Folder, name: &str, meta: Meta) -> Result<Option<(Hls, Duration, u64)>, Error> {
+/// What is ours in the folder of a recording that was made at `made`, when its playlists were, and its bytes. `None` if the folder holds only files of others.
+fn look(folder: &Folder, name: &str, made: Duration) -> Result<Option<(Hls, Duration, u64)>, Error> {
     let mut hls = Hls::default();
     let (mut bytes, mut since, mut others) = (0, None, 0);
     let [multivariant, media] = playlists(name);
@@ -133,11 +133,16 @@ fn look(folder: &Folder, name: &str, meta: Meta) -> Result<Option<(Hls, Duration
     // Whoever has the multivariant one alone would look for the other in vain.
     hls.playlists.sort_by_key(|file| *file != multivariant);
     let ours = hls.leaving || !hls.playlists.is_empty() || !hls.segments.is_empty();
-    Ok((ours || others == 0).then(|| (hls, since.unwrap_or(meta.changed), bytes)))
+    Ok((ours || others == 0).then(|| (hls, since.unwrap_or(made), bytes)))
+}
+
+/// Bytes of what is ours in the folder of a recording.
+pub fn bytes(folder: &Folder, name: &str) -> Result<u64, Error> {
+    Ok(look(folder, name, Duration::ZERO)?.map_or(0, |(_, _, bytes)| bytes))
 }
 
 /// Whether it is `NAME-<camera>-<n>.ts`.
-fn is_segment(file: &str, name: &str) -> bool {
+pub fn is_segment(file: &str, name: &str) -> bool {
     let rest = file.strip_prefix(name).and_then(|rest| rest.strip_prefix('-'));
     let rest = rest.and_then(|rest| rest.strip_suffix(".ts")).and_then(|rest| rest.rsplit_once('-'));
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

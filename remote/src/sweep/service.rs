@@ -3,10 +3,12 @@
 use super::{Error, Policy, sweep};
 use crate::config::Config;
 use crate::status::Status;
-use crate::supervise::{Stop, monotonic, wall_now};
+use crate::supervise::{Pulse, Stop, monotonic, wall_now};
 use std::time::Duration;
 
 const EVERY: Duration = Duration::from_secs(600);
+/// A sweep that takes longer does not move.
+const LONGEST_SWEEP: Duration = Duration::from_secs(3600);
 /// The wall clock jumped when it went on by so much more or less than time did.
 const JUMP: Duration = Duration::from_secs(3600);
 /// How long ages are not believed after a jump: somebody may notice, or the clock be put right.
@@ -40,10 +42,11 @@ impl Trust {
 }
 
 /// Sweeps until the end is asked for.
-pub fn run(config: &Config, status: &Status, stop: &Stop) {
+pub fn run(config: &Config, status: &Status, stop: &Stop, pulse: &Pulse) {
     let metrics = &status.metrics;
     let mut trust = Trust::default();
     loop {
+        pulse.quiet_for(EVERY + LONGEST_SWEEP);
         let now = Moment { wall: wall_now(), steady: monotonic() };
         let mut policy = config.sweep.policy();
         if !trust.holds(now) {

@@ -1,0 +1,117 @@
+//! Whether each thread moves, so that health can name the one that does not.
+
+use super::monotonic;
+use serde::Serialize;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// A thread that has neither beaten nor said that it waits for this long does not move.
+const STUCK_AFTER: Duration = Duration::from_secs(30);
+
+#[derive(Debug)]
+struct Beat {
+    thread: String,
+    /// Milliseconds of [`monotonic`] until which silence is fine.
+    quiet_until: AtomicU64,
+}
+
+/// Held by a thread, which says with it that it moves. Dropped by a panic, it says that the thread is dead.
+#[derive(Debug)]
+pub struct Pulse(Arc<Beat>);
+
+impl Pulse {
+    /// It made progress, or found that there is nothing to do.
+    pub fn beat(&self) {
+        self.quiet_for(STUCK_AFTER);
+    }
+
+    /// It begins with something that takes `span` at most.
+    pub fn quiet_for(&self, span: Duration) {
+        self.0.quiet_until.store(millis(monotonic() + span.max(STUCK_AFTER)), Ordering::Relaxed);
+    }
+
+    /// It waits for something to do, for as long as that takes.
+    pub fn idle(&self) {
+        self.0.quiet_until.store(u64::MAX, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Pulse {
+    fn drop(&mut self) {
+        let until = if std::thread::panicking() { 0 } else { u64::MAX };
+        self.0.quiet_until.store(until, Ordering::Relaxed);
+    }
+}
+
+/// What health shows of a thread.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ThreadHealth {
+    /// Its name.
+    pub thread: String,
+    /// It made progress lately, or waits for something.
+    pub moving: bool,
+}
+
+/// The pulses of all threads.
+#[derive(Clone, Debug, Default)]
+pub struct Pulses(Arc<Mutex<Vec<Arc<Beat>>>>);
+
+impl Pulses {
+    /// One more thread, which counts as moving from now on.
+    pub fn register(&self, thread: &str) -> Pulse {
+        let beat = Arc::new(Beat { thread: thread.to_owned(), quiet_until: AtomicU64::new(0) });
+        let pulse = Pulse(Arc::clone(&beat));
+        pulse.beat();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(beat);
+        pulse
+    }
+
+    /// The state of every thread at `now` of [`monotonic`].
+    pub fn health(&self, now: Duration) -> Vec<ThreadHealth> {
+        let beats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let health = |beat: &Arc<Beat>| ThreadHealth {
+            thread: beat.thread.clone(),
+            moving: millis(now) <= beat.quiet_until.load(Ordering::Relaxed),
+        };
+        beats.iter().map(health).collect()
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn moving(pulses: &Pulses, now: Duration) -> Vec<bool> {
+        pulses.health(now).iter().map(|health| health.moving).collect()
+    }
+
+    #[test]
+    fn a_silent_thread_is_told_from_one_that_waits() {
+        let pulses = Pulses::default();
+        let [_silent, idle, working] = ["janitor", "worker 1", "worker 2"].map(|name| pulses.register(name));
+        idle.idle();
+        working.quiet_for(STUCK_AFTER * 10);
+        let now = monotonic();
+        assert_eq!(moving(&pulses, now), [true, true, true]);
+        assert_eq!(moving(&pulses, now + STUCK_AFTER * 2), [false, true, true]);
+        assert_eq!(pulses.health(now)[0].thread, "janitor");
+    }
+
+    #[test]
+    fn a_thread_that_panicked_does_not_move_and_one_that_ended_is_well() {
+        let pulses = Pulses::default();
+        drop(pulses.register("well"));
+        let pulse = pulses.register("dead");
+        let died = std::thread::spawn(move || {
+            pulse.idle();
+            panic!("as meant");
+        });
+        assert!(died.join().is_err());
+        assert_eq!(moving(&pulses, monotonic()), [true, false]);
+    }
+}
