@@ -10,48 +10,63 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::http::{self, Reply};
+use crate::port::free_port;
 use crate::process::Process;
 use crate::wait::{PATIENCE, wait_for};
 
 /// A remote host with its folder; any number of its services may be running.
 #[derive(Debug)]
 pub struct Remote {
-    folder: TempDir,
+    folder: PathBuf,
+    port: u16,
     services: Vec<Process>,
+    _temporary: Option<TempDir>,
 }
 
 impl Remote {
     /// Prepares a folder, without starting anything. `more` is added to the configuration.
     pub fn prepare(more: &str) -> Result<Self> {
         let folder = TempDir::with_prefix("remote-")?;
-        let remote = Self { folder, services: Vec::new() };
+        let mut remote = Self::prepare_at(folder.path(), more)?;
         fs::create_dir_all(remote.inbox())?;
-        let config = format!("dir = {:?}\n{more}\n", remote.dir());
-        fs::write(remote.folder.path().join("remote.toml"), config)?;
+        remote._temporary = Some(folder);
         Ok(remote)
     }
 
-    /// Starts one more service.
+    /// Prepares `folder`, which is made where it is missing and stays.
+    pub fn prepare_at(folder: &Path, more: &str) -> Result<Self> {
+        let remote =
+            Self { folder: folder.to_owned(), port: free_port()?, services: Vec::new(), _temporary: None };
+        fs::create_dir_all(remote.dir()).with_context(|| folder.display().to_string())?;
+        let (dir, port) = (remote.dir(), remote.port);
+        let config = format!("dir = {dir:?}\nweb.listen = \"127.0.0.1:{port}\"\n{more}\n");
+        fs::write(folder.join("remote.toml"), config)?;
+        Ok(remote)
+    }
+
+    /// Starts one more service, which takes recordings in and does nothing else.
     pub fn start(&mut self) -> Result<()> {
-        self.launch(Command::new(crate::built("porthole-remote")))
+        self.launch(Command::new(crate::built("porthole-remote")), &["--role", "inbox"])
     }
 
     /// Starts one more service as the user and group `user`, who may ask for leases and nothing else. Takes root.
     pub fn start_as(&mut self, user: u32) -> Result<()> {
-        let program = self.folder.path().join("porthole-remote");
+        let program = self.folder.join("porthole-remote");
         fs::copy(crate::built("porthole-remote"), &program)?;
         let mut command = Command::new("setpriv");
         command.arg(format!("--reuid={user}")).arg(format!("--regid={user}")).arg("--clear-groups");
         command.args(["--inh-caps=+lease", "--ambient-caps=+lease"]).arg(program);
-        self.launch(command)
+        self.launch(command, &["--role", "inbox"])
     }
 
     /// Gives all folders but the inbox to the user and group `user`. Takes root.
     pub fn give_to(&self, user: u32) -> Result<()> {
-        fs::set_permissions(self.folder.path(), fs::Permissions::from_mode(0o755))?;
+        fs::set_permissions(&self.folder, fs::Permissions::from_mode(0o755))?;
         for folder in ["claim", "tmp", "archive", "hls", "quarantine"] {
             let folder = self.file(folder);
             fs::create_dir_all(&folder)?;
@@ -61,11 +76,19 @@ impl Remote {
         Ok(())
     }
 
-    fn launch(&mut self, mut command: Command) -> Result<()> {
-        command.args(["serve", "--role", "inbox", "--log-level", "info,remote::inbox=debug", "--config"]);
-        command.arg(self.folder.path().join("remote.toml")).env("RUST_BACKTRACE", "1");
+    fn launch(&mut self, mut command: Command, roles: &[&str]) -> Result<()> {
+        command.arg("serve").args(roles).args(["--log-level", "info,remote::inbox=debug", "--config"]);
+        command.arg(self.folder.join("remote.toml")).env("RUST_BACKTRACE", "1");
         self.services.push(Process::start(command, &self.log_file())?);
         Ok(())
+    }
+
+    /// Starts a service with every role, and waits until it says that it is healthy.
+    pub fn serve(&mut self) -> Result<()> {
+        self.launch(Command::new(crate::built("porthole-remote")), &[])?;
+        self.wait_until("the remote host to be healthy", |remote| {
+            remote.get("/healthz").is_ok_and(|reply| reply.status == 200)
+        })
     }
 
     /// Ends all services at once and without a chance to tidy up.
@@ -78,7 +101,7 @@ impl Remote {
         let begun = std::time::Instant::now();
         for mut service in self.services.drain(..) {
             let status = service.terminate(PATIENCE)?;
-            anyhow::ensure!(status.success(), "the remote host ended with {status}");
+            ensure!(status.success(), "the remote host ended with {status}");
         }
         Ok(begun.elapsed())
     }
@@ -92,7 +115,7 @@ impl Remote {
     pub fn wait_until(&mut self, what: &str, condition: impl Fn(&Self) -> bool) -> Result<()> {
         let outcome = wait_for(what, PATIENCE, || match condition(self) {
             true => Some(true),
-            false => (!self.services.iter_mut().all(Process::is_running)).then_some(false),
+            false => (!self.is_running()).then_some(false),
         });
         match outcome {
             Ok(true) => Ok(()),
@@ -112,7 +135,7 @@ impl Remote {
 
     /// The folder that everything is in.
     pub fn dir(&self) -> PathBuf {
-        self.folder.path().join("home")
+        self.folder.join("home")
     }
 
     /// A file or folder in it.
@@ -125,13 +148,35 @@ impl Remote {
         self.file("inbox/camera")
     }
 
+    /// Whether all services run.
+    pub fn is_running(&mut self) -> bool {
+        self.services.iter_mut().all(Process::is_running)
+    }
+
+    /// The address of a page.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// GET of a path.
+    pub fn get(&self, path: &str) -> Result<Reply> {
+        http::get(&self.url(path))
+    }
+
+    /// GET of a path whose answer must be JSON.
+    pub fn json(&self, path: &str) -> Result<Value> {
+        let reply = self.get(path)?;
+        ensure!(reply.status == 200, "{path} answers {}: {}", reply.status, reply.text());
+        reply.json()
+    }
+
     /// All that the services printed.
     pub fn log(&self) -> String {
         fs::read_to_string(self.log_file()).unwrap_or_default()
     }
 
     fn log_file(&self) -> PathBuf {
-        self.folder.path().join("remote.log")
+        self.folder.join("remote.log")
     }
 
     /// The files below a folder, by their path in it.

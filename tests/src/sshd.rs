@@ -31,6 +31,8 @@ pub enum View {
 #[derive(Debug)]
 pub struct Sshd {
     folder: Folder,
+    /// The account's own folder.
+    home: PathBuf,
     view: View,
     port: u16,
     user: String,
@@ -66,18 +68,24 @@ impl Sshd {
             View::Chroot => TempDir::with_prefix_in("sshd-", "/run").context("a chroot takes root")?,
         };
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
-        Self::start_in(Folder::Temporary(folder), view)
+        let home = folder.path().join("home");
+        Self::start_in(Folder::Temporary(folder), home, view)
     }
 
     /// Starts a server in `folder`, which is made where it is missing and stays.
     pub fn start_at(folder: &Path) -> Result<Self> {
-        fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-        Self::start_in(Folder::Kept(folder.to_owned()), View::Whole)
+        Self::start_for(folder, &folder.join("home"))
     }
 
-    fn start_in(folder: Folder, view: View) -> Result<Self> {
+    /// The same, for an account whose own folder is `home`.
+    pub fn start_for(folder: &Path, home: &Path) -> Result<Self> {
+        fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+        Self::start_in(Folder::Kept(folder.to_owned()), home.to_owned(), View::Whole)
+    }
+
+    fn start_in(folder: Folder, home: PathBuf, view: View) -> Result<Self> {
         let user = User::from_uid(Uid::current())?.context("this user has no name")?.name;
-        let mut sshd = Self { folder, view, port: free_port()?, user, requests: false, process: None };
+        let mut sshd = Self { folder, home, view, port: free_port()?, user, requests: false, process: None };
         fs::create_dir_all(sshd.inbox())?;
         fs::write(sshd.file("authorized_keys"), "")?;
         sshd.make_host_key()?;
@@ -161,7 +169,7 @@ impl Sshd {
 
     /// The inbox, as this machine sees it.
     pub fn inbox(&self) -> PathBuf {
-        self.file("home/inbox")
+        self.home.join("inbox")
     }
 
     /// The inbox, as SFTP sees it.
@@ -185,7 +193,7 @@ impl Sshd {
         let folder = self.folder.path().display();
         let chroot = match self.view {
             View::Whole => "none".to_owned(),
-            View::Chroot => format!("{folder}/home"),
+            View::Chroot => self.home.display().to_string(),
         };
         let sftp = if self.requests {
             format!("/bin/sh -c 'exec /usr/lib/openssh/sftp-server -e -l VERBOSE 2>>{folder}/sshd.log'")

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! target/demo/edge/     configuration, key, recordings, log of the edge
-//! target/demo/remote/   keys, inbox, log of an OpenSSH server of its own
+//! target/demo/sshd/     keys and log of an OpenSSH server of its own
+//! target/demo/remote/   configuration and log of the remote host; home/inbox/front/ is what SFTP writes into
 //! ```
 //!
 //! Everything starts afresh each time and is gone at the end. `cargo xtask demo` builds it and installs what it needs.
@@ -18,13 +19,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ::tests::edge::{Edge, Settings};
+use ::tests::remote::Remote;
 use ::tests::sshd::Sshd;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 
 use snapshot::Snapshot;
 
-/// A live view in the browser, recordings of one minute, and a remote host that receives them: all on this machine.
+/// A live view in the browser, recordings of one minute, and a remote host where they arrive and are watched: all on this machine.
 #[derive(Parser)]
 #[command(name = "cargo xtask demo", bin_name = "cargo xtask demo")]
 struct Options {
@@ -71,26 +73,32 @@ fn demo(options: &Options, folder: &Path, interrupted: &AtomicBool) -> Result<()
         "port {} is taken: choose another with --port",
         options.port
     );
-    let sshd = Sshd::start_at(&folder.join("remote"))?;
+    let mut remote = Remote::prepare_at(&folder.join("remote"), "")?;
+    let sshd = Sshd::start_for(&folder.join("sshd"), &remote.file("inbox/front"))?;
+    remote.serve()?;
     let settings = Settings::default().text("audio.device", "auto").camera("front", &options.source);
     let mut edge = Edge::prepare_at(&folder.join("edge"), options.port, settings.upload_to(&sshd)?)?;
     sshd.authorize(&edge.public_key()?)?;
     edge.start_again()?;
 
-    let watched = watch(&mut edge, &sshd, options.seconds, interrupted);
+    let watched = watch(&mut edge, &mut remote, options.seconds, interrupted);
     println!("Ending: the open recording is sealed");
     if edge.is_running() {
         let status = edge.terminate()?;
         ensure!(status.success(), "the edge ended with {status}:\n{}", edge.log());
     }
+    if remote.is_running() {
+        remote.terminate()?;
+    }
     watched
 }
 
 /// Shows what goes on until somebody or the clock ends it.
-fn watch(edge: &mut Edge, sshd: &Sshd, seconds: Option<u64>, interrupted: &AtomicBool) -> Result<()> {
+fn watch(edge: &mut Edge, remote: &mut Remote, seconds: Option<u64>, interrupted: &AtomicBool) -> Result<()> {
     let on_terminal = std::io::stdout().is_terminal();
     let refresh = if on_terminal { REFRESH } else { REFRESH_PLAIN };
     println!("The live view: {}", edge.url("/"));
+    println!("The recordings on the remote host: {}", remote.url("/"));
     let started = Instant::now();
     let ended = || seconds.is_some_and(|seconds| started.elapsed().as_secs() >= seconds);
     let mut next = started + refresh;
@@ -103,8 +111,11 @@ fn watch(edge: &mut Edge, sshd: &Sshd, seconds: Option<u64>, interrupted: &Atomi
         if !edge.is_running() && !interrupted.load(Ordering::Relaxed) {
             bail!("the edge ended:\n{}", edge.log());
         }
+        if !remote.is_running() && !interrupted.load(Ordering::Relaxed) {
+            bail!("the remote host ended:\n{}", remote.log());
+        }
         // A look that fails, for instance while everything is being ended, is made up for by the next one.
-        if let Ok(snapshot) = Snapshot::take(edge, sshd) {
+        if let Ok(snapshot) = Snapshot::take(edge, remote) {
             print!("{}", if on_terminal { screen::full(&snapshot) } else { screen::line(&snapshot) });
         }
     }

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use crate::snapshot::Snapshot;
 
-/// Recordings that are listed; a terminal has about 24 lines.
-const LISTED: usize = 8;
+/// Recordings that are listed on either side; a terminal has about 24 lines.
+const LISTED: usize = 4;
 
 /// Cursor to the top left; what is left of the last screen is wiped line by line, so that nothing flickers.
 const TOP: &str = "\x1b[H";
@@ -33,7 +33,7 @@ Porthole demo, {}:{:02}; Ctrl-C ends it
   picture     {:.1} fps, {:.0} kb/s
   ring        {:.0} s
   upload      {}
-  remote      {}: {} recordings, {}
+  remote      {}
 ",
         seconds / 60,
         seconds % 60,
@@ -45,8 +45,6 @@ Porthole demo, {}:{:02}; Ctrl-C ends it
         now.ring_seconds,
         now.upload,
         now.remote,
-        now.received.0,
-        mebibytes(now.received.1 as f64),
     );
     for fault in &now.faults {
         let _ = writeln!(text, "  fault       {fault}");
@@ -62,21 +60,34 @@ Porthole demo, {}:{:02}; Ctrl-C ends it
             mebibytes(recording.bytes)
         );
     }
+    let _ = writeln!(text, "\nRecordings on the remote host, newest first");
+    for recording in now.arrived.iter().take(LISTED) {
+        let _ = writeln!(
+            text,
+            "  {:<40} {:<10} {:>17}",
+            recording.name,
+            recording.state,
+            mebibytes(recording.bytes)
+        );
+    }
     text
 }
 
 /// One line, for a log.
 pub fn line(now: &Snapshot) -> String {
     format!(
-        "{} s: {:.1} fps, {:.0} kb/s, ring {:.0} s, {} viewers, {} recordings, {} received, upload {}{}\n",
+        "{} s: {:.1} fps, {:.0} kb/s, ring {:.0} s, {} viewers, {} recordings, upload {}; remote: {} arriving, {} receipted, \
+         {} chopped{}\n",
         now.uptime.as_secs(),
         now.fps,
         now.bitrate / 1000.0,
         now.ring_seconds,
         now.viewers,
         now.recordings.len(),
-        now.received.0,
         now.upload,
+        now.in_state("arriving"),
+        now.in_state("receipted") + now.in_state("chopping"),
+        now.in_state("chopped"),
         now.faults.iter().map(|fault| format!(", fault: {fault}")).collect::<String>()
     )
 }
@@ -88,7 +99,7 @@ fn mebibytes(bytes: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::Recording;
+    use crate::snapshot::{Arrived, Recording};
     use std::time::Duration;
 
     fn snapshot() -> Snapshot {
@@ -96,6 +107,11 @@ mod tests {
             name: name.to_owned(),
             state: state.to_owned(),
             seconds,
+            bytes,
+        };
+        let arrived = |name: &str, state: &str, bytes| Arrived {
+            name: name.to_owned(),
+            state: state.to_owned(),
             bytes,
         };
         Snapshot {
@@ -111,8 +127,11 @@ mod tests {
                 recording("2026-11-21-06-00-00-0a1b2c3d-0000000007", "receipted", 60.0, 3_200_000.0),
             ],
             upload: "idle".to_owned(),
-            remote: "root@127.0.0.1:15022".to_owned(),
-            received: (1, 3_200_000),
+            remote: "http://127.0.0.1:15090/".to_owned(),
+            arrived: vec![
+                arrived("2026-11-21-06-01-00-0a1b2c3d-0000000008", "arriving", 1_250_000.0),
+                arrived("2026-11-21-06-00-00-0a1b2c3d-0000000007", "chopped", 3_200_000.0),
+            ],
             faults: vec!["ring front: no room".to_owned()],
         }
     }
@@ -130,12 +149,16 @@ Porthole demo, 1:23; Ctrl-C ends it
   picture     30.0 fps, 399 kb/s
   ring        82 s
   upload      idle
-  remote      root@127.0.0.1:15022: 1 recordings, 3.1 MiB
+  remote      http://127.0.0.1:15090/
   fault       ring front: no room
 
 Recordings on the edge, newest first
   2026-11-21-06-01-00-0a1b2c3d-0000000008  growing      23 s    1.2 MiB
   2026-11-21-06-00-00-0a1b2c3d-0000000007  receipted    60 s    3.1 MiB
+
+Recordings on the remote host, newest first
+  2026-11-21-06-01-00-0a1b2c3d-0000000008  arriving             1.2 MiB
+  2026-11-21-06-00-00-0a1b2c3d-0000000007  chopped              3.1 MiB
 "
         );
         assert!(full(&snapshot()).starts_with("\x1b[HPorthole demo, 1:23; Ctrl-C ends it\x1b[K\n"));
@@ -145,7 +168,7 @@ Recordings on the edge, newest first
     fn a_log_gets_one_line() {
         assert_eq!(
             line(&snapshot()),
-            "83 s: 30.0 fps, 399 kb/s, ring 82 s, 2 viewers, 2 recordings, 1 received, upload idle, fault: ring front: no room\n"
+            "83 s: 30.0 fps, 399 kb/s, ring 82 s, 2 viewers, 2 recordings, upload idle; remote: 1 arriving, 0 receipted, 1 chopped, fault: ring front: no room\n"
         );
     }
 }

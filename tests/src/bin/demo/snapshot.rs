@@ -1,10 +1,9 @@
-//! What goes on at one moment, as the edge tells it over HTTP and as the inbox of the remote host shows it.
+//! What goes on at one moment, as the edge and the remote host tell it over HTTP.
 
-use std::fs;
 use std::time::Duration;
 
 use ::tests::edge::Edge;
-use ::tests::sshd::Sshd;
+use ::tests::remote::Remote;
 use anyhow::Result;
 use serde_json::Value;
 
@@ -29,10 +28,10 @@ pub struct Snapshot {
     pub recordings: Vec<Recording>,
     /// What the upload is doing.
     pub upload: String,
-    /// Address of the remote host.
+    /// Address of the remote host's page.
     pub remote: String,
-    /// Recordings in its inbox, and their bytes.
-    pub received: (usize, u64),
+    /// What is there, newest first.
+    pub arrived: Vec<Arrived>,
     /// What is wrong now.
     pub faults: Vec<String>,
 }
@@ -50,10 +49,27 @@ pub struct Recording {
     pub bytes: f64,
 }
 
+/// A recording on the remote host.
+#[derive(Debug, Default)]
+pub struct Arrived {
+    /// Its name.
+    pub name: String,
+    /// `arriving`, `receipted`, `chopping`, `chopped`, ...
+    pub state: String,
+    /// Bytes that are there.
+    pub bytes: f64,
+}
+
 impl Snapshot {
+    /// Recordings on the remote host in a state.
+    pub fn in_state(&self, state: &str) -> usize {
+        self.arrived.iter().filter(|recording| recording.state == state).count()
+    }
+
     /// What goes on now.
-    pub fn take(edge: &Edge, sshd: &Sshd) -> Result<Self> {
+    pub fn take(edge: &Edge, remote: &Remote) -> Result<Self> {
         let status = edge.json("/api/status")?;
+        let arrived = remote.json("/api/recordings")?;
         let camera = &status["cameras"][0];
         let number = |value: &Value| value.as_f64().unwrap_or(0.0);
         Ok(Self {
@@ -66,8 +82,8 @@ impl Snapshot {
             viewers: number(&status["viewers"]),
             recordings: edge.recordings()?.iter().rev().map(recording).collect(),
             upload: upload(&status["upload"]),
-            remote: format!("{}@127.0.0.1:{}", sshd.user(), sshd.port()),
-            received: received(sshd),
+            remote: remote.url("/"),
+            arrived: list(&arrived["recordings"]).iter().map(on_remote).collect(),
             faults: list(&status["faults"]).iter().map(fault).collect(),
         })
     }
@@ -104,6 +120,14 @@ fn recording(recording: &Value) -> Recording {
     }
 }
 
+fn on_remote(recording: &Value) -> Arrived {
+    Arrived {
+        name: word(&recording["name"]).to_owned(),
+        state: word(&recording["state"]).to_owned(),
+        bytes: recording["bytes"].as_f64().unwrap_or(0.0),
+    }
+}
+
 fn upload(upload: &Value) -> String {
     let state = &upload["state"];
     let doing = match word(&state["state"]) {
@@ -121,15 +145,6 @@ fn upload(upload: &Value) -> String {
 
 fn fault(fault: &Value) -> String {
     format!("{}: {}", word(&fault["part"]), word(&fault["message"]))
-}
-
-/// How many recordings are in the inbox, and their bytes.
-fn received(sshd: &Sshd) -> (usize, u64) {
-    let entries = fs::read_dir(sshd.inbox()).into_iter().flatten().flatten();
-    let recordings =
-        entries.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "mp4"));
-    let sizes = recordings.filter_map(|entry| Some(entry.metadata().ok()?.len()));
-    sizes.fold((0, 0), |(count, bytes), size| (count + 1, bytes + size))
 }
 
 #[cfg(test)]
