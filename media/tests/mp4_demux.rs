@@ -5,7 +5,7 @@
 mod common;
 
 use common::{TempDir, apply, data_of, gops, packets, run, sha256};
-use media::mp4::demux::{MovieTrack, verify};
+use media::mp4::demux::{MovieTrack, structure, verify};
 use media::mp4::{About, Growing, Movie, Tracks, init_segment};
 use media::{Gop, Ticks90k, Track};
 use std::path::Path;
@@ -157,6 +157,18 @@ fn an_error_names_the_box_and_where_it_stands() {
     ];
     let (found, expected): (Vec<_>, Vec<_>) = cases.into_iter().unzip();
     assert_eq!(found, expected);
+}
+
+/// Chunks that all lie at the start of the file, and samples that fill most of it.
+#[test]
+fn samples_that_share_their_bytes_are_refused_before_any_is_read() {
+    let (_, mut file) = sealed(&gops(2, None));
+    assert_eq!(structure(&file).unwrap().map(|seal| seal.size), Some(file.len() as u64));
+    let (sizes, chunks) = (find(&file, b"stsz", 0), find(&file, b"co64", 0));
+    file[sizes + 12..sizes + 16].copy_from_slice(&30_000_u32.to_be_bytes());
+    file[chunks + 16..chunks + 32].fill(0);
+    let error = structure(&file).unwrap_err().to_string();
+    assert_eq!(error, "moov at 0: its samples are larger than the file");
 }
 
 /// Numbers that tend to break readers.

@@ -467,11 +467,15 @@ fn open_whole(source: &(impl ReadAt + ?Sized)) -> Result<Movie, ReadError> {
     if movie.seal.is_some_and(|seal| seal.size != source.size()) {
         return Err(at_seal(&movie, "the seal promises another size"));
     }
-    let samples = movie.tracks.iter().flat_map(|track| &track.samples);
-    let ends = samples.map(|sample| sample.offset.saturating_add(sample.size.into()));
+    let samples = || movie.tracks.iter().flat_map(|track| &track.samples);
+    let malformed = |what| ReadError::Malformed { name: BoxName(*b"moov"), offset: 0, what };
+    let ends = samples().map(|sample| sample.offset.saturating_add(sample.size.into()));
     if ends.max().is_some_and(|end| end > source.size()) {
-        let (name, what) = (BoxName(*b"moov"), "its samples reach beyond the end of the file");
-        return Err(ReadError::Malformed { name, offset: 0, what });
+        return Err(malformed("its samples reach beyond the end of the file"));
+    }
+    // A small file must not be able to ask for terabytes to be read: two million samples may all name the same megabyte.
+    if samples().map(|sample| u64::from(sample.size)).sum::<u64>() > source.size() {
+        return Err(malformed("its samples are larger than the file"));
     }
     Ok(movie)
 }
