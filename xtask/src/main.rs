@@ -1,4 +1,4 @@
-//! Developer commands: `cargo xtask demo | test | bench | deps | crash | model`.
+//! Developer commands: `cargo xtask demo | test | bench | deps | crash | model | fuzz`.
 //!
 //! This crate builds on a machine that has Rust and nothing else: it installs what the others need, builds them, and
 //! starts them. What a command does once everything is there lives in the crate `tests`.
@@ -7,6 +7,7 @@
 //! main -> deps      what must be installed, and how           apt | npm | pip
 //!      -> test      every suite within its minutes            budget, cargo, suite, tally
 //!      -> model     the model of the handshake, row by row
+//!      -> fuzz      the fuzz targets under libFuzzer
 //!      -> launch    build a program of `tests` and become it  demo, bench
 //! ```
 
@@ -14,6 +15,7 @@ mod budget;
 mod cargo;
 mod command;
 mod deps;
+mod fuzz;
 mod launch;
 mod model;
 mod suite;
@@ -22,6 +24,7 @@ mod test;
 mod workspace;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -60,6 +63,14 @@ enum Command {
     },
     /// Check the model of the handshake: every row must hold, or must fail if it is known to be bad
     Model,
+    /// Feed the parsers what nobody would send, and look for faults
+    Fuzz {
+        /// Run only these targets; each has a folder in fuzz/corpus
+        targets: Vec<String>,
+        /// How long, all targets together
+        #[arg(long, default_value_t = 60)]
+        minutes: u32,
+    },
     /// Install the packages that a purpose needs, without doing anything else
     Deps {
         #[arg(value_enum, default_value = "bench")]
@@ -74,6 +85,9 @@ fn main() -> ExitCode {
         Command::Test { only } => test::run(&only),
         Command::Crash { rounds } => test::crash(rounds),
         Command::Model => model::run(),
+        Command::Fuzz { targets, minutes } => {
+            fuzz::run(&targets, Duration::from_secs(60 * u64::from(minutes)))
+        }
         Command::Deps { purpose } => deps::install(purpose).map(|()| true),
     };
     match outcome {

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every check and every test, each as a suite with its own time.
 //!
 //! ```text
-//! install -> fmt -> clippy -> deny -> model -> programs -> build -> doc -> one suite per test program
+//! install -> fmt -> clippy -> deny -> model -> fuzz -> programs -> build -> doc -> one suite per test program
 //! ```
 //!
 //! Everything runs, whatever failed before it; only when the build fails there is nothing to run.
@@ -58,10 +58,10 @@ pub fn crash(rounds: u32) -> Result<bool> {
 }
 
 /// The suites that are not test programs.
-const CHECKS: [&str; 7] = ["fmt", "clippy", "deny", "model", "programs", "build", "doc"];
+const CHECKS: [&str; 8] = ["fmt", "clippy", "deny", "model", "fuzz", "programs", "build", "doc"];
 
 /// The suites that are one check.
-fn checks() -> Result<[(&'static str, Command); 4]> {
+fn checks() -> Result<[(&'static str, Command); 5]> {
     let mut fmt = command::cargo();
     fmt.args(["fmt", "--all", "--check"]);
     let mut clippy = command::cargo();
@@ -71,7 +71,9 @@ fn checks() -> Result<[(&'static str, Command); 4]> {
     deny.args(["--all-features", "--locked", "check", "licenses", "bans", "sources"]);
     let mut model = command::command(std::env::current_exe()?);
     model.arg("model");
-    Ok([("fmt", fmt), ("clippy", clippy), ("deny", deny), ("model", model)])
+    let mut fuzz = command::command(std::env::current_exe()?);
+    fuzz.args(["fuzz", "--minutes", "5"]);
+    Ok([("fmt", fmt), ("clippy", clippy), ("deny", deny), ("model", model), ("fuzz", fuzz)])
 }
 
 fn doc_tests() -> Command {

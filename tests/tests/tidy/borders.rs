@@ -83,6 +83,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("media", &[]),
     ("edge", &["media"]),
     ("remote", &["media"]),
+    ("fuzz", &["media"]),
     ("xtask", &[]),
     ("tests", &["media", "edge", "remote"]),
 ];

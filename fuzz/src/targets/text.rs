@@ -1,0 +1,107 @@
+//! Text from outside: the query of a playlist request, names of resources and recordings, lock tokens.
+
+use crate::Target;
+use crate::memory::Bound;
+use crate::sample::{Numbers, config, gops};
+use media::hls::{Answer, Directives, Resource};
+use media::names::{CameraId, LockToken, NAME_LEN, RecordingName};
+use media::timeline::{ConfigId, Timeline};
+use media::{Ticks90k, Track, WallTime};
+use std::fmt::{Debug, Display};
+use std::str::FromStr;
+
+/// Text as the query of a playlist request.
+pub const DIRECTIVES: Target = Target {
+    name: "hls_directives",
+    run: directives,
+    bound: Bound { each: 4, fixed: 256 << 10 },
+    seeds: || {
+        texts(&[
+            "_HLS_msn=103&_HLS_part=2",
+            "_HLS_msn=104&_HLS_skip=YES",
+            "a=b&_HLS_skip=v2&&=",
+            "_HLS_part=1",
+        ])
+    },
+};
+
+/// Text as each of the names, and as what a lockfile holds.
+pub const NAMES: Target = Target {
+    name: "names",
+    run: names,
+    bound: Bound { each: 16, fixed: 4 << 10 },
+    seeds: || {
+        let camera = CameraId::new(b"key", "front");
+        let name = |start| RecordingName::new(start, camera, 4711).to_string();
+        let upload = LockToken::Upload { camera, boot: "7d3c5a52".to_owned(), nonce: "00ff".to_owned() };
+        let chop = LockToken::Chop { host: "vault".to_owned(), boot: "b".to_owned(), pid: 17 };
+        let resources =
+            ["video-00c0ffee.mp4", "audio-4711.m4s", "audio-s5207.m4s", "video-4711.3.m4s", "4711.ts"];
+        let mut all = texts(&resources);
+        all.extend(texts(&[&name(None), &name(Some(WallTime(1_795_241_700_000_000)))]));
+        all.extend(texts(&[&upload.to_string(), &chop.to_string(), &camera.to_string()]));
+        all
+    },
+};
+
+fn texts(texts: &[&str]) -> Vec<Vec<u8>> {
+    texts.iter().map(|text| text.as_bytes().to_vec()).collect()
+}
+
+/// `count` whole segments of two parts each, from 100 on.
+fn timeline(count: u64) -> Timeline {
+    let gop = gops(&mut Numbers(&[0, 0, 7])).remove(0);
+    let mut timeline = Timeline::new(&config(), 20);
+    for n in 0..count {
+        let shift = Ticks90k(Ticks90k::SECOND.0 * n as i64);
+        let mut gop = media::Gop { sequence: 100 + n, start: gop.start + shift, ..gop.clone() };
+        gop.end = Some(gop.start + Ticks90k::SECOND);
+        for (index, unit) in gop.units.iter_mut().enumerate() {
+            unit.pts = gop.start + Ticks90k(11_000 * index as i64);
+        }
+        timeline.update(&gop, true);
+    }
+    timeline
+}
+
+fn directives(input: &[u8]) {
+    let Ok(query) = str::from_utf8(input) else { return };
+    let Ok(directives) = Directives::parse(query) else { return };
+    let Directives { msn, part, skip } = directives;
+    let mut written = msn.map_or(String::new(), |msn| format!("_HLS_msn={msn}"));
+    written += &part.map_or(String::new(), |part| format!("&_HLS_part={part}"));
+    written += if skip { "&_HLS_skip=YES" } else { "" };
+    assert_eq!(Directives::parse(&written), Ok(directives));
+
+    let (now, later) = (timeline(4), timeline(8));
+    for track in [Track::Video, Track::Audio] {
+        if let Answer::Wait { msn, .. } = directives.answer(&now, track) {
+            assert!(msn <= 105, "it waits for {msn}, and 103 is the last");
+            assert_eq!(directives.answer(&later, track), Answer::Now);
+        }
+    }
+}
+
+fn names(input: &[u8]) {
+    if let Ok(token) = LockToken::parse(input) {
+        assert_eq!(LockToken::parse(token.to_string().as_bytes()), Ok(token));
+    }
+    let Ok(text) = str::from_utf8(input) else { return };
+    if let Some(name) = same_text::<RecordingName>(text) {
+        assert_eq!(text.len(), NAME_LEN);
+        assert_eq!(RecordingName::new(name.start, name.camera, name.sequence), name);
+    }
+    same_text::<CameraId>(text);
+    same_text::<Resource>(text);
+    // It is only read as a part of a resource's name, which has one spelling.
+    if let Ok(id) = text.parse::<ConfigId>() {
+        assert_eq!(id.to_string().parse(), Ok(id));
+    }
+}
+
+/// What can be read has no other spelling.
+fn same_text<T: FromStr + Display + Debug>(text: &str) -> Option<T> {
+    let value: T = text.parse().ok()?;
+    assert_eq!(value.to_string(), text);
+    Some(value)
+}
