@@ -219,21 +219,37 @@ impl Growing {
         if !self.accepts(gop.sequence) {
             return Err(Error::SequenceWentBack { sequence: gop.sequence, last: self.last_sequence });
         }
-        let mut needed = self.moov_fixed;
         for track in [Track::Video, Track::Audio] {
-            let tables = &self.written(track).tables;
-            let (count, sync) = gop
-                .track(track)
-                .fold((0, 0), |(count, sync), unit| (count + 1, sync + usize::from(unit.key)));
-            needed += tables.size_with(count, sync);
             if let (Some(unit), Ok(codec)) = (gop.track(track).next(), Codec::of(&self.config, track)) {
                 self.follows(codec, self.media_time(unit.pts, codec))?;
             }
         }
+        let needed = self.moov_with(|track| {
+            let keys = gop.track(track).map(|unit| usize::from(unit.key));
+            keys.fold((0, 0), |(count, sync), key| (count + 1, sync + key))
+        });
         if needed > MAX_MOOV {
             return Err(Error::Full { needed, reserved: MAX_MOOV });
         }
         Ok(())
+    }
+
+    /// Size of the sealed `moov`, at most, with this many samples more in each track, and sync samples among them.
+    fn moov_with(&self, more: impl Fn(Track) -> (usize, usize)) -> u64 {
+        let tables = [Track::Video, Track::Audio].map(|track| {
+            let (samples, sync) = more(track);
+            self.written(track).tables.size_with(samples, sync)
+        });
+        self.moov_fixed + tables.iter().sum::<u64>()
+    }
+
+    /// Whether the sealed `moov` has room for these chunks too.
+    pub(super) fn has_room_for(&self, chunks: &[Chunk]) -> bool {
+        let needed = self.moov_with(|track| {
+            let samples = chunks.iter().filter(|chunk| chunk.track == track).flat_map(|chunk| &chunk.samples);
+            samples.fold((0, 0), |(count, sync), sample| (count + 1, sync + usize::from(sample.sync)))
+        });
+        needed <= MAX_MOOV
     }
 
     /// Whether GOP `sequence` may be the next one.

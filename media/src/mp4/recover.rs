@@ -144,9 +144,8 @@ impl<'a, S: ReadAt + ?Sized> Walk<'a, S> {
         let Some((moof, mdat)) = unless_damaged(self.fragment())? else { return Ok(false) };
         let first = self.growing.anchor().first_sequence;
         let sequence = first.saturating_add(moof.sequence.into()).saturating_sub(1);
-        let Some(chunks) = self.chunks(&moof, &mdat).filter(|_| self.growing.accepts(sequence)) else {
-            return Ok(false);
-        };
+        let fits = |chunks: &Vec<Chunk>| self.growing.accepts(sequence) && self.growing.has_room_for(chunks);
+        let Some(chunks) = self.chunks(&moof, &mdat).filter(fits) else { return Ok(false) };
         self.hash(&mdat)?;
         let first =
             chunks.iter().find(|chunk| chunk.track == Track::Video).and_then(|chunk| chunk.samples.first());
