@@ -19,7 +19,7 @@ pub const MOVIE: Target = Target {
     run: |input| drop(movie(input)),
     bound: Bound { each: 64, fixed: SAMPLES },
     seeds: || {
-        let (file, _) = written(&gops(&mut Numbers(&numbers())));
+        let (file, ..) = written(&gops(&mut Numbers(&numbers())));
         // A fragmented file without the room that a recording reserves.
         vec![[&file[..36], &file[1 << 20..]].concat()]
     },
@@ -32,7 +32,7 @@ pub const RECORDING: Target = Target {
     bound: Bound { each: 64, fixed: SAMPLES + (16 << 20) },
     seeds: || {
         let gops = gops(&mut Numbers(&numbers()));
-        let (growing, recording) = written(&gops);
+        let (growing, recording, _) = written(&gops);
         let mut sealed = growing.clone();
         apply(&mut sealed, &recording.seal(&about()));
         let mut half_sealed = growing.clone();
@@ -98,15 +98,17 @@ fn about() -> About {
     About { camera: "door".to_owned(), start: None }
 }
 
-/// The growing file of some GOPs.
-fn written(gops: &[Gop]) -> (Vec<u8>, Growing) {
+/// The growing file of some GOPs, and where each of them ends.
+fn written(gops: &[Gop]) -> (Vec<u8>, Growing, Vec<usize>) {
     let mut file = Vec::new();
     let (mut growing, steps) = Growing::begin(&gops[0], &about()).expect("a GOP that a camera can deliver");
     apply(&mut file, &steps);
+    let mut ends = vec![file.len()];
     for gop in &gops[1..] {
         apply(&mut file, &growing.append(gop).expect("a GOP that follows"));
+        ends.push(file.len());
     }
-    (file, growing)
+    (file, growing, ends)
 }
 
 fn written_and_cut(input: &[u8]) {
@@ -116,8 +118,7 @@ fn written_and_cut(input: &[u8]) {
     if gops.is_empty() {
         return;
     }
-    let (mut file, _) = written(&gops);
-    let ends: Vec<usize> = (1..=gops.len()).map(|count| written(&gops[..count]).1.size() as usize).collect();
+    let (mut file, _, ends) = written(&gops);
     file.truncate(file.len() - cut % (file.len() - (1 << 20)));
     let whole = ends.iter().filter(|end| **end <= file.len()).count();
     match recover(&file).expect("a recording") {

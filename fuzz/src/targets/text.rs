@@ -1,9 +1,10 @@
-//! Text from outside: the query of a playlist request, names of resources and recordings, lock tokens.
+//! Text from outside: the query and the headers of a request, names of resources and recordings, lock tokens.
 
 use crate::Target;
 use crate::memory::Bound;
 use crate::sample::{Numbers, config, gops};
 use media::hls::{Answer, Directives, Resource};
+use media::http::{Wanted, has_tag, wanted};
 use media::names::{CameraId, LockToken, NAME_LEN, RecordingName};
 use media::timeline::{ConfigId, Timeline};
 use media::{Ticks90k, Track, WallTime};
@@ -25,7 +26,15 @@ pub const DIRECTIVES: Target = Target {
     },
 };
 
-/// Text as each of the names, and as what a lockfile holds.
+/// Text as the headers `Range` and `If-None-Match`.
+pub const HEADERS: Target = Target {
+    name: "http_headers",
+    run: headers,
+    bound: Bound { each: 8, fixed: 4 << 10 },
+    seeds: || texts(&["bytes=10-19", "bytes=-5", "bytes=90-", "bytes=0-1,3-4", "\"a\", W/\"b\"", "*"]),
+};
+
+/// Text as each of the names, as a date, and as what a lockfile holds.
 pub const NAMES: Target = Target {
     name: "names",
     run: names,
@@ -40,6 +49,7 @@ pub const NAMES: Target = Target {
         let mut all = texts(&resources);
         all.extend(texts(&[&name(None), &name(Some(WallTime(1_795_241_700_000_000)))]));
         all.extend(texts(&[&upload.to_string(), &chop.to_string(), &camera.to_string()]));
+        all.extend(texts(&["2026-11-21T05:40:00.123Z"]));
         all
     },
 };
@@ -82,6 +92,18 @@ fn directives(input: &[u8]) {
     }
 }
 
+fn headers(input: &[u8]) {
+    let tag = "\"b\"";
+    for length in [0, 1, 100, u64::MAX] {
+        if let Wanted::Part(range) = wanted(Some(input), None, tag, length) {
+            assert!(range.start < range.end && range.end <= length, "{range:?} of {length}");
+            let same = format!("bytes={}-{}", range.start, range.end - 1);
+            assert_eq!(wanted(Some(same.as_bytes()), Some(tag.as_bytes()), tag, length), Wanted::Part(range));
+        }
+    }
+    assert!(!has_tag(input, tag) || input.contains(&b'b') || input.contains(&b'*'));
+}
+
 fn names(input: &[u8]) {
     if let Ok(token) = LockToken::parse(input) {
         assert_eq!(LockToken::parse(token.to_string().as_bytes()), Ok(token));
@@ -90,6 +112,9 @@ fn names(input: &[u8]) {
     if let Some(name) = same_text::<RecordingName>(text) {
         assert_eq!(text.len(), NAME_LEN);
         assert_eq!(RecordingName::new(name.start, name.camera, name.sequence), name);
+    }
+    if let Some(wall) = WallTime::parse_rfc3339(text) {
+        assert_eq!(wall.rfc3339(), text);
     }
     same_text::<CameraId>(text);
     same_text::<Resource>(text);
