@@ -15,19 +15,24 @@
 //! | [`library`] | what there is to watch, and what is missing |
 //! | [`web`] | it is shown: the page, HLS, files, JSON, metrics |
 //! | [`check`] | whether recordings are whole and unaltered |
+//! | [`receive`] | sshd's forced command for scripts |
+//! | [`enroll`] | accounts of cameras and scripts |
 //! | [`serve`] | the service: its roles and threads |
 //! | [`folders`], [`folder`] | where everything is, and files that are reached without following links |
 //! | [`supervise`] | the only place with threads and clocks |
-//! | [`config`], [`status`], [`logs`] | what is configured, what is going on |
+//! | [`config`], [`status`], [`logs`], [`notify`] | what is configured, what is going on, and what systemd is told of it |
 
 pub mod check;
 pub mod chop;
 pub mod config;
+pub mod enroll;
 pub mod folder;
 pub mod folders;
 pub mod inbox;
 pub mod library;
 pub mod logs;
+pub mod notify;
+pub mod receive;
 pub mod serve;
 pub mod status;
 pub mod supervise;

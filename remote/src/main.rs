@@ -4,7 +4,9 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use remote::chop::{Options, transcode};
 use remote::config::{Config, Role};
-use remote::{logs, serve};
+use remote::enroll::{self, Enrollment};
+use remote::supervise::Signals;
+use remote::{logs, receive, serve};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -59,6 +61,14 @@ enum Command {
         #[arg(long)]
         dry_run: bool,
     },
+    /// What sshd starts for an account of a script: takes its files in, and nothing else (SSH_ORIGINAL_COMMAND has what it asked for).
+    Receive {
+        /// The folder that it may write into.
+        #[arg(long)]
+        inbox: PathBuf,
+    },
+    /// Let one more camera send its recordings: its account, folders and key, and what sshd lets it do. Takes root.
+    Enroll(Enroll),
     /// Make an MP4 with H.264 and AAC of a file that is something else, confined: what `chop` starts for it.
     #[command(hide = true)]
     Transcode {
@@ -78,6 +88,23 @@ struct Place {
     /// The folder that everything is in, instead of the configured one.
     #[arg(long, env = "PORTHOLE_REMOTE_DIR")]
     dir: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct Enroll {
+    /// The line that `porthole-edge key` prints: ssh-ed25519 AAAA... COMMENT.
+    key: String,
+    /// Its account [default: the comment of the key].
+    #[arg(long, value_name = "ACCOUNT")]
+    name: Option<String>,
+    /// A script that knows only NAME.mp4 and NAME.lockfile, and uploads by scp.
+    #[arg(long)]
+    script: bool,
+    /// Change nothing, and print a script that would do it.
+    #[arg(long)]
+    print: bool,
+    #[command(flatten)]
+    place: Place,
 }
 
 #[derive(Args)]
@@ -115,6 +142,8 @@ fn main() -> anyhow::Result<ExitCode> {
         }
         Command::Chop { file, out, account } => chop(&file, &out, account),
         Command::Sweep { place, dry_run } => sweep(&place, dry_run),
+        Command::Receive { inbox } => Ok(receive(&inbox)),
+        Command::Enroll(options) => enroll(&options),
         Command::Transcode { input, output } => Ok(run_transcoder(&input, &output)),
     }
 }
@@ -172,6 +201,34 @@ fn sweep(place: &Place, dry_run: bool) -> anyhow::Result<ExitCode> {
     let report = remote::sweep::sweep(&config.dir, &config.sweep.policy(), now, dry_run, &|| false)?;
     println!("{report}");
     Ok(if report.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn receive(inbox: &Path) -> ExitCode {
+    let asked = std::env::var_os(receive::ASKED).map(|asked| asked.to_string_lossy().into_owned());
+    match receive::receive(inbox, asked.as_deref()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("porthole: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn enroll(options: &Enroll) -> anyhow::Result<ExitCode> {
+    let dir = options.place.config()?.dir;
+    let kind = if options.script { enroll::Kind::Script } else { enroll::Kind::Camera };
+    let program = std::env::current_exe().context("where this program is")?;
+    let enrollment = Enrollment::new(&options.key, options.name.as_deref(), kind, &dir, &program)?;
+    let plan = enrollment.plan();
+    if options.print {
+        print!("{plan}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    // Half of it must not be left because somebody was impatient.
+    let _signals = Signals::hold().context("signals")?;
+    enroll::perform::perform(&plan)?;
+    println!("{}", enrollment.welcome());
+    Ok(ExitCode::SUCCESS)
 }
 
 fn run_transcoder(input: &Path, output: &Path) -> ExitCode {

@@ -5,6 +5,7 @@ use crate::config::{Config, Role};
 use crate::folders::Folders;
 use crate::inbox::Inbox;
 use crate::library::Library;
+use crate::notify::Notify;
 use crate::status::Status;
 use crate::supervise::{Signals, Stop, Threads};
 use crate::sweep;
@@ -42,9 +43,16 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
             Role::Web => web(&config, &status, &mut threads)?,
         }
     }
+    let notify = Arc::new(Notify::from_env());
+    let (watchdog, pulses) = (Arc::clone(&notify), threads.pulses());
+    threads
+        .spawn("watchdog", move |stop, pulse| watchdog.keep_alive(&pulses, &stop, &pulse))
+        .context("threads")?;
+    notify.tell("READY=1");
     tracing::info!(dir = %config.dir.display(), roles = ?config.roles, "serving");
     signals.wait().context("signals")?;
     tracing::info!("ending");
+    notify.tell("STOPPING=1");
     threads.stop();
     inbox.iter().for_each(|inbox| inbox.close());
     threads.end(END_WITHIN);
