@@ -5,6 +5,8 @@
 //! | [`edge`] | the appliance: `porthole-edge` with a configuration made for the test |
 //! | [`remote`] | the remote host: `porthole-remote serve` on a folder of its own |
 //! | [`sshd`] | what receives on it: an OpenSSH server with throw-away keys |
+//! | [`client`] | OpenSSH's own clients |
+//! | [`host`] | a host of the test's own, with accounts and an sshd of its own |
 //! | [`proxy`] | a wire that can be cut, or that damages what it carries |
 //! | [`browser`] | pages and players in headless Chromium |
 //! | [`players`] | ffprobe, ffmpeg and GStreamer as judges of files and streams |
@@ -19,10 +21,12 @@
 //! Nothing here sleeps for a while and hopes: whoever waits, waits for a condition with a generous deadline.
 
 pub mod browser;
+pub mod client;
 pub mod edge;
 pub mod files;
 pub mod footage;
 pub mod hls_rules;
+pub mod host;
 pub mod http;
 pub mod players;
 pub mod port;

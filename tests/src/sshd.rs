@@ -38,6 +38,8 @@ pub struct Sshd {
     user: String,
     /// Every SFTP request is written into the log.
     requests: bool,
+    /// What every session runs, whatever it asks for.
+    forced: Option<String>,
     process: Option<Process>,
 }
 
@@ -85,7 +87,16 @@ impl Sshd {
 
     fn start_in(folder: Folder, home: PathBuf, view: View) -> Result<Self> {
         let user = User::from_uid(Uid::current())?.context("this user has no name")?.name;
-        let mut sshd = Self { folder, home, view, port: free_port()?, user, requests: false, process: None };
+        let mut sshd = Self {
+            folder,
+            home,
+            view,
+            port: free_port()?,
+            user,
+            requests: false,
+            forced: None,
+            process: None,
+        };
         fs::create_dir_all(sshd.inbox())?;
         fs::write(sshd.file("authorized_keys"), "")?;
         sshd.make_host_key()?;
@@ -119,6 +130,11 @@ impl Sshd {
     /// From the next start on [`Sshd::log`] tells of every SFTP request. Not in a chroot, where the log is out of reach.
     pub fn log_requests(&mut self) {
         self.requests = true;
+    }
+
+    /// From the next start on every session runs `command`, whatever it asks for.
+    pub fn force(&mut self, command: String) {
+        self.forced = Some(command);
     }
 
     /// Every session, and the server itself, stands still: connections stay open and nothing answers.
@@ -200,6 +216,7 @@ impl Sshd {
         } else {
             "internal-sftp".to_owned()
         };
+        let forced = self.forced.as_ref().unwrap_or(&sftp);
         format!(
             "\
 ListenAddress 127.0.0.1
@@ -208,7 +225,7 @@ HostKey {folder}/host_key
 AuthorizedKeysFile {folder}/authorized_keys
 ChrootDirectory {chroot}
 Subsystem sftp {sftp}
-ForceCommand {sftp}
+ForceCommand {forced}
 PidFile none
 UsePAM no
 StrictModes no

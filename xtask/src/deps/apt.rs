@@ -64,6 +64,7 @@ const PACKAGES: &[Package] = &[
     row("python3-pip", Test, Program("pip3")),
     row("iproute2", Test, Program("ip")),
     row("spin", Test, Program("spin")),
+    row("systemd", Test, Program("systemd-analyze")),
     row("nginx-light", Bench, Program("nginx")),
 ];
 
