@@ -17,8 +17,8 @@ use media::names::{CameraId, RecordingName};
 use std::collections::BTreeMap;
 use std::fs::File;
 
-/// Recordings that are known at most, some 2 kB each; what is beyond them is in the folders all the same.
-const MOST: usize = 100_000;
+/// Recordings that are known at most, less than 8 kB each; what is beyond them is in the folders all the same.
+const MOST: usize = 50_000;
 /// Recordings that one look reads.
 const MOST_READ: usize = 200;
 
