@@ -44,7 +44,8 @@ fn install(host: &Host) -> Result<()> {
 fn serve(host: &Host) -> Result<Process> {
     let rights = "--inh-caps=-all,+lease --ambient-caps=-all,+lease --bounding-set=-all,+lease";
     let user = "--reuid porthole --regid porthole --init-groups --no-new-privs";
-    let words: Vec<&str> = user.split(' ').chain(rights.split(' ')).chain([PROGRAM, "serve"]).collect();
+    let words: Vec<&str> =
+        user.split(' ').chain(rights.split(' ')).chain([PROGRAM, "serve", "--role", "inbox"]).collect();
     host.start("setpriv", &words)
 }
 
