@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
-use remote::chop::{Options, transcode};
+use remote::chop::Options;
 use remote::config::{Config, Role};
 use remote::enroll::{self, Enrollment};
 use remote::supervise::Signals;
@@ -69,14 +69,6 @@ enum Command {
     },
     /// Let one more camera send its recordings: its account, folders and key, and what sshd lets it do. Takes root.
     Enroll(Enroll),
-    /// Make an MP4 with H.264 and AAC of a file that is something else, confined: what `chop` starts for it.
-    #[command(hide = true)]
-    Transcode {
-        /// What to read.
-        input: PathBuf,
-        /// What to write.
-        output: PathBuf,
-    },
 }
 
 /// What the service is about.
@@ -144,7 +136,6 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Sweep { place, dry_run } => sweep(&place, dry_run),
         Command::Receive { inbox } => Ok(receive(&inbox)),
         Command::Enroll(options) => enroll(&options),
-        Command::Transcode { input, output } => Ok(run_transcoder(&input, &output)),
     }
 }
 
@@ -229,14 +220,4 @@ fn enroll(options: &Enroll) -> anyhow::Result<ExitCode> {
     enroll::perform::perform(&plan)?;
     println!("{}", enrollment.welcome());
     Ok(ExitCode::SUCCESS)
-}
-
-fn run_transcoder(input: &Path, output: &Path) -> ExitCode {
-    match transcode::transcode(input, output) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            if error.is_for_want_of_room() { ExitCode::from(transcode::NO_ROOM) } else { ExitCode::FAILURE }
-        }
-    }
 }

@@ -35,22 +35,26 @@ pub struct Options {
     pub segment: Ticks90k,
     /// `<camera>` in the names of the segments where the recording's name has none: the account that brought it.
     pub account: String,
-    /// The program porthole-remote, which transcodes in a process of its own.
+    /// The program porthole-transcode.
     pub program: PathBuf,
     /// The wish to end.
     pub stop: Stop,
 }
 
 impl Options {
-    /// Segments of six seconds, by the running program.
+    /// Segments of six seconds; the other program stands beside the running one.
     pub fn new(account: impl Into<String>) -> Self {
         let segment = Ticks90k(6 * Ticks90k::SECOND.0);
-        Self { segment, account: account.into(), program: OURSELVES.into(), stop: Stop::default() }
+        Self { segment, account: account.into(), program: beside_us(TRANSCODER), stop: Stop::default() }
     }
 }
 
-/// The program that runs, also after an update has put another one into its place.
-const OURSELVES: &str = "/proc/self/exe";
+const TRANSCODER: &str = "porthole-transcode";
+
+/// A program in the folder of the running one.
+fn beside_us(program: &str) -> PathBuf {
+    std::env::current_exe().map_or_else(|_| program.into(), |running| running.with_file_name(program))
+}
 
 /// What was made.
 #[derive(Debug)]

@@ -1,18 +1,13 @@
 //! What is neither H.264 nor AAC becomes both, in a process of its own.
 //!
 //! ```text
-//! porthole-remote serve ── starts ──> porthole-remote transcode IN OUT
-//!     waits, until the deadline           confines itself, then reads IN with FFmpeg's libraries, writes OUT
+//! porthole-remote ── starts ──> porthole-transcode IN OUT
+//!     waits, until the deadline     confines itself, then reads IN with FFmpeg's libraries, writes OUT
 //! ```
 //!
 //! Decoders are the largest pieces of C that ever see what a stranger made. So they run where a fault of theirs costs one recording:
 //! with bounded memory, CPU time and file size, without a descriptor, a variable or a child more than they need, and killed
 //! when their time is over or the service ends.
-
-mod child;
-mod track;
-
-pub use child::transcode;
 
 use super::{Error, Options, at};
 use crate::supervise::{Stop, monotonic};
@@ -61,7 +56,7 @@ pub(super) fn run(options: &Options, input: &Path, output: &Path) -> Result<(), 
     let words = output.with_extension("log");
     let log = File::create(&words).map_err(at(&words))?;
     let mut command = Command::new(program);
-    command.arg("transcode").arg(input).arg(output);
+    command.arg(input).arg(output);
     command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
     let child = command.spawn().map_err(at(program))?;
     let limit = deadline(size);
