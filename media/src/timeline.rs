@@ -3,16 +3,19 @@
 //!
 //! ```text
 //! GOP 41                         GOP 42                         GOP 43, growing
-//! |IDR p p|p p p|p p p|p p p|p|  |IDR p p|p p p|...             |IDR p p|p p p|p
-//! |part 0 |  1  |  2  |  3  |4|  |part 0 |  1  |                |part 0 |  1  | not yet a part
+//! |IDR p|p p p|p p p|p p p|p p p|  |IDR p|p p p|...             |IDR p|p p p|p
+//! | 0   |  1  |  2  |  3  |  4  |  | 0   |  1  |                | 0   |  1  | not yet a part
 //! segment 41 ------------------  segment 42 ------              open segment
 //! ```
 //!
 //! A part ends where the next one starts, so the open segment shows a part only once an access unit behind it has come or
 //! the GOP has ended. Cutting depends on nothing but the GOP: every run of every server cuts alike.
 
+mod cut;
+
 use crate::access_unit::{AccessUnit, Gop, StreamConfig, Track};
 use crate::time::{TICKS_PER_SECOND, Ticks90k, WallTime};
+use cut::Cut;
 use sha2::{Digest, Sha256};
 use std::collections::VecDeque;
 use std::fmt;
@@ -20,8 +23,6 @@ use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// How long a part should be, about.
-const PART: Ticks90k = Ticks90k::from_millis(200);
 /// A gap in the sequence of GOPs up to this long is shown as segments without footage; a longer one starts the timeline anew.
 const MAX_MISSING: u64 = 16;
 /// A hole between two segments that is longer than this is a discontinuity, whatever the GOP says.
@@ -91,56 +92,6 @@ impl Part {
     }
 }
 
-/// How a track is cut into parts.
-#[derive(Clone, Copy)]
-struct Cut {
-    /// Duration of an access unit.
-    unit: Ticks90k,
-    /// A part ends no earlier than this behind its start.
-    shortest: Ticks90k,
-    /// What is left of a second, and is shorter than this, goes into the part before it.
-    crumb: Ticks90k,
-    /// No part is longer: `PART-TARGET`.
-    longest: Ticks90k,
-}
-
-impl Cut {
-    /// 200 ms in whole access units.
-    ///
-    /// Pictures jitter, and parts that are not independent must reach 85 % of the target (RFC 8216bis 4.4.4.9): 9 % more than
-    /// nominal leaves jitter as much room below as above. Sound has neither care, but AAC frames do not divide a second: the last
-    /// part takes the one or two that are left over.
-    fn of(config: &StreamConfig, track: Track) -> Self {
-        let unit = unit_duration(config, track).0.max(1);
-        let nominal = ((PART.0 + unit / 2) / unit).max(1) * unit;
-        let (shortest, crumb, longest) = if track == Track::Video {
-            let longest = tenths(nominal + nominal * 7 / 80);
-            ((longest * 85 + 99) / 100, 0, longest)
-        } else {
-            let (rest, crumb) = (Ticks90k::SECOND.0 % nominal, nominal / 2);
-            let more = if rest < crumb { (rest + unit - 1) / unit * unit } else { 0 };
-            // Frames whose rate is corrected to follow the picture's clock are not all of one length.
-            let play = unit / 8;
-            (nominal - play, crumb, tenths(nominal + more + play))
-        };
-        let [unit, shortest, crumb, longest] = [unit, shortest, crumb, longest].map(Ticks90k);
-        Self { unit, shortest, crumb, longest }
-    }
-
-    /// Whether a part that began at `start`, in a segment that began at `first`, ends before the access unit at `next`.
-    fn ends(self, first: Ticks90k, start: Ticks90k, next: Ticks90k) -> bool {
-        let length = next - start;
-        let rest = first + Ticks90k::SECOND - next;
-        let only_crumbs_follow = (Ticks90k::ZERO..self.crumb).contains(&rest);
-        length >= self.shortest && !(only_crumbs_follow && length + self.unit <= self.longest)
-    }
-}
-
-/// Up to whole tenths of milliseconds, which playlists can say exactly.
-fn tenths(ticks: i64) -> i64 {
-    (ticks + 8) / 9 * 9
-}
-
 /// The parts of one track of a GOP. Of a GOP that still grows (not `complete`) the last part is left out, since what belongs
 /// to it is not known yet.
 pub fn parts(gop: &Gop, track: Track, complete: bool) -> Vec<Part> {
@@ -172,13 +123,6 @@ fn begin(first: &AccessUnit, index: usize) -> Part {
 
 fn ended(part: Part, end: Ticks90k) -> Part {
     Part { duration: end - part.start, ..part }
-}
-
-fn unit_duration(config: &StreamConfig, track: Track) -> Ticks90k {
-    match (track, &config.audio) {
-        (Track::Audio, Some(audio)) => audio.frame_duration(),
-        _ => config.video.frame_duration,
-    }
 }
 
 /// One track of a segment.
@@ -558,6 +502,7 @@ pub(crate) mod sample {
 
 #[cfg(test)]
 mod tests {
+    use super::cut::PART;
     use super::sample::{config, gop, growing, timeline};
     use super::*;
     use crate::mp4::fragment::SegmentType;
@@ -583,17 +528,11 @@ mod tests {
                     (0..count).collect::<Vec<_>>()
                 );
                 assert!(parts.windows(2).all(|pair| pair[0].end() == pair[1].start));
-                assert!(
-                    parts.iter().all(|part| part.duration.0 <= target),
-                    "{interval} {:?}",
-                    durations(&parts)
-                );
+                let told = format!("{interval} {:?}", durations(&parts));
+                assert!(parts.iter().all(|part| part.duration.0 <= target), "{told}");
+                assert!(parts.last().is_some_and(|last| last.duration > PART), "{told}");
                 let mut bound = parts[..parts.len() - 1].iter().filter(|part| !part.independent);
-                assert!(
-                    bound.all(|part| part.duration.0 * 100 >= target * 85),
-                    "{interval} {:?}",
-                    durations(&parts)
-                );
+                assert!(bound.all(|part| part.duration.0 * 100 >= target * 85), "{told}");
             }
         }
     }
@@ -628,17 +567,17 @@ mod tests {
             unit.pts += Ticks90k([700, -700, 0, 600, -300][index % 5]);
         }
         let counts: Vec<_> = parts(&gop, Track::Video, true).iter().map(|part| part.units.len()).collect();
-        assert_eq!(counts, [6, 6, 6, 6, 6]);
+        assert_eq!(counts, [2, 7, 7, 7, 7]);
     }
 
     #[test]
     fn a_growing_gop_shows_a_part_once_the_next_one_has_begun() {
         let whole = gop(&config(false), 7, 3000);
         let shown = |count| parts(&growing(&whole, count), Track::Video, false).len();
-        assert_eq!([0, 1, 6, 7, 12, 13, 30].map(shown), [0, 0, 0, 1, 1, 2, 4]);
+        assert_eq!([0, 1, 2, 3, 9, 10, 30].map(shown), [0, 0, 0, 1, 1, 2, 4]);
         let all = parts(&whole, Track::Video, true);
         assert_eq!(
-            parts(&growing(&whole, 13), Track::Video, false),
+            parts(&growing(&whole, 10), Track::Video, false),
             all[..2],
             "a part never changes once it is shown"
         );
@@ -646,7 +585,7 @@ mod tests {
             all.iter().map(|part| part.independent).collect::<Vec<_>>(),
             [true, false, false, false, false]
         );
-        assert_eq!(all[1].units_of(&whole, Track::Video).count(), 6);
+        assert_eq!(all[1].units_of(&whole, Track::Video).count(), 7);
     }
 
     #[test]
