@@ -38,7 +38,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Start an edge and a private SSH server on this machine and show what goes on
+    /// Start an edge and a remote host of its own on this machine and show what goes on
     Demo {
         /// What follows goes to the demo: --source, --port, --seconds (see `cargo xtask demo -- --help`)
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
