@@ -210,6 +210,7 @@ enum State {
     },
     /// It is another one's from here on.
     E2Cut {
+        from: u64,
         to: u64,
     },
     E2Write,
@@ -252,6 +253,9 @@ pub struct Upload {
     synced: u64,
     /// The part is sealed: its head says so, and it did not before everything else was synced.
     flipped: bool,
+    /// A sync may have failed there. What it dropped reads well and counts as written, so that a later sync says nothing of it:
+    /// what is not known to be synced is written again.
+    doubted: bool,
 }
 
 impl Upload {
@@ -259,7 +263,8 @@ impl Upload {
     /// journal before the first step; `begun` says that it had been kept there before.
     pub fn new(journal: Journal, content: Content, token: LockToken, begun: bool) -> Self {
         let state = State::Free;
-        let mut upload = Self { journal, content, token, begun, state, at: 0, synced: 0, flipped: false };
+        let (at, synced, flipped, doubted) = (0, 0, false, begun);
+        let mut upload = Self { journal, content, token, begun, state, at, synced, flipped, doubted };
         upload.state = upload.after_restart();
         upload
     }
@@ -267,6 +272,7 @@ impl Upload {
     /// The session broke: whether the last step was done, or will be done later, is unknown.
     pub fn retry(&mut self) {
         self.begun = true;
+        self.doubted |= matches!(self.state, State::E2Sync | State::E3SyncRoom | State::E3SyncFlip);
         self.at = 0;
         self.flipped = false;
         self.state = self.after_restart();
@@ -312,7 +318,7 @@ impl Upload {
             State::E2Create => Step::CreatePart,
             State::E2Sealed { .. } => Step::VerifyPart { from: 0, to: HEAD as u64 },
             State::E2Head { .. } => Step::WriteHead,
-            State::E2Shorten { to } | State::E2Cut { to } => Step::CutPart(to),
+            State::E2Shorten { to } | State::E2Cut { to, .. } => Step::CutPart(to),
             State::E2Verify { from, to } => Step::VerifyPart { from, to },
             State::E2Write => Step::WritePart {
                 from: self.at,
@@ -419,20 +425,32 @@ impl Upload {
                 if size == first { self.go_on() } else { self.tail(size) }
             }
             (State::E2Shorten { to }, Reply::Done) => self.tail(to),
-            (State::E2Verify { to, .. }, Reply::SameUpTo(same)) if *same == to => {
-                self.at = to;
+            (State::E2Verify { from, to }, Reply::SameUpTo(same)) if *same == to => {
+                self.verified(from, to);
                 self.go_on()
             }
             // What is not of this recording cannot have been sealed by it.
             (State::E2Verify { to, .. }, Reply::SameUpTo(_)) if self.flipped => State::E2Head { size: to },
             (State::E2Verify { from, .. }, Reply::SameUpTo(same)) if *same <= from => State::E2Create,
-            (State::E2Verify { to, .. }, Reply::SameUpTo(same)) if *same < to => State::E2Cut { to: *same },
-            (State::E2Cut { to }, Reply::Done) => {
-                (self.at, self.synced) = (to, self.synced.min(to));
+            (State::E2Verify { from, to }, Reply::SameUpTo(same)) if *same < to => {
+                State::E2Cut { from, to: *same }
+            }
+            (State::E2Cut { from, to }, Reply::Done) => {
+                self.synced = self.synced.min(to);
+                self.verified(from, to);
                 self.go_on()
             }
             _ => return None,
         })
+    }
+
+    /// E2: the part ends at `to`, and reads well from `from` on.
+    fn verified(&mut self, from: u64, to: u64) {
+        self.at = to;
+        if self.doubted {
+            self.at = self.synced.clamp(from, to);
+            self.synced = self.at;
+        }
     }
 
     /// E2: a part of `size` bytes stands there. Its tail must be ours.
@@ -451,7 +469,7 @@ impl Upload {
             (State::E2Write, Reply::Written(to)) if *to > self.at && *to <= self.content.bytes() => {
                 self.at = *to
             }
-            (State::E2Sync, Reply::Done) => self.synced = self.at,
+            (State::E2Sync, Reply::Done) => (self.synced, self.doubted) = (self.at, false),
             _ => return None,
         }
         Some(self.go_on())
@@ -468,8 +486,8 @@ impl Upload {
             match self.content {
                 Content::Growing(_) => State::E2Wait,
                 Content::Sealed(_) if !self.flipped => State::E3Room { from: HEAD as u64 },
-                // An earlier session wrote its head, and perhaps did not come to sync it.
-                Content::Sealed(_) => State::E3SyncFlip,
+                // An earlier session wrote its head, and perhaps did not come to sync it, or the sync failed.
+                Content::Sealed(_) => State::E3Flip,
                 Content::Plain(_) if self.synced < self.at => State::E2Sync,
                 Content::Plain(_) => State::E3Size,
             }
@@ -485,7 +503,7 @@ impl Upload {
             }
             (State::E3Room { .. }, Reply::Written(MEDIA_AT)) => State::E3SyncRoom,
             (State::E3SyncRoom, Reply::Done) => {
-                self.synced = self.at;
+                (self.synced, self.doubted) = (self.at, false);
                 State::E3Flip
             }
             (State::E3Flip, Reply::Written(to)) if *to == HEAD as u64 => State::E3SyncFlip,

@@ -66,8 +66,11 @@ impl File {
         if from == FLIP_AT {
             self.head = Head::Sealed;
         } else {
-            assert_eq!(self.media.len() as u64, from - MEDIA_AT, "written behind what is there");
+            assert!(self.media.len() as u64 >= from - MEDIA_AT, "written beyond what is there");
+            let behind = self.media.split_off(((to - MEDIA_AT) as usize).min(self.media.len()));
+            self.media.truncate((from - MEDIA_AT) as usize);
             self.media.extend(media(from - MEDIA_AT, to - MEDIA_AT));
+            self.media.extend(behind);
         }
     }
 }
@@ -381,12 +384,12 @@ fn what_stands_there_is_told_apart_by_its_content() {
     let cases = [
         ("nothing", File::default(), 9),
         ("a head alone", grown(Vec::new()), 9),
-        ("growing", grown(media(0, 5)), 4),
-        ("growing, with GOPs that the edge has lost", grown(lost_gop), 3),
-        ("growing, with a tail that a power cut took", grown(damaged), 4),
+        ("growing", grown(media(0, 5)), 9),
+        ("growing, with GOPs that the edge has lost", grown(lost_gop), 9),
+        ("growing, with a tail that a power cut took", grown(damaged), 9),
         ("another's", grown(vec![0xEE; 7]), 9),
-        ("half-sealed", File { room: ROOM, ..grown(media(0, 9)) }, 0),
-        ("sealed", File::sealed(), 0),
+        ("half-sealed", File { room: ROOM, ..grown(media(0, 9)) }, 9),
+        ("sealed", File::sealed(), 9),
     ];
     for (what, file, sent) in cases {
         let mut remote = Remote::with_part(file);
@@ -412,6 +415,8 @@ fn a_megabyte_is_read_back_and_of_a_synced_part_less() {
     let mut upload = resumed(Content::Growing(bytes), size);
     assert_eq!(upload.step(), Step::VerifyPart { from: size - PIECE, to: size });
     upload.reply(Reply::SameUpTo(size)).expect("verified");
+    assert_eq!(upload.step(), Step::WritePart { from: size - PIECE, to: size }, "a sync may have failed");
+    upload.reply(Reply::Written(size)).expect("written");
     assert_eq!(upload.step(), Step::SyncPart, "nothing is known to be on the disk there");
     upload.reply(Reply::Done).expect("synced");
     assert_eq!(upload.step(), Step::WritePart { from: size, to: size + PIECE });
@@ -424,13 +429,36 @@ fn a_megabyte_is_read_back_and_of_a_synced_part_less() {
     }
     let from = size + 20 - LEAST_VERIFIED;
     assert_eq!(upload.step(), Step::VerifyPart { from, to: size + 20 });
+    upload.reply(Reply::SameUpTo(size + 20)).expect("verified");
+    assert_eq!(upload.step(), Step::WritePart { from: size + 20, to: size + PIECE }, "no sync was under way");
+}
+
+#[test]
+fn what_a_failed_sync_may_have_dropped_is_written_again() {
+    let size = PIECE + 70_000;
+    let mut upload = resumed(Content::Growing(size), size);
+    for reply in [Reply::SameUpTo(size), Reply::Written(size)] {
+        upload.reply(reply).expect("written");
+    }
+    upload.sync();
+    upload.reply(Reply::Done).expect("synced");
+    upload.update(Content::Growing(size + 9));
+    upload.reply(Reply::Written(size + 9)).expect("written");
+    upload.sync();
+    assert_eq!(upload.step(), Step::SyncPart);
+    upload.retry();
+    let lock = Reply::Lock(token().to_string().into());
+    for reply in [Reply::Refused, lock, Reply::Size(size + 9), Reply::Done, Reply::SameUpTo(size + 9)] {
+        upload.reply(reply).expect("verified");
+    }
+    assert_eq!(upload.step(), Step::WritePart { from: size, to: size + 9 });
 }
 
 #[test]
 fn what_was_synced_under_a_lock_that_is_gone_is_read_back() {
     let size = 5 * PIECE;
     let mut upload = resumed(Content::Growing(size), size);
-    for reply in [Reply::SameUpTo(size), Reply::Done] {
+    for reply in [Reply::SameUpTo(size), Reply::Written(size), Reply::Done] {
         upload.reply(reply).expect("synced");
     }
     upload.retry();
