@@ -15,6 +15,7 @@
 //! | [`http`] | an HTTP client that shares no code with the server |
 //! | [`hls_rules`] | the rules of RFC 8216bis over the text of playlists |
 //! | [`ts_rules`] | the rules of ISO/IEC 13818-1 over transport streams |
+//! | [`sim`] | the simulator: edges and a remote host in one thread, on disks, clocks and a network of its own |
 //! | [`usage`] | CPU time and memory of processes |
 //! | [`process`], [`port`], [`wait`], [`work`] | child processes, free ports, conditions, how much to do |
 //!
@@ -33,6 +34,7 @@ pub mod port;
 pub mod process;
 pub mod proxy;
 pub mod remote;
+pub mod sim;
 pub mod sshd;
 pub mod ts_rules;
 pub mod usage;

@@ -23,6 +23,14 @@ pub fn bench(arguments: &[String]) -> Result<bool> {
     become_program("release/bench", arguments)
 }
 
+/// `cargo xtask sim`. Returns only if the simulator could not be started.
+pub fn sim(arguments: &[String]) -> Result<bool> {
+    let mut debug = command::cargo();
+    debug.args(["build", "--quiet", "--locked", "--package", "tests", "--bin", "sim"]);
+    build(&mut debug)?;
+    become_program("debug/sim", arguments)
+}
+
 fn build(what: &mut Command) -> Result<()> {
     println!("Building (a few minutes the first time)");
     command::run(what)

@@ -1,4 +1,4 @@
-//! Developer commands: `cargo xtask demo | test | bench | deps | crash | model | fuzz`.
+//! Developer commands: `cargo xtask demo | test | bench | deps | crash | model | sim | fuzz`.
 //!
 //! This crate builds on a machine that has Rust and nothing else: it installs what the others need, builds them, and
 //! starts them. What a command does once everything is there lives in the crate `tests`.
@@ -8,7 +8,7 @@
 //!      -> test      every suite within its minutes            budget, cargo, suite, tally
 //!      -> model     the model of the handshake, row by row
 //!      -> fuzz      the fuzz targets under libFuzzer
-//!      -> launch    build a program of `tests` and become it  demo, bench
+//!      -> launch    build a program of `tests` and become it  demo, bench, sim
 //! ```
 
 mod budget;
@@ -61,6 +61,12 @@ enum Command {
         #[arg(long, default_value_t = 500)]
         rounds: u32,
     },
+    /// Simulate edges, network and remote host in one thread under faults: many seeds, or one with its trace
+    Sim {
+        /// What follows goes to the simulator: --seed, --seeds, --variant (see `cargo xtask sim -- --help`)
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Check the model of the handshake: every row must hold, or must fail if it is known to be bad
     Model,
     /// Feed the parsers what nobody would send, and look for faults
@@ -84,6 +90,7 @@ fn main() -> ExitCode {
         Command::Bench { arguments } => launch::bench(&arguments),
         Command::Test { only } => test::run(&only),
         Command::Crash { rounds } => test::crash(rounds),
+        Command::Sim { arguments } => launch::sim(&arguments),
         Command::Model => model::run(),
         Command::Fuzz { targets, minutes } => {
             fuzz::run(&targets, Duration::from_secs(60 * u64::from(minutes)))

@@ -1,0 +1,123 @@
+//! An edge: its host, its cameras, and the process that records and uploads.
+
+use super::camera::Camera;
+use super::disk::Errno;
+use super::host::Host;
+use super::network::Network;
+use super::remote::Remote;
+use super::store::Store;
+use super::tasks::Process;
+use super::variant::Uploader;
+use super::{recorder, scripts, uploader};
+use media::names::RecordingName;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// One edge.
+pub struct Edge {
+    /// Its host.
+    pub host: Rc<Host>,
+    /// Its recordings, as the process knows them.
+    pub store: Store,
+    /// Its cameras.
+    pub cameras: Vec<Camera>,
+    /// The way to the remote host.
+    pub network: Rc<Network>,
+    /// Where its recordings go.
+    pub remote: Rc<Remote>,
+    /// Who uploads.
+    pub uploader: Uploader,
+    /// Seconds between two syncs of a growing recording.
+    pub sync_seconds: u64,
+    /// Stolen, or burnt: it does not come back.
+    pub gone: Cell<bool>,
+    /// Recordings that a script has tried.
+    pub tried: RefCell<BTreeSet<RecordingName>>,
+    process: Cell<Option<Process>>,
+}
+
+impl Edge {
+    /// An edge that is off.
+    pub fn new(
+        host: &Rc<Host>,
+        cameras: Vec<Camera>,
+        (network, remote): (&Rc<Network>, &Rc<Remote>),
+        uploader: Uploader,
+        sync_seconds: u64,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            host: Rc::clone(host),
+            store: Store::new(host),
+            cameras,
+            network: Rc::clone(network),
+            remote: Rc::clone(remote),
+            uploader,
+            sync_seconds,
+            gone: Cell::default(),
+            tried: RefCell::default(),
+            process: Cell::default(),
+        })
+    }
+
+    /// Starts the process, if it does not run.
+    pub fn start(self: &Rc<Self>) {
+        if self.gone.get() || self.process.get().is_some() {
+            return;
+        }
+        let tasks = &self.host.world.tasks;
+        let process = Process(tasks.id());
+        self.process.set(Some(process));
+        self.host.world.tell(|| format!("{} starts", self.host.name));
+        let edge = Rc::clone(self);
+        tasks.spawn(process, "edge", async move { edge.run(process).await });
+    }
+
+    async fn run(self: &Rc<Self>, process: Process) {
+        let tasks = &self.host.world.tasks;
+        while let Err(errno) = self.store.open().await {
+            self.host.world.tell(|| format!("the store cannot be opened: {errno:?}"));
+            tasks.sleep(Duration::from_secs(1)).await;
+        }
+        for number in 0..self.cameras.len() {
+            let edge = Rc::clone(self);
+            let name = format!("record {}", self.cameras[number].name);
+            tasks.spawn(process, &name, async move { recorder::run(&edge, number).await });
+        }
+        let edge = Rc::clone(self);
+        match self.uploader {
+            Uploader::Ours => tasks.spawn(process, "upload", async move { uploader::run(&edge).await }),
+            Uploader::Script { .. } => {
+                tasks.spawn(process, "script", async move { scripts::upload(&edge).await })
+            }
+        }
+    }
+
+    /// The process dies. Its kernel closes its connections.
+    pub fn kill(&self) {
+        if let Some(process) = self.process.take() {
+            self.host.world.tell(|| format!("*** {} dies", self.host.name));
+            self.host.world.tasks.kill(process);
+        }
+    }
+
+    /// The power fails; nobody hears of it.
+    pub fn cut_power(&self) {
+        self.host.world.tell(|| format!("*** {} has no power", self.host.name));
+        self.network.vanish();
+        self.kill();
+        self.host.disk.borrow_mut().cut_power(&self.host.world.random);
+        self.host.boot.set(self.host.boot.get() + 1);
+    }
+
+    /// Whether there is nothing left to do here.
+    pub fn is_done(&self) -> bool {
+        self.gone.get() || self.cameras.iter().all(Camera::is_done) && self.store.is_empty()
+    }
+}
+
+/// A call that failed for want of something that may come back.
+pub fn told(edge: &Edge, doing: &str, errno: Errno) {
+    edge.host.world.tell(|| format!("{doing}: {errno:?}"));
+}

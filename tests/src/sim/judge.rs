@@ -1,0 +1,191 @@
+//! Who sees everything and knows what must hold: after every turn I1 to I3, in the end I4.
+//!
+//! - I1 `NAME.mp4` in the inbox and not whole implies `NAME.lockfile`.
+//! - I2 the edge has freed its copy implies that the whole recording, or what was made of it, is on the remote host: as seen now, and
+//!   as it would be if the power failed there now.
+//! - I3 at most one of our workers works on a NAME.
+//! - I4 once faults stop: everything is worked on, and no lock, part, mp4, claim, scratch file or copy on the edge is left.
+//!
+//! And on the edge: a GOP that was synced is still there after any crash.
+
+use super::disk::View;
+use super::edge::Edge;
+use super::host::Host;
+use super::pages::Pages;
+use super::remote::Remote;
+use super::variant::Workers;
+use media::mp4::Seal;
+use media::mp4::demux::verify;
+use media::names::RecordingName;
+use std::collections::BTreeMap;
+
+/// SHA-256 over the access units of a recording.
+type Hash = [u8; 32];
+
+/// A hash in words.
+pub fn hex(hash: &Hash) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What is known of one recording.
+#[derive(Debug, Default)]
+struct Truth {
+    /// What it is, since it was last sealed.
+    hash: Option<Hash>,
+    /// GOPs that cannot be lost any more on the edge.
+    durable: usize,
+    freed: bool,
+}
+
+/// Who sees everything.
+#[derive(Debug, Default)]
+pub struct Judge {
+    truths: BTreeMap<RecordingName, Truth>,
+    /// Workers that work on a NAME.
+    works: BTreeMap<String, u32>,
+    /// What a file is, by the number of its bytes: its hash if it is a whole recording.
+    known: BTreeMap<u64, Option<Hash>>,
+    /// The version of the disk that was last looked at.
+    looked_at: Option<u64>,
+    freed: usize,
+    /// What must hold if the power failed is not asked: the row has no power cuts there.
+    powered: bool,
+}
+
+impl Judge {
+    /// The remote host's power never fails in this run.
+    pub fn trust_in_power(&mut self) {
+        self.powered = true;
+    }
+
+    /// A recording was sealed, or sealed anew.
+    pub fn sealed(&mut self, name: &RecordingName, seal: Seal) {
+        self.truths.entry(*name).or_default().hash = Some(seal.sha256);
+    }
+
+    /// The first `gops` of a recording outlive everything.
+    pub fn durable(&mut self, name: &RecordingName, gops: usize) {
+        self.truths.entry(*name).or_default().durable = gops;
+    }
+
+    /// The edge frees its copy.
+    pub fn freed(&mut self, name: &RecordingName) {
+        self.truths.entry(*name).or_default().freed = true;
+        self.freed += 1;
+        self.looked_at = None;
+    }
+
+    /// Recordings with a receipt.
+    pub fn receipts(&self) -> usize {
+        self.freed
+    }
+
+    /// What is lost if `left` GOPs are left of a torn recording.
+    pub fn lost(&self, name: &RecordingName, left: usize) -> Option<String> {
+        let durable = self.truths.get(name).map_or(0, |truth| truth.durable);
+        (left < durable).then(|| format!("{name}: {durable} GOPs were synced on the edge, {left} are left"))
+    }
+
+    /// A worker begins with a NAME.
+    pub fn works(&mut self, name: &str) -> Option<String> {
+        let count = self.works.entry(name.to_owned()).or_default();
+        *count += 1;
+        (*count > 1).then(|| format!("I3: {count} workers work on {name}"))
+    }
+
+    /// A worker ends, well or not.
+    pub fn rests(&mut self, name: &str) {
+        self.works.entry(name.to_owned()).and_modify(|count| *count -= 1);
+    }
+
+    /// Looks whether I1 and I2 hold; what does not.
+    pub fn look(&mut self, host: &Host, inbox: &str) -> Option<String> {
+        let version = host.disk.borrow().version();
+        if self.looked_at.replace(version) == Some(version) {
+            return None;
+        }
+        let names = host.disk.borrow().names(inbox);
+        for name in names.iter().filter_map(|file| file.strip_suffix(".mp4")) {
+            let is_whole = self.hash(host, &format!("{inbox}/{name}.mp4"), View::Now).is_some();
+            if !is_whole && !names.contains(&format!("{name}.lockfile")) {
+                return Some(format!("I1: {name}.mp4 is not whole, and there is no {name}.lockfile"));
+            }
+        }
+        let freed: Vec<(RecordingName, Hash)> = self
+            .truths
+            .iter()
+            .filter_map(|(name, truth)| Some((*name, truth.hash.filter(|_| truth.freed)?)))
+            .collect();
+        for (name, hash) in freed {
+            for view in [View::Now, View::Durable] {
+                if (view == View::Now || !self.powered) && !self.holds(host, inbox, &name, &hash, view) {
+                    let when = if view == View::Now { "now" } else { "if the power failed now" };
+                    return Some(format!(
+                        "I2: the edge has freed {name}, and {when} the remote host has not got it"
+                    ));
+                }
+            }
+        }
+        None
+    }
+
+    /// Whether a recording of that name was ever sealed.
+    fn is_known(&self, name: &str) -> bool {
+        name.parse().is_ok_and(|name| self.truths.get(&name).is_some_and(|truth| truth.hash.is_some()))
+    }
+
+    fn holds(&mut self, host: &Host, inbox: &str, name: &RecordingName, hash: &Hash, view: View) -> bool {
+        let places = ["archive", "claim", inbox].map(|folder| format!("{folder}/{name}.mp4"));
+        let parts = ["claim", inbox].map(|folder| format!("{folder}/{name}.part"));
+        is_made(host, name, hash, view)
+            || places.iter().chain(&parts).any(|place| self.hash(host, place, view) == Some(*hash))
+    }
+
+    /// The hash of the recording at `path`, if it is whole.
+    fn hash(&mut self, host: &Host, path: &str, view: View) -> Option<Hash> {
+        host.judged(path, view, |pages, version| {
+            let read = |pages: &Pages| verify(pages).ok().map(|seal| seal.sha256);
+            *self.known.entry(version).or_insert_with(|| read(pages))
+        })?
+    }
+
+    /// What is not done yet, though it must be in the end (I4).
+    pub fn left(&mut self, edges: &[std::rc::Rc<Edge>], remote: &Remote, workers: Workers) -> Vec<String> {
+        let mut left: Vec<String> =
+            edges.iter().filter(|edge| !edge.is_done()).map(|edge| edge.host.name.to_owned()).collect();
+        let disk = remote.host.disk.borrow();
+        let stem = |file: &str| file.split('.').next().unwrap_or_default().to_owned();
+        for folder in [remote.inbox.as_str(), "claim", "tmp"] {
+            left.extend(disk.names(folder).into_iter().filter_map(|file| {
+                // A living worker keeps its scratch files for the next recording.
+                let is_kept = folder == "tmp" && disk.look(&format!("tmp/{}.alive", stem(&file))).is_some();
+                // Scripts do not know of parts: what the edge has lost in a power cut stays there.
+                let is_lost = workers == Workers::Script && !self.is_known(&stem(&file));
+                (!is_kept && !is_lost).then(|| format!("{folder}/{file}"))
+            }));
+        }
+        drop(disk);
+        let truths: Vec<(RecordingName, Hash)> =
+            self.truths.iter().filter_map(|(name, truth)| Some((*name, truth.hash?))).collect();
+        let is_gone = |name: &RecordingName| {
+            edges
+                .iter()
+                .any(|edge| edge.gone.get() && edge.cameras.iter().any(|camera| camera.id == name.camera))
+        };
+        for (name, hash) in truths.into_iter().filter(|(name, _)| !is_gone(name)) {
+            if !is_made(&remote.host, &name, &hash, View::Now) {
+                left.push(format!("hls/{name} to be made"));
+            }
+            let archived = self.hash(&remote.host, &format!("archive/{name}.mp4"), View::Now);
+            if workers == Workers::Ours && archived != Some(hash) {
+                left.push(format!("archive/{name}.mp4 to be there"));
+            }
+        }
+        left
+    }
+}
+
+/// Whether the output was made of the very recording.
+fn is_made(host: &Host, name: &RecordingName, hash: &Hash, view: View) -> bool {
+    host.judged(&format!("hls/{name}"), view, |pages, _| pages.to_vec() == hex(hash).as_bytes()) == Some(true)
+}

@@ -1,0 +1,122 @@
+//! The recorder of one camera: a GOP a second into a growing recording, a seal after so many.
+
+use super::disk::Errno;
+use super::edge::{Edge, told};
+use super::host::File;
+use super::store::apply;
+use media::mp4::{About, Growing, Step};
+use media::names::RecordingName;
+use media::{Gop, WallTime};
+use std::time::Duration;
+
+/// A recording that is being written.
+struct Writer {
+    name: RecordingName,
+    file: File,
+    growing: Growing,
+    about: About,
+    /// What may be written only after the next sync.
+    after_sync: Vec<Step>,
+    /// GOPs whose headers are in the file.
+    flipped: usize,
+    unsynced_for: u64,
+}
+
+/// Records what the camera makes until it has made all. What fails costs footage, and a new recording begins.
+pub async fn run(edge: &Edge, number: usize) {
+    let (camera, tasks) = (&edge.cameras[number], &edge.host.world.tasks);
+    let mut writer: Option<Writer> = None;
+    loop {
+        tasks.sleep(Duration::from_secs(1)).await;
+        let wall = Some(WallTime(i64::try_from(edge.host.wall().as_micros()).unwrap_or(0)));
+        let Some(gop) = camera.next(wall) else { break };
+        let name = writer.as_ref().map(|writer| writer.name);
+        if let Err(errno) = record(edge, number, &mut writer, &gop).await {
+            told(edge, "record", errno);
+            let name = writer.take().map(|writer| writer.name).or(name);
+            name.into_iter().for_each(|name| edge.store.let_go(&name));
+        }
+    }
+    let name = writer.as_ref().map(|writer| writer.name);
+    if seal(edge, writer).await.is_err() {
+        name.into_iter().for_each(|name| edge.store.let_go(&name));
+    }
+    while edge.store.mend(|name| name.camera == camera.id).await.is_err() {
+        tasks.sleep(Duration::from_secs(5)).await;
+    }
+}
+
+async fn record(edge: &Edge, number: usize, writer: &mut Option<Writer>, gop: &Gop) -> Result<(), Errno> {
+    let camera = &edge.cameras[number];
+    if let Some(writer) = writer {
+        let steps = writer.growing.append(gop).map_err(|_| Errno::Io)?;
+        writer.write(steps).await?;
+    } else {
+        edge.store.mend(|name| name.camera == camera.id).await?;
+        let (name, file) = edge.store.begin(camera.id, gop.wall).await?;
+        let begun = begin(name, file, gop, camera.name).await;
+        if begun.is_err() {
+            edge.store.let_go(&name);
+        }
+        *writer = Some(begun?);
+    }
+    let Some(open) = writer else { return Ok(()) };
+    open.unsynced_for += 1;
+    if open.unsynced_for >= edge.sync_seconds {
+        open.sync(edge).await?;
+    }
+    edge.store.grow(&open.name, open.growing.size(), open.unsynced());
+    if open.growing.gops().len() as u64 >= camera.length {
+        let (name, closed) = (open.name, writer.take());
+        if let Err(errno) = seal(edge, closed).await {
+            edge.store.let_go(&name);
+            return Err(errno);
+        }
+    }
+    Ok(())
+}
+
+async fn begin(name: RecordingName, file: File, gop: &Gop, camera: &str) -> Result<Writer, Errno> {
+    let about = About { camera: camera.to_owned(), start: gop.wall };
+    let (growing, steps) = Growing::begin(gop, &about).map_err(|_| Errno::Io)?;
+    let mut writer = Writer { name, file, growing, about, after_sync: vec![], flipped: 0, unsynced_for: 0 };
+    writer.write(steps).await?;
+    Ok(writer)
+}
+
+async fn seal(edge: &Edge, writer: Option<Writer>) -> Result<(), Errno> {
+    let Some(mut writer) = writer else { return Ok(()) };
+    writer.sync(edge).await?;
+    apply(&writer.file, &writer.growing.seal(&writer.about)).await?;
+    edge.host.world.judge.borrow_mut().sealed(&writer.name, writer.growing.seal_box());
+    edge.store.sealed(&writer.name, writer.growing.seal_box().size).await
+}
+
+impl Writer {
+    /// Writes what stands in front of the sync, and keeps what stands behind it.
+    async fn write(&mut self, steps: Vec<Step>) -> Result<(), Errno> {
+        let sync = steps.iter().position(|step| *step == Step::Sync).unwrap_or(steps.len());
+        let (before, after) = steps.split_at(sync);
+        apply(&self.file, before).await?;
+        self.after_sync.extend(after.iter().filter(|step| **step != Step::Sync).cloned());
+        Ok(())
+    }
+
+    async fn sync(&mut self, edge: &Edge) -> Result<(), Errno> {
+        self.file.sync().await?;
+        // What is in the file as `moof` now outlives everything.
+        edge.host.world.judge.borrow_mut().durable(&self.name, self.flipped);
+        apply(&self.file, &self.after_sync).await?;
+        self.after_sync.clear();
+        (self.flipped, self.unsynced_for) = (self.growing.gops().len(), 0);
+        Ok(())
+    }
+
+    fn unsynced(&self) -> Vec<u64> {
+        let offset = |step: &Step| match step {
+            Step::Write { offset, .. } => Some(*offset),
+            Step::Sync => None,
+        };
+        self.after_sync.iter().filter_map(offset).collect()
+    }
+}

@@ -1,0 +1,356 @@
+//! The edge's uploader: carries out the steps of [`media::handshake::upload`] over one session, for all recordings in turn.
+
+use super::disk::Errno;
+use super::edge::{Edge, told};
+use super::network::{Broken, Session};
+use super::sftp::{Mode, Reply as Answer, Request};
+use super::store::{Stage, path};
+use media::handshake::{Fault, Reply, Step, Upload};
+use media::mp4::{self, MEDIA_AT};
+use media::names::{LockToken, MOST_TOKEN_BYTES, RecordingName};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Waits after a failure: the first, and the longest.
+const WAITS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(300)];
+/// The first wait when there is nothing to send, and the longest.
+const IDLE: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(20)];
+
+/// Why a step was not done.
+enum Failure {
+    /// The connection broke, or the server refused what it never refuses: all begin anew.
+    Session,
+    /// This recording cannot go now.
+    One,
+}
+
+impl From<Broken> for Failure {
+    fn from(_: Broken) -> Self {
+        Self::Session
+    }
+}
+
+impl From<Errno> for Failure {
+    fn from(_: Errno) -> Self {
+        Self::One
+    }
+}
+
+/// One recording on its way.
+struct Way {
+    machine: Upload,
+    epoch: u64,
+    held_until: Duration,
+}
+
+/// What is open on the remote host.
+struct Open {
+    session: Session,
+    parts: BTreeMap<RecordingName, u64>,
+    handles: u64,
+}
+
+struct Uploader<'a> {
+    edge: &'a Edge,
+    ways: BTreeMap<RecordingName, Way>,
+    open: Option<Open>,
+}
+
+/// Uploads as long as the process lives.
+pub async fn run(edge: &Rc<Edge>) {
+    let mut uploader = Uploader { edge, ways: BTreeMap::new(), open: None };
+    let tasks = &edge.host.world.tasks;
+    let (mut wait, mut idle) = (WAITS[0], IDLE[0]);
+    loop {
+        let Some(name) = uploader.next() else {
+            if uploader.ways.is_empty() {
+                uploader.open = None;
+            }
+            tasks.sleep(idle).await;
+            idle = IDLE[1].min(idle * 2);
+            continue;
+        };
+        idle = IDLE[0];
+        match uploader.serve(&name).await {
+            Ok(()) => wait = WAITS[0],
+            Err(Failure::One) => {
+                let held_until = tasks.now() + edge.host.world.random.span(WAITS[1]);
+                uploader.ways.entry(name).and_modify(|way| {
+                    way.held_until = held_until;
+                    way.machine.retry();
+                });
+            }
+            Err(Failure::Session) => {
+                edge.host.world.tell(|| "the session broke".to_owned());
+                uploader.open = None;
+                uploader.ways.values_mut().for_each(|way| way.machine.retry());
+                tasks.sleep(wait).await;
+                wait = WAITS[1].min(wait * 2);
+            }
+        }
+    }
+}
+
+impl Uploader<'_> {
+    /// A recording for which there is something to do: any of them, so that every order is tried.
+    fn next(&mut self) -> Option<RecordingName> {
+        let Self { edge, ways, .. } = self;
+        let (store, random, now) = (&edge.store, &edge.host.world.random, edge.host.world.tasks.now());
+        ways.retain(|name, way| store.entry(name).is_some_and(|entry| entry.epoch == way.epoch));
+        let mut due = store.names();
+        due.retain(|name| {
+            let content = store.entry(name).and_then(|entry| entry.content());
+            let Some(content) = content else { return false };
+            let Some(way) = ways.get_mut(name) else { return true };
+            way.machine.update(content);
+            if way.machine.step() == Step::Wait && random.once_in(3) {
+                way.machine.sync();
+            }
+            way.held_until <= now && way.machine.step() != Step::Wait
+        });
+        random.pick(&due).copied()
+    }
+
+    /// One step of one recording.
+    async fn serve(&mut self, name: &RecordingName) -> Result<(), Failure> {
+        let edge = self.edge;
+        if self.open.is_none() {
+            let session = edge.network.connect(&edge.remote.host, edge.remote.is_up()).await?;
+            self.open = Some(Open { session, parts: BTreeMap::new(), handles: 0 });
+        }
+        if !self.ways.contains_key(name) {
+            self.begin(name).await?;
+        }
+        let Some(way) = self.ways.get_mut(name) else { return Ok(()) };
+        let step = way.machine.step();
+        edge.host.world.tell(|| format!("{name} {step:?}"));
+        let reply = match step {
+            Step::Free => {
+                self.ways.remove(name);
+                edge.host.world.judge.borrow_mut().freed(name);
+                return Ok(edge.store.free(name).await?);
+            }
+            Step::WriteJournal(journal) => {
+                edge.store.change(name, |entry| entry.stage = Stage::Sealed(journal)).await?;
+                Reply::Done
+            }
+            step => {
+                let token = way.machine.token().clone();
+                let Some(open) = &mut self.open else { return Ok(()) };
+                open.perform(edge, name, &step, &token).await?
+            }
+        };
+        edge.host.world.tell(|| format!("{name} {reply:?}"));
+        let Some(way) = self.ways.get_mut(name) else { return Ok(()) };
+        match way.machine.reply(reply) {
+            Ok(()) => Ok(()),
+            Err(fault @ Fault::Unexpected { .. }) => {
+                edge.host.world.fail(format!("{name}: {fault}"));
+                Err(Failure::One)
+            }
+            Err(fault) => {
+                edge.host.world.tell(|| format!("{name}: {fault}"));
+                Err(Failure::One)
+            }
+        }
+    }
+
+    /// The handshake from where the journal says that it stands. Its token is kept before its first step.
+    async fn begin(&mut self, name: &RecordingName) -> Result<(), Failure> {
+        let edge = self.edge;
+        let Some(entry) = edge.store.entry(name) else { return Ok(()) };
+        let Some(content) = entry.content() else { return Ok(()) };
+        let nonce = match &entry.token {
+            Some(LockToken::Upload { nonce, .. }) => nonce.clone(),
+            _ => format!("{:016x}", edge.host.world.random.number()),
+        };
+        let token = LockToken::Upload { camera: name.camera, boot: edge.host.boot_id(), nonce };
+        if entry.token.as_ref() != Some(&token) {
+            let kept = edge.store.change(name, |entry| entry.token = Some(token.clone())).await;
+            kept.inspect_err(|errno| told(edge, "keep the token", *errno))?;
+        }
+        let machine = Upload::new(entry.journal(), content, token, entry.token.is_some());
+        self.ways.insert(*name, Way { machine, epoch: entry.epoch, held_until: Duration::ZERO });
+        Ok(())
+    }
+}
+
+impl Open {
+    async fn perform(
+        &mut self,
+        edge: &Edge,
+        name: &RecordingName,
+        step: &Step,
+        token: &LockToken,
+    ) -> Result<Reply, Failure> {
+        let inbox = &edge.remote.inbox;
+        let file = |extension: &str| format!("{inbox}/{name}.{extension}");
+        let (lock, part) = (file("lockfile"), file("part"));
+        match step {
+            Step::CreateLock => self.fill_lock(&lock, Mode::Create, token).await,
+            Step::WriteLock => self.fill_lock(&lock, Mode::Write, token).await,
+            Step::ReadLock => self.read_lock(&lock).await,
+            Step::RemoveLock => self.done_or_absent(Request::Remove(lock)).await,
+            Step::SizePart => self.size(part).await,
+            Step::SizeRecording => self.size(file("mp4")).await,
+            Step::CreatePart => {
+                self.forget(name).await?;
+                let handle = self.open(&part, Mode::CreateOrEmpty).await?;
+                self.parts.insert(*name, handle.ok_or(Failure::Session)?);
+                Ok(Reply::Done)
+            }
+            Step::CutPart(to) => {
+                let handle = self.part(name, &part).await?;
+                self.done(Request::SetLen(handle, *to)).await
+            }
+            Step::VerifyPart { from, to } => self.verify(edge, name, &part, (*from, *to)).await,
+            Step::WriteHead => self.put(name, &part, 0, &mp4::head()).await.map(|()| Reply::Done),
+            Step::WritePart { from, to } => {
+                let most = edge.host.world.random.from_to(1, 3) << 15;
+                let to = (*to).min(from + most);
+                let bytes = local(edge, name, *from, to).await?;
+                self.put(name, &part, *from, &bytes).await?;
+                Ok(Reply::Written(to))
+            }
+            Step::WriteRoom { from } => {
+                let bytes = local(edge, name, *from, MEDIA_AT).await?;
+                let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+                let end =
+                    bytes[zeros..].chunks(4096).take_while(|run| run.iter().any(|byte| *byte != 0)).count();
+                let end = (zeros + end * 4096).min(bytes.len());
+                self.put(name, &part, from + zeros as u64, &bytes[zeros..end]).await?;
+                Ok(Reply::Written(from + end as u64))
+            }
+            Step::SyncPart => {
+                let handle = self.part(name, &part).await?;
+                self.done(Request::Sync(handle)).await
+            }
+            Step::Rename => {
+                self.forget(name).await?;
+                self.done_or_absent(Request::Rename(part, file("mp4"))).await
+            }
+            Step::SyncDir => self.done(Request::SyncFolder(inbox.clone())).await,
+            Step::WriteJournal(_) | Step::Wait | Step::Free => Ok(Reply::Done),
+        }
+    }
+
+    async fn done(&self, request: Request) -> Result<Reply, Failure> {
+        match self.session.ask(request).await? {
+            Answer::Done => Ok(Reply::Done),
+            _ => Err(Failure::Session),
+        }
+    }
+
+    async fn done_or_absent(&self, request: Request) -> Result<Reply, Failure> {
+        match self.session.ask(request).await? {
+            Answer::Done => Ok(Reply::Done),
+            Answer::Absent => Ok(Reply::Absent),
+            _ => Err(Failure::Session),
+        }
+    }
+
+    async fn size(&self, name: String) -> Result<Reply, Failure> {
+        match self.session.ask(Request::Size(name)).await? {
+            Answer::Size(size) => Ok(Reply::Size(size)),
+            Answer::Absent => Ok(Reply::Absent),
+            _ => Err(Failure::Session),
+        }
+    }
+
+    /// Opens a file; `None`: there is none, or it is there and must not be.
+    async fn open(&mut self, name: &str, mode: Mode) -> Result<Option<u64>, Failure> {
+        self.handles += 1;
+        let handle = self.handles;
+        match self.session.ask(Request::Open { name: name.to_owned(), handle, mode }).await? {
+            Answer::Done => Ok(Some(handle)),
+            Answer::Failure if mode != Mode::Create => Err(Failure::Session),
+            _ => Ok(None),
+        }
+    }
+
+    async fn fill_lock(&mut self, name: &str, mode: Mode, token: &LockToken) -> Result<Reply, Failure> {
+        let Some(handle) = self.open(name, mode).await? else {
+            return Ok(if mode == Mode::Create { Reply::Refused } else { Reply::Absent });
+        };
+        if mode == Mode::Write {
+            self.done(Request::SetLen(handle, 0)).await?;
+        }
+        self.done(Request::Write(handle, 0, token.to_string().into_bytes())).await?;
+        self.done(Request::Sync(handle)).await?;
+        self.done(Request::Close(handle)).await
+    }
+
+    async fn read_lock(&mut self, name: &str) -> Result<Reply, Failure> {
+        let Some(handle) = self.open(name, Mode::Read).await? else { return Ok(Reply::Absent) };
+        let content = self.session.ask(Request::Read(handle, 0, MOST_TOKEN_BYTES + 1)).await?;
+        self.done(Request::Close(handle)).await?;
+        match content {
+            Answer::Data(content) => Ok(Reply::Lock(content)),
+            _ => Err(Failure::Session),
+        }
+    }
+
+    async fn verify(
+        &mut self,
+        edge: &Edge,
+        name: &RecordingName,
+        part: &str,
+        (from, to): (u64, u64),
+    ) -> Result<Reply, Failure> {
+        let handle = self.open(part, Mode::Read).await?.ok_or(Failure::Session)?;
+        let theirs = self.session.ask(Request::Read(handle, from, (to - from) as usize)).await?;
+        self.done(Request::Close(handle)).await?;
+        let Answer::Data(theirs) = theirs else { return Err(Failure::Session) };
+        let ours = local(edge, name, from, to).await?;
+        let same = ours.iter().zip(&theirs).take_while(|(ours, theirs)| ours == theirs).count();
+        Ok(Reply::SameUpTo(from + same as u64))
+    }
+
+    /// The part, open for writing.
+    async fn part(&mut self, name: &RecordingName, part: &str) -> Result<u64, Failure> {
+        if let Some(handle) = self.parts.get(name) {
+            return Ok(*handle);
+        }
+        let handle = self.open(part, Mode::Write).await?.ok_or(Failure::Session)?;
+        self.parts.insert(*name, handle);
+        Ok(handle)
+    }
+
+    /// Writes; all is on its way before the first answer is waited for.
+    async fn put(&mut self, name: &RecordingName, part: &str, at: u64, bytes: &[u8]) -> Result<(), Failure> {
+        let handle = self.part(name, part).await?;
+        let pieces = bytes.chunks(30_000).zip((at..).step_by(30_000));
+        let write = |(piece, at): (&[u8], u64)| self.session.send(Request::Write(handle, at, piece.to_vec()));
+        let sent: Vec<u64> = pieces.map(write).collect();
+        for id in sent {
+            if self.session.reply(id).await? != Answer::Done {
+                return Err(Failure::Session);
+            }
+        }
+        Ok(())
+    }
+
+    async fn forget(&mut self, name: &RecordingName) -> Result<(), Failure> {
+        match self.parts.remove(name) {
+            Some(handle) => self.done(Request::Close(handle)).await.map(drop),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The bytes of a recording as its part must read: every whole GOP counts.
+async fn local(edge: &Edge, name: &RecordingName, from: u64, to: u64) -> Result<Vec<u8>, Failure> {
+    let unsynced = edge.store.entry(name).map(|entry| entry.unsynced).unwrap_or_default();
+    let file = edge.host.open(&path(name)).await?.ok_or(Failure::One)?;
+    let mut bytes = vec![0; (to - from) as usize];
+    if file.bytes().read(from, &mut bytes) < bytes.len() {
+        return Err(Failure::One);
+    }
+    for (at, byte) in unsynced.iter().flat_map(|header| (header + 4..).zip(*b"moof")) {
+        if let Some(place) = at.checked_sub(from).and_then(|place| bytes.get_mut(place as usize)) {
+            *place = byte;
+        }
+    }
+    Ok(bytes)
+}

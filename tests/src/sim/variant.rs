@@ -1,0 +1,88 @@
+//! Who is on each side, and which faults happen: the rows of `tests/model/upload.pml`, by their names there.
+
+use super::weather::Kind;
+
+/// Who uploads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Uploader {
+    /// Our edge.
+    Ours,
+    /// A plain shell script.
+    Script {
+        /// Somebody runs it again after a failure.
+        again: bool,
+        /// sshd's forced command makes its `rm NAME.lockfile` durable.
+        receive: bool,
+    },
+}
+
+/// Who works on the remote host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Workers {
+    /// Ours.
+    Ours,
+    /// Plain shell loops.
+    Script,
+    /// Both, on one inbox.
+    Both,
+}
+
+/// One row.
+#[derive(Clone, Copy, Debug)]
+pub struct Variant {
+    /// Its name.
+    pub name: &'static str,
+    /// Who uploads.
+    pub uploader: Uploader,
+    /// Who works.
+    pub workers: Workers,
+    /// The remote host's disk says that it has synced, and has not.
+    pub lies: bool,
+    /// What may go wrong.
+    pub faults: &'static [Kind],
+    /// Everything must be done in the end: I4.
+    pub converges: bool,
+}
+
+const SCRIPT: Uploader = Uploader::Script { again: false, receive: false };
+
+/// Rows of which every seed must hold.
+pub const GOOD: [Variant; 4] = [
+    ours("ours", Workers::Ours, &Kind::ALL),
+    ours("our edge, script workers", Workers::Script, &Kind::NETWORK),
+    ours("our edge, one worker of each", Workers::Both, &Kind::NO_POWER_CUT),
+    Variant {
+        uploader: Uploader::Script { again: false, receive: true },
+        converges: false,
+        ..ours("script edge, our remote", Workers::Ours, &Kind::CRASHES)
+    },
+];
+
+/// Rows of which a seed must be found that does not hold.
+pub const BAD: [Variant; 6] = [
+    Variant { lies: true, ..ours("ours without fsync", Workers::Ours, &Kind::ALL) },
+    script("script edge, plain rm", Workers::Ours, &Kind::CRASHES, false),
+    Variant {
+        uploader: Uploader::Script { again: true, receive: false },
+        ..script(
+            "scripts, run again after a drop",
+            Workers::Script,
+            &[Kind::Reset, Kind::Slow, Kind::EdgeDies, Kind::SshdDies],
+            false,
+        )
+    },
+    script("scripts, power cut", Workers::Script, &[Kind::RemotePower], false),
+    script("scripts, one drop is stuck", Workers::Script, &[Kind::Reset], true),
+    Variant {
+        converges: false,
+        ..ours("our edge, script workers, power cut", Workers::Script, &[Kind::RemotePower])
+    },
+];
+
+const fn ours(name: &'static str, workers: Workers, faults: &'static [Kind]) -> Variant {
+    Variant { name, uploader: Uploader::Ours, workers, lies: false, faults, converges: true }
+}
+
+const fn script(name: &'static str, workers: Workers, faults: &'static [Kind], converges: bool) -> Variant {
+    Variant { name, uploader: SCRIPT, workers, lies: false, faults, converges }
+}
