@@ -121,7 +121,9 @@ fn made(name: &str, command: impl FnOnce(&Path) -> Command) -> Result<PathBuf> {
     let file = folder.join(name);
     if !file.exists() {
         fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-        let unfinished = folder.join(format!("{}-{name}", std::process::id()));
+        // A folder of its own: tests of one process make it at the same time too.
+        let making = tempfile::tempdir_in(&folder)?;
+        let unfinished = making.path().join(name);
         let status = command(&unfinished).status().context("ffmpeg")?;
         ensure!(status.success(), "ffmpeg ended with {status} while making {name}");
         fs::rename(&unfinished, &file)?;
