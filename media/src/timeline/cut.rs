@@ -37,11 +37,11 @@ impl Cut {
 
     /// Just more than 200 ms in whole pictures. What is left of a second goes into its first part: that one is independent.
     ///
-    /// Pictures jitter, and parts that are not independent must reach 85 % of the target (RFC 8216bis 4.4.4.9): 9 % more than
-    /// nominal leaves jitter as much room below as above.
+    /// Pictures jitter, and parts that are not independent must reach 85 % of the target (RFC 8216bis 4.4.4.9): 4 % more than
+    /// nominal is 9 ms above. Players keep three times the target behind the live edge, so more room is more delay.
     fn of_pictures(unit: i64) -> Self {
         let nominal = (PART.0 / unit + 1) * unit;
-        let longest = tenths(nominal + nominal * 7 / 80);
+        let longest = tenths(nominal + nominal / 25);
         let shortest = ((longest * 85 + 99) / 100).max(nominal - unit / 2);
         let second = (Ticks90k::SECOND.0 + unit / 2) / unit * unit;
         let opening = match second % nominal {
