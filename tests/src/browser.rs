@@ -58,8 +58,8 @@ impl Watched {
         self.figures[name].as_f64().unwrap_or(f64::NAN)
     }
 
-    /// Whether it played without an error, never stood still for a second, kept up with the camera, and presented at least
-    /// half of its 30 pictures a second (a busy machine drops some).
+    /// Whether it played without an error once it had started, never stood still for a second, kept up with the camera, and
+    /// presented at least half of its 30 pictures a second (a busy machine drops some).
     pub fn is_smooth(&self) -> bool {
         let kept_up = self.number("played_s") >= 0.9 * self.number("watched_s") - 0.5;
         let moved = self.number("stalls") == 0.0 && self.number("fps") >= 15.0;
