@@ -23,8 +23,6 @@ pub enum Player {
     HlsLowLatency,
     /// hls.js kept one segment behind the live edge, which is as close as segments allow.
     HlsClose,
-    /// hls.js in low-latency mode, which plays faster to catch up with the live edge.
-    HlsLowLatencyClose,
     /// dash.js in low-latency mode.
     Dash,
     /// shaka-player, DASH or HLS by the address.
@@ -39,7 +37,6 @@ impl Player {
             Self::Hls => "hls",
             Self::HlsLowLatency => "hls-low-latency",
             Self::HlsClose => "hls-close",
-            Self::HlsLowLatencyClose => "hls-low-latency-close",
             Self::Dash => "dash",
             Self::Shaka => "shaka",
         }
