@@ -160,6 +160,8 @@ pub struct Record {
     pub minutes: u32,
     /// Bytes that all recordings may take.
     pub bytes: u64,
+    /// Bytes that recordings may take on the RAM disk beside the ring while `dir` does not work; 0: none are made there.
+    pub ram_bytes: u64,
     /// Days after which a recording leaves, without an upload host.
     pub days: u32,
     /// Seconds between two syncs of the growing recording.
@@ -300,6 +302,7 @@ impl Default for Record {
             dir: state_dir().join("recordings"),
             minutes: 15,
             bytes: 4 << 30,
+            ram_bytes: 48 << 20,
             days: 7,
             sync_seconds: 1,
         }
@@ -418,7 +421,7 @@ impl Config {
             max_per_address,
             "1 to live.max_connections",
         )?;
-        let Record { minutes, bytes, days, sync_seconds, .. } = self.record;
+        let Record { minutes, bytes, ram_bytes, days, sync_seconds, .. } = self.record;
         require(
             (1..=60).contains(&minutes) && 60_u32.is_multiple_of(minutes),
             "record.minutes",
@@ -426,6 +429,12 @@ impl Config {
             "a divisor of 60: 1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30 or 60",
         )?;
         require(bytes >= 16 << 20, "record.bytes", bytes, "at least 16777216 (16 MiB)")?;
+        require(
+            ram_bytes == 0 || ram_bytes >= 8 << 20,
+            "record.ram_bytes",
+            ram_bytes,
+            "0, or at least 8388608 (8 MiB)",
+        )?;
         require((1..=3650).contains(&days), "record.days", days, "1 to 3650 days")?;
         require((1..=60).contains(&sync_seconds), "record.sync_seconds", sync_seconds, "1 to 60 seconds")?;
         if let Some(upload) = &self.upload {

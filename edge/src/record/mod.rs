@@ -38,6 +38,9 @@ const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_se
 /// What a worn card may take for its syncs, or a start for torn recordings, before health calls the recorder stuck.
 const SLOW_DISK: Duration = Duration::from_secs(20);
 
+/// Minutes of a recording in RAM, where the oldest may have to leave soon.
+const MINUTES_IN_RAM: u32 = 1;
+
 /// What the ledger must be told, while the folder cannot be written; more is forgotten.
 const MOST_NEWS: usize = 1024;
 
@@ -110,6 +113,7 @@ struct Open {
     name: RecordingName,
     period: Period,
     writer: Writer,
+    in_ram: bool,
 }
 
 struct Recorder {
@@ -162,10 +166,12 @@ impl Recorder {
         if let Some(open) = &mut self.open {
             let now = clock::media_now();
             open.writer.sync_if_due(seconds, now)?;
-            let unsynced = (now - open.writer.synced_until()).as_secs_f64();
-            self.inputs.own.metrics.unsynced_seconds.set(unsynced);
+            let newer = (now - open.writer.synced_until()).as_secs_f64();
+            let in_ram = self.inputs.store.in_ram(&self.inputs.own.name);
+            self.inputs.own.metrics.unsynced_seconds.set(in_ram + newer);
         }
         self.tell()?;
+        self.inputs.store.tend(now);
         self.rest(now)
     }
 
@@ -291,7 +297,11 @@ impl Recorder {
 
     fn record(&mut self, gop: &Gop) -> Result<(), Error> {
         let minutes = self.inputs.current.get().record.minutes;
-        if self.open.as_ref().is_some_and(|open| open.period.ends_before(gop.start, gop.wall, minutes)) {
+        let ends = |open: &Open| {
+            let minutes = if open.in_ram { MINUTES_IN_RAM } else { minutes };
+            open.period.ends_before(gop.start, gop.wall, minutes)
+        };
+        if self.open.as_ref().is_some_and(ends) {
             self.seal()?;
         }
         match self.open.as_mut().map(|open| open.writer.append(gop)) {
@@ -304,7 +314,7 @@ impl Recorder {
             Some(Err(error)) => return Err(error.into()),
             None => self.begin(gop)?,
         }
-        if let Some(Open { name, writer, period }) = &mut self.open {
+        if let Some(Open { name, writer, period, .. }) = &mut self.open {
             period.extend(gop.start, gop.wall);
             let (bytes, duration) = (writer.bytes(), writer.duration());
             self.inputs.store.grow(name, Growth { bytes, duration, unsynced: writer.unsynced() })?;
@@ -328,7 +338,8 @@ impl Recorder {
         let file = store.begin(&own.name, gop.start, gop.wall)?;
         let writer = Writer::begin(file.file, file.path, begun, about, clock::media_now());
         let writer = writer.inspect_err(|_| store.release(&file.name))?;
-        self.open = Some(Open { name: file.name, period: Period::begin(gop.start, gop.wall), writer });
+        let period = Period::begin(gop.start, gop.wall);
+        self.open = Some(Open { name: file.name, period, writer, in_ram: file.in_ram });
         Ok(())
     }
 
@@ -355,9 +366,9 @@ impl Recorder {
             store.release(&open.name);
         }
         self.cause = Cause::Overload;
-        if let Error::Store(error) = error
-            && error.is_disk_full()
-        {
+        let Error::Store(error) = error else { return };
+        store.failed(error);
+        if error.is_disk_full() {
             self.cause = Cause::DiskFull;
             if let Err(error) = store.disk_is_full() {
                 tracing::error!(camera = own.name, %error, "no room can be made");

@@ -10,6 +10,7 @@ use media::{StreamConfig, Track, WallTime};
 use std::path::Path;
 use tempfile::TempDir;
 
+mod card;
 mod ledger;
 
 const SECOND: i64 = media::time::TICKS_PER_SECOND;

@@ -130,7 +130,7 @@ metrics! {
         record_errors: Counter,
         /// Seconds from the end of a GOP until the remote host has confirmed it.
         gop_delay_seconds: Delay,
-        /// Seconds of footage that a power cut would take: newer than the last sync.
+        /// Seconds of footage that a power cut would take: newer than the last sync, or in RAM without a receipt.
         unsynced_seconds: Seconds,
         /// Seconds of footage that the remote host has not confirmed.
         at_risk_seconds: Seconds,

@@ -107,7 +107,17 @@ impl Error {
 
     /// Whether the disk does not do its work: it turned read-only, fails reads, writes or syncs, or is gone.
     pub fn is_disk_failed(&self) -> bool {
-        const KINDS: [Errno; 5] = [Errno::EROFS, Errno::EIO, Errno::ENXIO, Errno::ENODEV, Errno::EUCLEAN];
+        const KINDS: [Errno; 9] = [
+            Errno::EROFS,
+            Errno::EIO,
+            Errno::EREMOTEIO,
+            Errno::ENXIO,
+            Errno::ENODEV,
+            Errno::ENOMEDIUM,
+            Errno::ESHUTDOWN,
+            Errno::EUCLEAN,
+            Errno::EBADMSG,
+        ];
         match self {
             Self::Io { source, .. } => {
                 source.raw_os_error().is_some_and(|code| KINDS.contains(&Errno::from_raw(code)))

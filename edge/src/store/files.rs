@@ -19,6 +19,32 @@ pub fn replace(path: &Path, bytes: &[u8], options: &OpenOptions) -> io::Result<(
     sync_dir(parent(path))
 }
 
+/// Puts what is in the file `from` at `path` in the same way.
+pub fn copy(from: &Path, path: &Path) -> io::Result<()> {
+    let unfinished = beside(path, UNFINISHED);
+    let copied = File::open(from).and_then(|mut from| {
+        let mut file = File::create(&unfinished)?;
+        io::copy(&mut from, &mut file)?;
+        file.sync_all()
+    });
+    if let Err(error) = copied {
+        remove(&unfinished)?;
+        return Err(error);
+    }
+    std::fs::rename(&unfinished, path)?;
+    sync_dir(parent(path))
+}
+
+/// Finds out whether files can be written and synced in a folder.
+pub fn probe(dir: &Path) -> io::Result<()> {
+    let path = dir.join(".probe");
+    let mut file = File::create(&path)?;
+    file.write_all(b"probe")?;
+    file.sync_data()?;
+    remove(&path)?;
+    sync_dir(dir)
+}
+
 /// Reads a file of at most `most` bytes.
 pub fn read_bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();

@@ -19,6 +19,7 @@ pub const MARK: WallTime = WallTime(1_795_241_700_000_000);
 pub fn config_in(dir: &Path) -> Config {
     let mut config = Config::default();
     config.record.dir = dir.join("recordings");
+    config.ring.dir = dir.join("ring");
     config.upload = Some(Upload {
         host: "vault".to_owned(),
         port: 22,

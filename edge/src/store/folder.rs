@@ -1,8 +1,10 @@
 //! The opened folder: its list of recordings, and every write and removal in it.
 
 use super::disk::Disk;
+use super::fallback::Away;
 use super::journal::{Counter, Journal, Stage, load, save};
 use super::ledgers::Ledgers;
+use super::places::Places;
 use super::repair::Sealed;
 use super::{Begun, Error, Growth, files, repair};
 use crate::supervise::clock;
@@ -13,9 +15,10 @@ use media::mp4::{About, Growing};
 use media::names::{CameraId, RecordingName, SEQUENCES};
 use media::{Ticks90k, WallTime};
 use nix::fcntl::{Flock, FlockArg};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Where a camera without a name is counted under: a recording that does not say whose it is.
 const UNKNOWN_CAMERA: &str = "unknown";
@@ -24,6 +27,8 @@ const UNKNOWN_CAMERA: &str = "unknown";
 const MOST_REMEMBERED: usize = 96;
 /// Files with ledger entries that no recording carries; the oldest leaves. Each holds an hour at least.
 const MOST_LEDGER_FILES: usize = 1024;
+/// Numbers that are left out at most where those given in RAM may be forgotten.
+const MOST_SKIPPED: u64 = 1 << 24;
 /// A clock is believed about the age of recordings once it has not been set for so long.
 const SETTLED: Ticks90k = Ticks90k(3600 * media::time::TICKS_PER_SECOND);
 /// A name is wrong by more than the second that it shows, and the drift of a clock: 3 s in microseconds.
@@ -41,11 +46,16 @@ pub struct Entry {
     pub epoch: u32,
     /// GOPs of it that do not count in the file until its next sync: where their headers stand.
     pub unsynced: Vec<u64>,
+    /// It is on the RAM disk.
+    pub in_ram: bool,
+    /// It is torn, `bytes` of it are whole, and the card does not let it be sealed.
+    pub stuck: bool,
 }
 
 impl Entry {
-    fn new(name: RecordingName, journal: Journal, bytes: u64, held: bool) -> Self {
-        Self { name, journal, bytes, held, epoch: 0, unsynced: Vec::new() }
+    fn new(name: RecordingName, journal: Journal, bytes: u64, in_ram: bool) -> Self {
+        let (held, stuck) = (false, false);
+        Self { name, journal, bytes, held, epoch: 0, unsynced: Vec::new(), in_ram, stuck }
     }
 
     pub fn waits_for_receipt(&self) -> bool {
@@ -53,9 +63,9 @@ impl Entry {
     }
 }
 
-/// The folder, locked against other processes.
+/// The folder, locked against other processes, and the one in RAM that stands in for it.
 pub struct Folder {
-    dir: PathBuf,
+    pub(super) places: Arc<Places>,
     /// The device's public key: names depend on it.
     device: Vec<u8>,
     ledgers: Ledgers,
@@ -67,48 +77,50 @@ pub struct Folder {
     ledger_files: BTreeSet<RecordingName>,
     /// The ledgers that have been told that this process began.
     begun: HashSet<CameraId>,
-    boot: String,
+    /// As they were written last.
+    counters: HashMap<CameraId, Counter>,
+    pub(super) boot: String,
     /// By `journal.order`: oldest first.
-    entries: BTreeMap<u64, Entry>,
+    pub(super) entries: BTreeMap<u64, Entry>,
     /// What it is on.
     pub disk: Disk,
     /// When the list was last shown.
     pub shown: Ticks90k,
-    _lock: Flock<File>,
+    /// `None` until the card works for the first time.
+    pub(super) lock: Option<Flock<File>>,
+    /// What is known of a card that does not work.
+    pub away: Away,
 }
 
 impl Folder {
-    /// Opens the folder, makes it if it is missing, and finishes what a crash left.
-    pub fn open(dir: &Path, key: &DeviceKey, boot: &str) -> Result<Self, Error> {
-        std::fs::create_dir_all(dir).map_err(Error::io("make", dir))?;
-        let lock = lock(dir)?;
-        let entries = BTreeMap::new();
+    /// Opens the folder `dir`, makes it if it is missing, and finishes what a crash left. Where it does not work and there may be
+    /// recordings in RAM, `ram` stands in for it.
+    pub fn open(dir: &Path, ram: Option<&Path>, key: &DeviceKey, boot: &str) -> Result<Self, Error> {
+        let places = Arc::new(Places::new(dir, ram));
         let mut folder = Self {
-            dir: dir.to_owned(),
             device: key.public_blob()?,
-            ledgers: Ledgers::new(dir, boot, key),
+            ledgers: Ledgers::new(Arc::clone(&places), boot, key),
+            places,
             dates: Dates::default(),
             clock_set: None,
             ledger_files: BTreeSet::new(),
             begun: HashSet::new(),
+            counters: HashMap::new(),
             boot: boot.to_owned(),
-            entries,
+            entries: BTreeMap::new(),
             disk: Disk::of(dir, clock::media_now()),
             shown: Ticks90k::ZERO,
-            _lock: lock,
+            lock: None,
+            away: Away::default(),
         };
-        folder.scan()?;
-        for order in folder.torn(|_| true) {
-            // Without room a recording cannot be sealed, and without an open folder no room can be made.
-            if let Err(error) = folder.repair(order) {
-                tracing::error!(%error, "stays torn for now");
-            }
-        }
+        folder.enter()?;
+        folder.mend();
         Ok(folder)
     }
 
+    /// The folder that new files go to.
     pub fn dir(&self) -> &Path {
-        &self.dir
+        self.places.writing()
     }
 
     /// All recordings, oldest first.
@@ -116,68 +128,78 @@ impl Folder {
         self.entries.values()
     }
 
+    /// Whether everything is written to RAM.
+    pub fn is_in_ram(&self) -> bool {
+        self.places.in_ram()
+    }
+
+    /// The recordings that are where new ones go, oldest first.
+    pub fn here(&self) -> impl Iterator<Item = &Entry> + Clone {
+        let in_ram = self.is_in_ram();
+        self.entries().filter(move |entry| entry.in_ram == in_ram)
+    }
+
     pub fn entry_mut(&mut self, name: &RecordingName) -> Option<&mut Entry> {
         self.entries.values_mut().find(|entry| entry.name == *name)
     }
 
     pub fn recording(&self, name: &RecordingName) -> PathBuf {
-        self.dir.join(format!("{name}.mp4"))
+        self.places.at(&format!("{name}.mp4"))
     }
 
     pub fn camera_id(&self, camera: &str) -> CameraId {
         CameraId::new(&self.device, camera)
     }
 
-    fn journal(&self, name: &RecordingName) -> PathBuf {
-        files::beside(&self.recording(name), "journal")
-    }
-
-    fn counter_path(&self, id: CameraId) -> PathBuf {
-        self.dir.join(format!("{id}.camera"))
-    }
-
-    /// Reads the names in the folder. What is not ours is left alone.
-    fn scan(&mut self) -> Result<(), Error> {
+    /// Reads the names in one of the two folders. What is not ours is left alone, and so is what is known already: of two files of
+    /// one name that in RAM counts.
+    pub(super) fn scan(&mut self, dir: &Path) -> Result<(), Error> {
+        let in_ram = self.places.ram() == Some(dir);
         let mut without_journal = Vec::new();
-        let list = std::fs::read_dir(&self.dir).map_err(Error::io("list", &self.dir))?;
+        let list = std::fs::read_dir(dir).map_err(Error::io("list", dir))?;
         for file in list {
-            let path = file.map_err(Error::io("list", &self.dir))?.path();
+            let path = file.map_err(Error::io("list", dir))?.path();
             let Some(file_name) = path.file_name().and_then(|name| name.to_str()) else { continue };
             let Some((name, rest)) = file_name.split_once('.') else { continue };
             let Ok(name) = name.parse::<RecordingName>() else { continue };
             match rest {
+                "mp4" if self.entries().any(|entry| entry.name == name) => {}
                 "mp4" => {
                     let bytes = std::fs::metadata(&path).map_err(Error::io("look at", &path))?.len();
-                    let journal_path = self.journal(&name);
+                    let journal_path = self.places.at(&journal_of(&name));
                     match load::<Journal>(&journal_path).map_err(Error::io("read", &journal_path))? {
                         Some(journal) if !self.entries.contains_key(&journal.order) => {
-                            self.entries.insert(journal.order, Entry::new(name, journal, bytes, false));
+                            self.entries.insert(journal.order, Entry::new(name, journal, bytes, in_ram));
                         }
                         _ => without_journal.push((name, bytes)),
                     }
                 }
                 // A journal without its recording: the recording was being removed, or was never written.
-                "mp4.journal" if !self.recording(&name).exists() => {
-                    files::remove(&path).map_err(Error::io("remove", &path))?;
-                }
+                "mp4.journal" if !self.recording(&name).exists() => self.tidy(&path)?,
                 "ledger" => {
                     self.ledger_files.insert(name);
                 }
-                "mp4.tmp" | "ledger.tmp" | "mp4.journal.tmp" => {
-                    files::remove(&path).map_err(Error::io("remove", &path))?
-                }
+                "mp4.tmp" | "ledger.tmp" | "mp4.journal.tmp" => self.tidy(&path)?,
                 _ => {}
             }
         }
         without_journal.sort_unstable();
         for (name, bytes) in without_journal {
-            self.adopt(name, bytes);
+            self.adopt(name, bytes, in_ram);
         }
         Ok(())
     }
 
+    /// Removes what is of no account; on a card that does not work it stays.
+    fn tidy(&self, path: &Path) -> Result<(), Error> {
+        match files::remove(path) {
+            Err(_) if self.places.in_ram() => Ok(()),
+            removed => removed.map_err(Error::io("remove", path)),
+        }
+    }
+
     /// Takes a recording without a journal for a torn one; whether it is, its repair finds out.
-    fn adopt(&mut self, name: RecordingName, bytes: u64) {
+    fn adopt(&mut self, name: RecordingName, bytes: u64, in_ram: bool) {
         let journal = Journal {
             camera: UNKNOWN_CAMERA.to_owned(),
             order: self.next_order(),
@@ -188,21 +210,24 @@ impl Folder {
             thinned: false,
             token: None,
         };
-        self.entries.insert(journal.order, Entry::new(name, journal, bytes, false));
+        self.entries.insert(journal.order, Entry::new(name, journal, bytes, in_ram));
     }
 
     fn next_order(&self) -> u64 {
         self.entries.last_key_value().map_or(0, |(order, _)| order + 1)
     }
 
-    fn torn(&self, which: impl Fn(&Entry) -> bool) -> Vec<u64> {
+    pub(super) fn torn(&self, which: impl Fn(&Entry) -> bool) -> Vec<u64> {
         let torn = |entry: &&Entry| entry.journal.stage == Stage::Growing && !entry.held && which(entry);
         self.entries().filter(torn).map(|entry| entry.journal.order).collect()
     }
 
     /// Seals a torn recording. One without a whole GOP is removed; one that cannot be read is left to people.
-    fn repair(&mut self, order: u64) -> Result<(), Error> {
+    pub(super) fn repair(&mut self, order: u64) -> Result<(), Error> {
         let Some(entry) = self.entries.get(&order) else { return Ok(()) };
+        if self.places.in_ram() && !entry.in_ram {
+            return self.look(order);
+        }
         let (name, camera, boot) = (entry.name, entry.journal.camera.clone(), entry.journal.boot.clone());
         let (path, device) = (self.recording(&name), self.device.clone());
         let sign = |growing: &Growing, about: &About| {
@@ -245,9 +270,48 @@ impl Folder {
         Ok(counter.filter(|counter| counter.boot == self.boot).and_then(|counter| counter.last_gop))
     }
 
-    fn counter(&self, camera: &str) -> Result<Option<Counter>, Error> {
-        let path = self.counter_path(self.camera_id(camera));
-        load(&path).map_err(Error::io("read", &path))
+    fn counter(&mut self, camera: &str) -> Result<Option<Counter>, Error> {
+        let id = self.camera_id(camera);
+        if let Some(counter) = self.counters.get(&id) {
+            return Ok(Some(counter.clone()));
+        }
+        let path = self.places.at(&counter_of(id));
+        let counter = match load::<Counter>(&path) {
+            // What a card that does not work cannot tell is taken for lost.
+            Err(_) if self.places.in_ram() => None,
+            counter => counter.map_err(Error::io("read", &path))?,
+        };
+        let ahead = self.places.in_ram() && self.places.ram_has(&counter_of(id)).is_none();
+        Ok(if ahead { counter.map(skip) } else { counter })
+    }
+
+    /// What is counted from now on is counted in RAM: behind numbers that the card will not give again after a power cut.
+    pub(super) fn skip_numbers(&mut self) {
+        let counters = std::mem::take(&mut self.counters);
+        self.counters = counters.into_iter().map(|(id, counter)| (id, skip(counter))).collect();
+    }
+
+    fn keep_counter(&mut self, counter: Counter) -> Result<(), Error> {
+        let id = self.camera_id(&counter.camera);
+        let path = self.places.to(&counter_of(id));
+        save(&path, &counter).map_err(Error::io("write", &path))?;
+        self.counters.insert(id, counter);
+        Ok(())
+    }
+
+    /// GOPs of this boot up to `last_gop` are in a recording that begins at `origin`; durably, unless a later recording says more.
+    pub(super) fn keep_last_gop(
+        &mut self,
+        camera: &str,
+        origin: Ticks90k,
+        last_gop: u64,
+    ) -> Result<(), Error> {
+        let Some(counter) = self.counter(camera)? else { return Ok(()) };
+        if counter.boot == self.boot && counter.origin > origin.0 {
+            return Ok(());
+        }
+        let boot = self.boot.clone();
+        self.keep_counter(Counter { boot, last_gop: Some(last_gop), origin: origin.0, ..counter })
     }
 
     /// Takes the next sequence number, durably, and gives the name with it.
@@ -257,13 +321,12 @@ impl Folder {
             Some(counter) => counter,
             // Counting from 0 again would give names that were given before.
             None => {
-                Counter { camera: camera.to_owned(), next: random()?, boot: String::new(), last_gop: None }
+                let (camera, boot) = (camera.to_owned(), String::new());
+                Counter { camera, next: random()?, boot, last_gop: None, origin: 0 }
             }
         };
         let name = RecordingName::new(start, id, counter.next);
-        let path = self.counter_path(id);
-        save(&path, &Counter { next: (counter.next + 1) % SEQUENCES, ..counter })
-            .map_err(Error::io("write", &path))?;
+        self.keep_counter(Counter { next: (counter.next + 1) % SEQUENCES, ..counter })?;
         Ok(name)
     }
 
@@ -281,12 +344,14 @@ impl Folder {
             token: None,
         };
         self.save(&name, &journal)?;
-        let path = self.recording(&name);
+        let in_ram = self.places.in_ram();
+        let path = self.places.to(&format!("{name}.mp4"));
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path);
         let file = file.map_err(Error::io("create", &path))?;
-        files::sync_dir(&self.dir).map_err(Error::io("sync", &self.dir))?;
-        self.entries.insert(journal.order, Entry::new(name, journal, 0, true));
-        Ok(Begun { name, file, path })
+        files::sync_dir(self.dir()).map_err(Error::io("sync", self.dir()))?;
+        let entry = Entry { held: true, ..Entry::new(name, journal, 0, in_ram) };
+        self.entries.insert(entry.journal.order, entry);
+        Ok(Begun { name, file, path, in_ram })
     }
 
     /// Tells the ledger of a camera what its GOPs do not say.
@@ -409,12 +474,8 @@ impl Folder {
             stage: Stage::Sealed,
             ..entry.journal.clone()
         };
-        if journal.boot == self.boot
-            && let Some(counter) = self.counter(&journal.camera)?
-        {
-            let path = self.counter_path(self.camera_id(&journal.camera));
-            let counter = Counter { boot: self.boot.clone(), last_gop: Some(sealed.last_gop), ..counter };
-            save(&path, &counter).map_err(Error::io("write", &path))?;
+        if journal.boot == self.boot {
+            self.keep_last_gop(&journal.camera, sealed.origin, sealed.last_gop)?;
         }
         self.change(name, |kept| *kept = journal)
     }
@@ -432,20 +493,20 @@ impl Folder {
     }
 
     fn save(&self, name: &RecordingName, journal: &Journal) -> Result<(), Error> {
-        let path = self.journal(name);
+        let path = self.places.to(&journal_of(name));
         save(&path, journal).map_err(Error::io("write", &path))
     }
 
     fn gone(&self, name: &RecordingName) -> Error {
-        Error::Gone { dir: self.dir.clone(), name: name.to_string() }
+        Error::Gone { dir: self.dir().to_owned(), name: name.to_string() }
     }
 
     /// Removes a recording: first the file, then its journal, so that a crash leaves nothing that looks like a recording.
     pub fn remove(&mut self, order: u64) -> Result<Entry, Error> {
         let Some(entry) = self.entries.get(&order).cloned() else {
-            return Err(Error::Gone { dir: self.dir.clone(), name: order.to_string() });
+            return Err(Error::Gone { dir: self.dir().to_owned(), name: order.to_string() });
         };
-        for path in [self.recording(&entry.name), self.journal(&entry.name)] {
+        for path in [self.recording(&entry.name), self.places.at(&journal_of(&entry.name))] {
             files::remove(&path).map_err(Error::io("remove", &path))?;
         }
         self.entries.remove(&order);
@@ -455,7 +516,7 @@ impl Folder {
     /// Removes a recording that nobody else has; its place in the ledger stays.
     pub fn drop(&mut self, order: u64) -> Result<Entry, Error> {
         let Some(name) = self.entries.get(&order).map(|entry| entry.name) else {
-            return Err(Error::Gone { dir: self.dir.clone(), name: order.to_string() });
+            return Err(Error::Gone { dir: self.dir().to_owned(), name: order.to_string() });
         };
         let place = self.ledgers.dropped(&self.recording(&name));
         let kept = self.ledgers.keep(name.camera, &place);
@@ -482,8 +543,22 @@ impl Folder {
     }
 }
 
+pub(super) fn journal_of(name: &RecordingName) -> String {
+    format!("{name}.mp4.journal")
+}
+
+fn counter_of(camera: CameraId) -> String {
+    format!("{camera}.camera")
+}
+
+fn skip(counter: Counter) -> Counter {
+    // Where the system has no random numbers yet, always as many.
+    let skipped = getrandom::u64().map_or(1, |number| 1 + number % MOST_SKIPPED);
+    Counter { next: (counter.next + skipped) % SEQUENCES, ..counter }
+}
+
 /// Locks the folder for this process.
-fn lock(dir: &Path) -> Result<Flock<File>, Error> {
+pub(super) fn lock(dir: &Path) -> Result<Flock<File>, Error> {
     let path = dir.join(".lock");
     let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
     let file = file.map_err(Error::io("create", &path))?;

@@ -96,8 +96,12 @@ pub struct Counter {
     pub next: u64,
     /// The boot that `last_gop` is of.
     pub boot: String,
-    /// The newest GOP of that boot's ring that is in a sealed recording.
+    /// The newest GOP of that boot's ring that is in a sealed recording, or in one that a card which does not work keeps from
+    /// being sealed.
     pub last_gop: Option<u64>,
+    /// Where the recording with that GOP begins, in 90 kHz ticks of that boot.
+    #[serde(default)]
+    pub origin: i64,
 }
 
 /// Writes a journal or a counter, durably.

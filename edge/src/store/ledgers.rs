@@ -6,6 +6,7 @@
 //!                 dropped ---+      +--cut--> NAME.ledger, when no recording comes along
 //! ```
 
+use super::places::Places;
 use super::{Error, files};
 use crate::upload::key::DeviceKey;
 use bytes::Bytes;
@@ -15,10 +16,12 @@ use media::mp4::{ReadAt, demux};
 use media::names::{CameraId, RecordingName};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry::{Occupied, Vacant};
+use std::fmt::Display;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Ends the names of both kinds of files.
 pub const EXTENSION: &str = "ledger";
@@ -57,7 +60,7 @@ impl ReadAt for Source {
 
 /// The ledgers of all cameras of a folder.
 pub struct Ledgers {
-    dir: PathBuf,
+    places: Arc<Places>,
     boot: Boot,
     /// `None`: the device key is of a kind that cannot sign, and there is no ledger.
     key: Option<SigningKey>,
@@ -66,8 +69,8 @@ pub struct Ledgers {
 
 impl Ledgers {
     /// Reads nothing yet.
-    pub fn new(dir: &Path, boot: &str, key: &DeviceKey) -> Self {
-        Self { dir: dir.to_owned(), boot: Boot::of(boot), key: key.signing_key(), tails: BTreeMap::new() }
+    pub fn new(places: Arc<Places>, boot: &str, key: &DeviceKey) -> Self {
+        Self { places, boot: Boot::of(boot), key: key.signing_key(), tails: BTreeMap::new() }
     }
 
     /// Keeps entries of this boot for the next seal, durably.
@@ -133,7 +136,7 @@ impl Ledgers {
     pub fn cut(&mut self, name: &RecordingName) -> Result<(), Error> {
         let Some(key) = self.key.clone() else { return Ok(()) };
         let slices = self.tail(name.camera)?.cut(&key);
-        let path = self.file(name);
+        let path = self.places.to(&file_name(name));
         files::replace(&path, &write_all(&slices), &OpenOptions::new()).map_err(Error::io("write", &path))?;
         // A crash here finds the file, and moves the head when the tail is read.
         self.change(name.camera, |tail| tail.advance(&slices))
@@ -141,7 +144,7 @@ impl Ledgers {
 
     /// Where [`Ledgers::cut`] puts a file.
     pub fn file(&self, name: &RecordingName) -> PathBuf {
-        self.dir.join(format!("{name}.{EXTENSION}"))
+        self.places.at(&file_name(name))
     }
 
     /// What these recordings, oldest first, and the ends say of one camera: dates into `dates`, and the rest.
@@ -167,7 +170,7 @@ impl Ledgers {
     fn change(&mut self, camera: CameraId, change: impl FnOnce(&mut Tail)) -> Result<(), Error> {
         let mut tail = self.tail(camera)?.clone();
         change(&mut tail);
-        let path = self.path(camera);
+        let path = self.places.to(&file_name(&camera));
         files::replace(&path, &tail.to_bytes(), &OpenOptions::new()).map_err(Error::io("write", &path))?;
         self.tails.insert(camera, tail);
         Ok(())
@@ -177,22 +180,19 @@ impl Ledgers {
     fn tail(&mut self, camera: CameraId) -> Result<&Tail, Error> {
         Ok(match self.tails.entry(camera) {
             Occupied(known) => known.into_mut(),
-            Vacant(place) => place.insert(read(&self.dir, camera)?),
+            Vacant(place) => place.insert(read(&self.places, camera)?),
         })
-    }
-
-    fn path(&self, camera: CameraId) -> PathBuf {
-        path_of(&self.dir, camera)
     }
 }
 
-fn path_of(dir: &Path, camera: CameraId) -> PathBuf {
-    dir.join(format!("{camera}.{EXTENSION}"))
+/// Of a ledger's end by its camera, of what leaves by itself by its name.
+fn file_name(of: &impl Display) -> String {
+    format!("{of}.{EXTENSION}")
 }
 
 /// Reads the end of one ledger; begins a chain where there is none, or none that can be read: recording goes on in any case.
-fn read(dir: &Path, camera: CameraId) -> Result<Tail, Error> {
-    let path = path_of(dir, camera);
+fn read(places: &Places, camera: CameraId) -> Result<Tail, Error> {
+    let path = places.at(&file_name(&camera));
     let tail = match files::read_bounded(&path, slice::MOST_BYTES as u64) {
         Ok(bytes) => parse(&path, &bytes, Tail::parse),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -208,7 +208,7 @@ fn read(dir: &Path, camera: CameraId) -> Result<Tail, Error> {
             return Ok(Tail::begin(camera, seed()?));
         }
     };
-    for path in files_of(dir, camera)? {
+    for path in files_of(places, camera) {
         let bytes = files::read_bounded(&path, slice::MOST_BYTES as u64).map_err(Error::io("read", &path));
         match bytes.and_then(|bytes| parse(&path, &bytes, Slice::parse_all)) {
             Ok(slices) => tail.advance(&slices),
@@ -218,18 +218,14 @@ fn read(dir: &Path, camera: CameraId) -> Result<Tail, Error> {
     Ok(tail)
 }
 
-/// The `NAME.ledger` files of one camera, by name.
-fn files_of(dir: &Path, camera: CameraId) -> Result<Vec<PathBuf>, Error> {
-    let list = std::fs::read_dir(dir).map_err(Error::io("list", dir))?;
-    let mut found = Vec::new();
-    for file in list {
-        let path = file.map_err(Error::io("list", dir))?.path();
-        if name_of(&path).is_some_and(|name| name.camera == camera) {
-            found.push(path);
-        }
-    }
-    found.sort_unstable();
-    Ok(found)
+/// The `NAME.ledger` files of one camera, by name. A folder that cannot be listed has none.
+fn files_of(places: &Places, camera: CameraId) -> Vec<PathBuf> {
+    let list = places.all().filter_map(|dir| std::fs::read_dir(dir).ok()).flatten();
+    let paths = list.filter_map(|file| Some(file.ok()?.path()));
+    let mut found: Vec<PathBuf> =
+        paths.filter(|path| name_of(path).is_some_and(|name| name.camera == camera)).collect();
+    found.sort_unstable_by_key(|path| name_of(path));
+    found
 }
 
 /// The name, if this is a `NAME.ledger`.

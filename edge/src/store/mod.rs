@@ -8,14 +8,17 @@
 //! ```
 //!
 //! The only place on the edge that deletes a recording. It has no thread: each call does its own work under one lock. A
-//! folder that cannot be used is a fault that is shown; every call tries again.
+//! folder that cannot be used is a fault that is shown; every call tries again. While the card does not work a folder on the RAM disk
+//! stands in for it.
 
 mod disk;
 mod error;
+mod fallback;
 pub mod files;
 mod folder;
 mod journal;
 mod ledgers;
+mod places;
 mod repair;
 mod room;
 mod waiting;
@@ -27,7 +30,7 @@ pub use repair::Sealed;
 pub use waiting::{Backlog, Pending};
 
 use crate::config::Current;
-use crate::status::{Cause, Recording, RecordingState, Status};
+use crate::status::{Cause, Recording, RecordingState, Status, StorageStatus};
 use crate::supervise::{Bell, clock};
 use crate::upload::key::DeviceKey;
 use bytes::Bytes;
@@ -44,6 +47,11 @@ const SHOWN_EVERY: Ticks90k = Ticks90k(5 * media::time::TICKS_PER_SECOND);
 
 /// Room that is kept: for what is reserved for the `moov` of a recording that begins, and for some footage.
 const BEGIN_ROOM: u64 = 2 << 20;
+
+/// What a card that does not work is called as a fault.
+const DISK_FAILED: &str = "disk_failed";
+/// The folder beside the ring that stands in for it.
+const IN_RAM: &str = "recordings";
 
 /// The recordings of all cameras; cheap to clone.
 #[derive(Clone)]
@@ -71,6 +79,8 @@ pub struct Begun {
     pub file: File,
     /// Where it is.
     pub path: PathBuf,
+    /// It is on the RAM disk, because the card does not work.
+    pub in_ram: bool,
 }
 
 /// What is in a growing recording now.
@@ -212,6 +222,40 @@ impl Store {
         })
     }
 
+    /// A recording could not be written. If that is so because the card does not work, recordings go to RAM from now on.
+    pub fn failed(&self, error: &Error) {
+        if let Some(folder) = self.lock().as_mut() {
+            self.judge(folder, error);
+        }
+    }
+
+    /// While the card does not work: tries, once that is due, whether it does again. After that, brings one recording to it that is
+    /// in RAM.
+    pub fn tend(&self, now: Ticks90k) {
+        let mut state = self.lock();
+        let Some(folder) = state.as_mut().filter(|folder| folder.is_tending_due(now)) else { return };
+        let done = match folder.next_in_ram().filter(|_| folder.away.why.is_none()) {
+            Some((order, bytes)) => self.make_room(folder, bytes).and_then(|()| folder.bring(order)),
+            None => folder.return_to_card(),
+        };
+        match done {
+            Ok(()) => folder.leave_ram(),
+            Err(error) => folder.tend_later(&error),
+        }
+        self.tell(folder);
+        self.shared.bell.ring();
+    }
+
+    /// Seconds of footage of `camera` that are in RAM, and without a receipt.
+    pub fn in_ram(&self, camera: &str) -> f64 {
+        let state = self.lock();
+        let entries = state.iter().flat_map(Folder::entries);
+        let only_here = |entry: &&Entry| {
+            entry.in_ram && entry.journal.camera == camera && entry.journal.stage < Stage::Acknowledged
+        };
+        entries.filter(only_here).map(|entry| entry.journal.seconds).sum()
+    }
+
     /// Keeps the lock token of an upload, before the upload begins: from now on the name does not change, and the bytes only
     /// grow.
     ///
@@ -249,7 +293,20 @@ impl Store {
             Some(folder) => folder,
             closed => closed.insert(self.open_folder()?),
         };
-        work(folder)
+        work(folder).inspect_err(|error| self.judge(folder, error))
+    }
+
+    fn judge(&self, folder: &mut Folder, error: &Error) {
+        if error.is_disk_failed() && folder.leave_card(error) {
+            self.tell(folder);
+        }
+    }
+
+    /// Says whether the card works, and what there is.
+    fn tell(&self, folder: &mut Folder) {
+        let fault = |why: &String| format!("recordings go to RAM: {why}");
+        self.shared.status.set_fault(DISK_FAILED, folder.away.why.as_ref().map(fault));
+        self.show(folder);
     }
 
     fn open_folder(&self) -> Result<Folder, Error> {
@@ -259,22 +316,30 @@ impl Store {
         let no_ledger =
             mute.then(|| "NO LEDGER: the device key is not ed25519 and cannot sign one".to_owned());
         self.shared.status.set_fault("ledger", no_ledger);
-        let opened = key.and_then(|key| Folder::open(&config.record.dir, &key, &self.shared.boot));
+        let ram = (config.record.ram_bytes > 0).then(|| config.ring.dir.join(IN_RAM));
+        let open = |key| Folder::open(&config.record.dir, ram.as_deref(), &key, &self.shared.boot);
+        let opened = key.and_then(open);
         self.shared.status.set_fault("store", opened.as_ref().err().map(ToString::to_string));
         let mut folder = opened?;
         for camera in &self.shared.status.cameras {
             let findings = folder.history(&camera.name);
             self.shared.status.gaps.remember(&camera.name, &findings);
         }
-        self.show(&mut folder);
+        self.tell(&mut folder);
         Ok(folder)
+    }
+
+    /// Bytes that all recordings may take where they go now.
+    fn bound(&self, folder: &Folder) -> u64 {
+        let record = &self.shared.current.get().record;
+        if folder.is_in_ram() { record.ram_bytes } else { record.bytes }
     }
 
     /// Lets recordings leave until all of them and `more` bytes fit into the bound, and the disk itself is not nearly full.
     fn make_room(&self, folder: &mut Folder, more: u64) -> Result<(), Error> {
-        let most = self.shared.current.get().record.bytes;
+        let most = self.bound(folder);
         loop {
-            let over = folder.entries().map(|entry| entry.bytes).sum::<u64>() + more > most;
+            let over = folder.here().map(|entry| entry.bytes).sum::<u64>() + more > most;
             let needed = over || files::free(folder.dir()).is_ok_and(|free| free < BEGIN_ROOM);
             match self.victim(folder, needed) {
                 Some(victim) => {
@@ -290,7 +355,7 @@ impl Store {
     fn victim(&self, folder: &Folder, needed: bool) -> Option<room::Victim> {
         let config = self.shared.current.get();
         let (now, wall) = (clock::media_now(), clock::wall_now());
-        let items = folder.entries().map(|entry| room::Item {
+        let items = folder.here().map(|entry| room::Item {
             order: entry.journal.order,
             stage: entry.journal.stage,
             begun: entry.journal.token.is_some(),
@@ -351,7 +416,9 @@ impl Store {
         let list: Arc<[Recording]> = list.collect();
         self.shared.status.set_recordings(list);
         let now = clock::media_now();
-        self.shared.status.set_storage(folder.disk.status(now));
+        let storage = folder.disk.status(now);
+        let ram = storage.ram || folder.is_in_ram();
+        self.shared.status.set_storage(StorageStatus { ram, ..storage });
         folder.shown = now;
     }
 }

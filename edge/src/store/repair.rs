@@ -4,7 +4,7 @@ use super::ledgers::Source;
 use super::{Error, files};
 use bytes::Bytes;
 use media::ledger::Hash;
-use media::mp4::{About, Growing, Movie, Recovered, Step, Torn, demux, recover};
+use media::mp4::{About, Growing, Movie, Recovered, Seal, Step, Torn, demux, recover};
 use media::{Gop, StreamConfig, Ticks90k, Track};
 use std::fs::{File, OpenOptions};
 use std::path::Path;
@@ -27,6 +27,56 @@ pub struct Sealed {
     pub camera: Option<String>,
 }
 
+impl Sealed {
+    fn of_movie(movie: Movie, seal: &Seal) -> Self {
+        Self {
+            repaired: false,
+            bytes: seal.size,
+            duration: movie.duration(),
+            origin: movie.anchor.map_or(Ticks90k::ZERO, |anchor| anchor.origin),
+            last_gop: seal.last_sequence,
+            camera: movie.title,
+        }
+    }
+}
+
+/// How far a recording is whole. It may be sealed or not.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Whole {
+    /// Where its last whole GOP ends, and the seal if there is one.
+    pub bytes: u64,
+    /// Footage.
+    pub duration: Ticks90k,
+    /// Media time of its first picture.
+    pub origin: Ticks90k,
+    /// Its newest whole GOP.
+    pub last_gop: u64,
+    /// There is a seal.
+    pub seal: Option<Sealed>,
+}
+
+/// Looks how far the recording at `path` is whole, and touches nothing. `None`: not one GOP was finished.
+///
+/// # Errors
+/// The file cannot be read, or was never a recording.
+pub fn look(path: &Path) -> Result<Option<Whole>, Error> {
+    let source = Source::open(path)?;
+    Ok(match recover(&source).map_err(Error::unreadable(path))? {
+        Recovered::Empty => None,
+        Recovered::Sealed(seal) => {
+            let sealed = Sealed::of_movie(Movie::open(&source).map_err(Error::unreadable(path))?, &seal);
+            let Sealed { bytes, duration, origin, last_gop, .. } = sealed;
+            Some(Whole { bytes, duration, origin, last_gop, seal: Some(sealed) })
+        }
+        Recovered::Torn(torn) => {
+            let growing = torn.growing;
+            let (bytes, duration) = (growing.size(), growing.end() - growing.start());
+            let (origin, last_gop) = (growing.start(), growing.seal_box().last_sequence);
+            Some(Whole { bytes, duration, origin, last_gop, seal: None })
+        }
+    })
+}
+
 /// Makes sure that the recording at `path` is sealed: cuts it to its last whole GOP and seals it if it is not, with the ledger
 /// slices that `sign` gives. `None`: not one GOP was finished.
 ///
@@ -42,14 +92,7 @@ pub fn seal(
         Recovered::Empty => Ok(None),
         Recovered::Sealed(seal) => {
             let movie = Movie::open(&source).map_err(Error::unreadable(path))?;
-            Ok(Some(Sealed {
-                repaired: false,
-                bytes: seal.size,
-                duration: movie.duration(),
-                origin: movie.anchor.map_or(Ticks90k::ZERO, |anchor| anchor.origin),
-                last_gop: seal.last_sequence,
-                camera: movie.title,
-            }))
+            Ok(Some(Sealed::of_movie(movie, &seal)))
         }
         Recovered::Torn(torn) => {
             let Torn { mut growing, about, repair } = *torn;

@@ -32,6 +32,8 @@ pub struct Pending {
     pub unsynced: Vec<u64>,
     /// Media time at which its footage ends.
     pub end: Ticks90k,
+    /// A recorder adds to it.
+    pub held: bool,
     /// Footage.
     pub seconds: f64,
     /// How far it has come.
@@ -69,6 +71,7 @@ impl Pending {
             epoch: entry.epoch,
             unsynced: entry.unsynced.clone(),
             end: journal.end(),
+            held: entry.held,
             seconds: journal.seconds,
             stage: journal.stage,
             token: journal.lock_token(),
@@ -93,6 +96,7 @@ impl Pending {
             epoch: 0,
             unsynced: Vec::new(),
             end: Ticks90k::ZERO,
+            held: false,
             seconds: 0.0,
             stage: Stage::Sealed,
             token: Some(token),
@@ -100,9 +104,9 @@ impl Pending {
     }
 }
 
-/// Whether the upload may read it: it is sealed, or a recorder is writing it and a GOP is whole.
+/// Whether the upload may read it: it is sealed, or a GOP is whole and a recorder is writing it, or would but for the card.
 fn is_pending(entry: &Entry) -> bool {
-    entry.waits_for_receipt() || entry.held && entry.bytes > 0
+    entry.waits_for_receipt() || (entry.held || entry.stuck) && entry.bytes > 0
 }
 
 impl Store {
@@ -116,7 +120,7 @@ impl Store {
         self.shared.bell.wait(heard, timeout);
     }
 
-    /// The recordings that grow, one a camera.
+    /// The recordings that grow, one a camera, and those that a card which does not work keeps from being sealed.
     pub fn growing(&self) -> Vec<Pending> {
         let state = self.lock();
         let Some(folder) = state.as_ref() else { return Vec::new() };
@@ -168,8 +172,10 @@ impl Store {
         for entry in state.iter().flat_map(Folder::entries).filter(|entry| is_pending(entry)) {
             let journal = &entry.journal;
             backlog.bytes += entry.bytes;
-            if !entry.waits_for_receipt() {
+            if entry.held {
                 backlog.growth += entry.bytes.saturating_sub(MEDIA_AT) as f64 / journal.seconds.max(1.0);
+            }
+            if !entry.waits_for_receipt() {
                 continue;
             }
             backlog.sealed += 1;
@@ -178,7 +184,10 @@ impl Store {
                 None => backlog.seconds.push((journal.camera.clone(), journal.seconds)),
             }
         }
-        backlog.room = self.shared.current.get().record.bytes.saturating_sub(backlog.bytes);
+        if let Some(folder) = state.as_ref() {
+            let kept = folder.here().filter(|entry| is_pending(entry)).map(|entry| entry.bytes).sum();
+            backlog.room = self.bound(folder).saturating_sub(kept);
+        }
         backlog
     }
 }

@@ -53,7 +53,8 @@ impl Uploader {
             for pending in growing.iter().filter(|pending| pending.camera == camera.name) {
                 let task = self.desk.tasks().iter().find(|task| task.pending.name == pending.name);
                 let confirmed = task.and_then(|task| task.confirmed);
-                seconds += confirmed.map_or(pending.seconds, |until| (now - until).as_secs_f64());
+                let newest = if pending.held { now } else { pending.end };
+                seconds += confirmed.map_or(pending.seconds, |until| (newest - until).as_secs_f64());
             }
             let seconds = seconds.max(0.0);
             camera.metrics.at_risk_seconds.set(seconds);

@@ -46,6 +46,7 @@ impl Outbox {
         let folder = TempDir::with_prefix("outbox-").unwrap();
         let mut config = Config::default();
         config.record.dir = folder.path().join("recordings");
+        config.ring.dir = folder.path().join("ring");
         let key = folder.path().join("id_ed25519");
         sshd.authorize(&DeviceKey::load_or_make(&key).unwrap().public_line().unwrap()).unwrap();
         config.upload = Some(Upload {

@@ -28,7 +28,7 @@ fn stitched(camera: &Camera) -> Stitched {
 }
 
 /// What is not simply footage, and how many GOPs are.
-fn account(camera: &Camera) -> (Vec<Finding>, usize) {
+pub(super) fn account(camera: &Camera) -> (Vec<Finding>, usize) {
     (stitched(camera).findings, slices(camera).iter().map(|slice| slice.gops().count()).sum())
 }
 
