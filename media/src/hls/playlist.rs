@@ -112,7 +112,7 @@ fn header(text: &mut String, timeline: &Timeline, version: u8, low_latency: Opti
              #EXT-X-PART-INF:PART-TARGET={}",
             6 * target,
             3 * target,
-            Seconds(Ticks90k(3 * longest_part.0)),
+            Seconds(Ticks90k(longest_part.0 * 5 / 2)),
             Seconds(timeline.part_target(track)),
         );
     }

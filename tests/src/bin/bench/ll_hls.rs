@@ -13,8 +13,8 @@ use crate::{Bench, SETTLE, median};
 pub const HOW: &str = "As `latency`, with hls.js in its low-latency mode on `master.m3u8`; the same peer.";
 
 /// Why it is as late as it is.
-const DELAY: &str = "hls.js stays three part targets behind the live edge, as RFC 8216bis 4.4.3.8 advises, and a part is shown once it \
-    is whole. Parts of 200 ms would be sooner, but hls.js can lose the last one of a second if it is no longer than that \
+const DELAY: &str = "hls.js stays two and a half part targets behind the live edge, of the two that RFC 8216bis 4.4.3.8 demands and the three \
+    that it advises; a part is listed once it is whole; and who joins at the end of a part stays that much behind. Parts of 200 ms would be sooner, but hls.js can lose the last one of a second if it is no longer than that \
     (docs/design/live-formats.md, \"Parts\"). PART-TARGET is the shortest that leaves the camera 9 ms of jitter.";
 
 const JOINS: usize = 3;
