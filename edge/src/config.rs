@@ -5,35 +5,11 @@
 //! [`Config::default`].
 
 use serde::{Deserialize, Serialize};
+pub use service::config::Error;
+use service::config::{from_toml, read, require};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
-
-/// Why a configuration was refused.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The file could not be read.
-    #[error("{path}: {source}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// Not TOML, an unknown key or a value of the wrong type; the message shows the line.
-    #[error("{0}")]
-    Syntax(Box<toml::de::Error>),
-    /// A value that cannot be.
-    #[error("{key} = {value}: {allowed}")]
-    Value {
-        /// Dotted path of the key, cameras by name: `camera.front.width`.
-        key: String,
-        /// What stands there.
-        value: String,
-        /// What may stand there.
-        allowed: &'static str,
-    },
-}
 
 /// Everything that can be configured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -312,14 +288,12 @@ impl Default for Record {
 impl Config {
     /// Reads and checks a file.
     pub fn load(path: &Path) -> Result<Self, Error> {
-        let text =
-            std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
-        Self::parse(&text)
+        Self::parse(&read(path)?)
     }
 
     /// Reads and checks the text of a configuration file.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let config: Self = toml::from_str(text).map_err(|error| Error::Syntax(Box::new(error)))?;
+        let config: Self = from_toml(text)?;
         config.check()?;
         Ok(config)
     }
@@ -508,10 +482,6 @@ impl Current {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
         waiting
     }
-}
-
-fn require(holds: bool, key: &str, value: impl ToString, allowed: &'static str) -> Result<(), Error> {
-    if holds { Ok(()) } else { Err(Error::Value { key: key.to_owned(), value: value.to_string(), allowed }) }
 }
 
 #[cfg(test)]

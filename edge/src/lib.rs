@@ -11,7 +11,6 @@ pub mod config;
 pub mod encode;
 pub mod frames;
 pub mod live;
-pub mod logs;
 pub mod record;
 pub mod ring;
 

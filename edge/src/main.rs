@@ -5,12 +5,12 @@ use clap::{Args, Parser, Subcommand};
 use edge::appliance::Appliance;
 use edge::config::Config;
 use edge::live::control;
-use edge::logs;
 use edge::source::probe;
 use edge::store;
 use edge::summary::summary;
 use edge::supervise::signals::{Signals, Wish};
 use edge::upload::key::DeviceKey;
+use service::{config, logs};
 use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -130,9 +130,8 @@ fn recover(dir: &Path) -> anyhow::Result<()> {
 }
 
 fn load(at: &At) -> anyhow::Result<Config> {
-    match &at.config {
-        Some(file) => Config::load(file).with_context(|| file.display().to_string()),
-        None if Path::new(CONFIG).exists() => Config::load(Path::new(CONFIG)).context(CONFIG),
+    match config::chosen(at.config.as_deref(), Path::new(CONFIG)) {
+        Some(file) => Config::load(&file).with_context(|| file.display().to_string()),
         None => Ok(Config::default()),
     }
 }

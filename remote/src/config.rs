@@ -7,35 +7,11 @@ use crate::sweep::Policy;
 use media::Ticks90k;
 use media::handshake::claim::Patience;
 use serde::{Deserialize, Serialize};
+pub use service::config::Error;
+use service::config::{from_toml, read, require};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-/// Why a configuration was refused.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The file could not be read.
-    #[error("{path}: {source}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// Not TOML, an unknown key or a value of the wrong type; the message shows the line.
-    #[error("{0}")]
-    Syntax(Box<toml::de::Error>),
-    /// A value that cannot be.
-    #[error("{key} = {value}: {allowed}")]
-    Value {
-        /// Dotted path of the key.
-        key: &'static str,
-        /// What stands there.
-        value: String,
-        /// What may stand there.
-        allowed: &'static str,
-    },
-}
 
 /// Everything that can be configured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -201,9 +177,7 @@ impl Config {
     /// # Errors
     /// It cannot be read, or says what cannot be.
     pub fn load(path: &Path) -> Result<Self, Error> {
-        let text =
-            std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
-        Self::parse(&text)
+        Self::parse(&read(path)?)
     }
 
     /// Reads and checks the text of a configuration file.
@@ -211,7 +185,7 @@ impl Config {
     /// # Errors
     /// It says what cannot be.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let config: Self = toml::from_str(text).map_err(|error| Error::Syntax(Box::new(error)))?;
+        let config: Self = from_toml(text)?;
         config.check()?;
         Ok(config)
     }
@@ -254,10 +228,6 @@ impl Config {
         let each = (1..=max_connections).contains(&max_per_address);
         require(each, "web.max_per_address", max_per_address, "1 to web.max_connections")
     }
-}
-
-fn require(holds: bool, key: &'static str, value: impl ToString, allowed: &'static str) -> Result<(), Error> {
-    if holds { Ok(()) } else { Err(Error::Value { key, value: value.to_string(), allowed }) }
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use remote::chop::Options;
 use remote::config::{Config, Role};
 use remote::enroll::{self, Enrollment};
 use remote::supervise::Signals;
-use remote::{logs, receive, serve};
+use remote::{receive, serve};
+use service::{config, logs};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -142,9 +143,8 @@ fn main() -> anyhow::Result<ExitCode> {
 impl Place {
     /// The configuration file with what the command line changes.
     fn config(&self) -> anyhow::Result<Config> {
-        let mut config = match &self.config {
-            Some(file) => Config::load(file).with_context(|| file.display().to_string())?,
-            None if Path::new(CONFIG).exists() => Config::load(Path::new(CONFIG)).context(CONFIG)?,
+        let mut config = match config::chosen(self.config.as_deref(), Path::new(CONFIG)) {
+            Some(file) => Config::load(&file).with_context(|| file.display().to_string())?,
             None => Config::default(),
         };
         if let Some(dir) = &self.dir {

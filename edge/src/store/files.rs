@@ -1,25 +1,13 @@
-//! Files that are there whole or not at all, also after a power cut.
+//! What the store does to the files of recordings.
 
 use media::mp4::Step;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+pub use service::files::{UNFINISHED, beside, parent, read_bounded, replace, sync as sync_dir};
+use std::fs::File;
+use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// Ends the name of a file that is being made and does not count yet.
-pub const UNFINISHED: &str = "tmp";
-
-/// Puts `bytes` at `path` in the place of what was there: write beside it, fsync, rename, fsync of the folder.
-pub fn replace(path: &Path, bytes: &[u8], options: &OpenOptions) -> io::Result<()> {
-    let unfinished = beside(path, UNFINISHED);
-    let mut file = options.clone().write(true).create(true).truncate(true).open(&unfinished)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&unfinished, path)?;
-    sync_dir(parent(path))
-}
-
-/// Puts what is in the file `from` at `path` in the same way.
+/// Puts what is in the file `from` at `path` as [`replace`] puts bytes there.
 pub fn copy(from: &Path, path: &Path) -> io::Result<()> {
     let unfinished = beside(path, UNFINISHED);
     let copied = File::open(from).and_then(|mut from| {
@@ -43,21 +31,6 @@ pub fn probe(dir: &Path) -> io::Result<()> {
     file.sync_data()?;
     remove(&path)?;
     sync_dir(dir)
-}
-
-/// Reads a file of at most `most` bytes.
-pub fn read_bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > most {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {most} bytes")));
-    }
-    Ok(bytes)
-}
-
-/// Makes what was created, renamed or removed in a folder durable.
-pub fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
 }
 
 /// Bytes that are left on the disk of a folder.
@@ -85,20 +58,4 @@ pub fn apply(file: &File, steps: &[Step]) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// `path` with another extension behind its whole name.
-pub fn beside(path: &Path, extension: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".");
-    name.push(extension);
-    PathBuf::from(name)
-}
-
-/// The folder of a file.
-pub fn parent(path: &Path) -> &Path {
-    match path.parent() {
-        Some(dir) if !dir.as_os_str().is_empty() => dir,
-        _ => Path::new("."),
-    }
 }

@@ -22,8 +22,9 @@ use media::mp4::{Movie, ReadError};
 use media::names::RecordingName;
 use media::{Ticks90k, WallTime, ts};
 use plan::{Plan, Unfit};
+use service::files;
 use source::Source;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 pub use work::Chop;
@@ -139,7 +140,7 @@ pub fn publish(chopped: &Chopped, to: &Path) -> Result<PathBuf, Error> {
         if published.exists() { RenameFlags::RENAME_EXCHANGE } else { RenameFlags::RENAME_NOREPLACE };
     renameat2(AT_FDCWD, &chopped.folder, AT_FDCWD, &published, exchange)
         .map_err(|error| at(&published)(error.into()))?;
-    sync_one(to)?;
+    files::sync(to).map_err(at(to))?;
     remove(&chopped.folder)?;
     Ok(published)
 }
@@ -209,11 +210,8 @@ fn remove(folder: &Path) -> Result<(), Error> {
 /// Syncs the files of a folder, then the folder.
 fn sync(folder: &Path) -> Result<(), Error> {
     for entry in fs::read_dir(folder).map_err(at(folder))? {
-        sync_one(&entry.map_err(at(folder))?.path())?;
+        let path = entry.map_err(at(folder))?.path();
+        files::sync(&path).map_err(at(&path))?;
     }
-    sync_one(folder)
-}
-
-fn sync_one(path: &Path) -> Result<(), Error> {
-    File::open(path).and_then(|file| file.sync_all()).map_err(at(path))
+    files::sync(folder).map_err(at(folder))
 }

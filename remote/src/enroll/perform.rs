@@ -4,6 +4,7 @@ use super::plan::{Plan, RELOAD, Step, useradd};
 use super::{Error, sshd};
 use nix::fcntl::OFlag;
 use nix::unistd::{Group, User, geteuid};
+use service::files;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, fchown};
@@ -108,9 +109,7 @@ fn read(path: &Path) -> Result<Option<String>, Error> {
 
 /// Where a file stands until it is whole; not `*.conf`, so that sshd does not read it.
 fn unfinished(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".new");
-    PathBuf::from(name)
+    files::beside(path, files::UNFINISHED)
 }
 
 /// Has sshd judge its new configuration before the file has its name: also who pulls the plug now leaves an sshd that starts.
@@ -126,8 +125,8 @@ fn try_out(path: &Path, text: &str, account: &str, effect: &[String]) -> Result<
 fn replace(path: &Path, text: &str, before: Option<String>, changes: &mut Vec<Change>) -> Result<(), Error> {
     put(path, text).map_err(host(path))?;
     changes.push(Change::File { path: path.to_owned(), before });
-    let folder = path.parent().unwrap_or(path);
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(host(folder))
+    let folder = files::parent(path);
+    files::sync(folder).map_err(host(folder))
 }
 
 fn put(path: &Path, text: &str) -> io::Result<()> {

@@ -1,4 +1,4 @@
-//! Who may import whom, and who may do what: the arrows and the list of "never" in docs/adr/0001-four-crates.md.
+//! Who may import whom, and who may do what: the arrows and the list of "never" in docs/adr/0001-crates.md and docs/adr/0004-service.md.
 
 use std::collections::BTreeMap;
 
@@ -32,6 +32,26 @@ const BORDERS: &[Border] = &[
             "nix",
         ],
         why: "media does no I/O and has no clock: `now` is an argument",
+    },
+    Border {
+        within: "service/src/",
+        except: &["service/src/supervise/"],
+        never: &[
+            "std::thread::spawn",
+            "std::thread::scope",
+            "std::thread::Builder",
+            "tokio::task::spawn_blocking",
+            "std::time::Instant",
+            "std::time::SystemTime",
+            "nix::time::clock_gettime",
+        ],
+        why: "only supervise starts threads and reads the clock",
+    },
+    Border {
+        within: "service/src/",
+        except: &[],
+        never: &["std::fs::remove_file", "std::fs::remove_dir_all", "nix::unistd::unlink"],
+        why: "only the stores of edge and remote delete",
     },
     Border {
         within: "edge/src/live/",
@@ -81,8 +101,9 @@ const BORDERS: &[Border] = &[
 /// The crates of this workspace that each may depend on. What is not in its manifest, a crate cannot import.
 const ARROWS: &[(&str, &[&str])] = &[
     ("media", &[]),
-    ("edge", &["media"]),
-    ("remote", &["media"]),
+    ("service", &[]),
+    ("edge", &["media", "service"]),
+    ("remote", &["media", "service"]),
     ("fuzz", &["media"]),
     ("xtask", &[]),
     ("tests", &["media", "edge", "remote"]),
@@ -182,6 +203,7 @@ fn each_border_can_be_crossed() {
         crossed("media/src/a.rs", "use std::time::{Duration, Instant};"),
         ["media/src/a.rs:1: std::time::Instant: media does no I/O and has no clock: `now` is an argument"]
     );
+    assert_eq!(crossed("service/src/door/a.rs", "fn f() { std::thread::spawn(g); }").len(), 1);
     assert_eq!(crossed("edge/src/live/a.rs", "use crate::{record, ring};").len(), 1);
     assert_eq!(crossed("edge/src/ring/a.rs", "use std::thread; fn f() { thread::spawn(g); }").len(), 1);
     assert_eq!(crossed("edge/src/main.rs", "fn f() -> bool { std::fs::remove_file(p).is_ok() }").len(), 1);

@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
 
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -13,16 +14,33 @@ pub enum Format {
     Json,
 }
 
+/// Why there are no logs.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The filter cannot be read.
+    #[error("log level {filter:?}: {source}")]
+    Filter {
+        /// As it was given.
+        filter: String,
+        /// What is wrong with it.
+        source: ParseError,
+    },
+    /// Logging was started before.
+    #[error("logs: {0}")]
+    Started(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
 /// Starts logging. `filter` is a level (`info`) or a list such as `info,edge::upload=debug`.
 ///
 /// # Errors
 /// The filter cannot be read, or logging was started before.
-pub fn start(format: Format, filter: &str) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(filter)?;
+pub fn start(format: Format, filter: &str) -> Result<(), Error> {
+    let parsed = EnvFilter::try_new(filter);
+    let filter = parsed.map_err(|source| Error::Filter { filter: filter.to_owned(), source })?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match format {
         Format::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
         Format::Json => builder.json().flatten_event(true).try_init(),
     };
-    started.map_err(|error| anyhow::anyhow!("logs: {error}"))
+    started.map_err(Error::Started)
 }
