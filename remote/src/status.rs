@@ -66,6 +66,8 @@ metrics! {
     connections_accepted: Counter,
     /// Connections refused because there were too many.
     connections_refused: Counter,
+    /// Requests whose head was too slow or too large.
+    requests_refused: Counter,
     /// Times that accepting failed for want of file descriptors.
     accept_errors: Counter,
     /// Viewers dropped because they did not read.

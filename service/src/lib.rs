@@ -8,10 +8,15 @@
 //! |---|---|
 //! | [`config`] | a TOML file, and errors that name the key, the value and what is allowed |
 //! | [`logs`] | text or JSON on standard error |
+//! | [`door`] | the listener of a web server: caps, deadlines, HTTPS |
+//! | [`page`] | files that the pages of both programs have in common |
 //! | [`files`] | files that are there whole or not at all, also after a power cut |
 //!
-//! Nothing here knows of cameras, recordings or viewers: formats and protocols are in `media`.
+//! Nothing here knows of cameras or recordings, but for the modules of the pages: formats and protocols are in `media`.
+//! docs/design/service.md says what holds here.
 
 pub mod config;
+pub mod door;
 pub mod files;
 pub mod logs;
+pub mod page;

@@ -7,7 +7,7 @@
 //! status --------------------------> api, metrics, healthz
 //! recordings on the disk ----------> recordings
 //!
-//! door: the port, TLS, caps, deadlines --> routes --> one of the above
+//! server: the port, TLS, caps, deadlines (service::door) --> routes --> one of the above
 //! control: the same JSON on a local socket, on a thread of its own
 //! ```
 //!
@@ -16,7 +16,6 @@
 mod api;
 pub mod control;
 mod dash;
-mod door;
 mod hls;
 mod packager;
 mod page;
@@ -24,9 +23,11 @@ mod picture;
 mod recordings;
 mod reply;
 mod routes;
+mod server;
 mod stream;
+mod tls;
 
-pub use door::{Error, Server};
+pub use server::{Error, Server};
 
 use crate::config::Current;
 use crate::ring::Ring;

@@ -1,4 +1,4 @@
-//! What viewers see: the page, HLS, files, JSON, metrics. axum says which function answers; [`door`] says who may ask.
+//! What viewers see: the page, HLS, files, JSON, metrics. axum says which function answers; [`server`] says who may ask.
 //!
 //! ```text
 //! /                    page      the list with its player
@@ -12,9 +12,9 @@
 //! docs/design/remote-web.md has the bounds.
 
 mod api;
-mod door;
 mod files;
 mod page;
+mod server;
 
 use crate::config::Config;
 use crate::folders::Folders;
@@ -30,8 +30,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-pub use door::{Error, Server};
 use media::http::has_tag;
+pub use server::{Error, Server};
 use std::sync::Arc;
 
 /// What is shown, and from where.
@@ -80,7 +80,7 @@ async fn for_everybody(mut response: Response) -> Response {
 async fn secure(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(page::POLICY));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(service::page::POLICY));
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }

@@ -51,6 +51,29 @@ fn dead_links(source: &Source) -> Vec<String> {
     dead.map(|link| format!("{}: nothing is at {link}", source.path)).collect()
 }
 
+/// What `service::page::POLICY` would stop in a browser, or what turns data into markup or code.
+fn improper_page(source: &Source) -> Vec<String> {
+    if !source.path.contains("/page/")
+        || !["html", "css", "js", "svg"].iter().any(|end| source.ends_with(end))
+    {
+        return Vec::new();
+    }
+    let harmful = ["innerHTML", "eval(", "style=\"", "<style", " onclick="];
+    let hosts = source.text.split("://").skip(1).filter_map(|rest| rest.split('/').next());
+    let strangers = hosts.filter(|host| *host != "www.w3.org");
+    let found = harmful.into_iter().filter(|word| source.text.contains(word)).chain(strangers);
+    found.map(|what| format!("{}: a page has no {what}", source.path)).collect()
+}
+
+#[test]
+fn pages_keep_to_their_own_policy() {
+    assert_tidy(improper_page);
+    let page = |text| improper_page(&Source::new("edge/src/live/page/a.js", text));
+    assert_eq!(page("h('p').innerHTML = name"), ["edge/src/live/page/a.js: a page has no innerHTML"]);
+    assert_eq!(page("get('https://example.org/a')"), ["edge/src/live/page/a.js: a page has no example.org"]);
+    assert_eq!(page("const SVG = 'http://www.w3.org/2000/svg';"), [""; 0]);
+}
+
 #[test]
 fn nothing_is_promised_instead_of_done() {
     assert_tidy(|source| containing(source, UNFINISHED));

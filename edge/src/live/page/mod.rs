@@ -1,5 +1,4 @@
-//! The page: HTML, style, ES modules and an icon, compiled into the program. No build step, no framework, and no request to
-//! any other host; [`POLICY`] holds the browser to that.
+//! The page of the appliance: the files here, and those that [`service::page`] has for every page.
 //!
 //! ```text
 //! first ── live_player ── live_edge, backoff, boxes, sink          stream.mp4, at the live edge
@@ -19,53 +18,28 @@ use super::routes::Asked;
 use bytes::Bytes;
 use hyper::Response;
 use hyper::header::{CONTENT_SECURITY_POLICY, HeaderValue};
-use sha2::{Digest, Sha256};
+use service::page::{File, POLICY, files, version};
+use service::page_files;
 
-/// What the browser may load and where from: this edge alone. `blob:` is how a page feeds a `<video>`.
-const POLICY: &str = "default-src 'self'; media-src 'self' blob:; img-src 'self' blob:; object-src 'none'; base-uri 'none'; \
-     form-action 'self'; frame-ancestors 'self'";
+const INDEX: File = File { name: "index.html", text: include_str!("index.html") };
 
-const HTML: &str = "text/html; charset=utf-8";
-const CSS: &str = "text/css; charset=utf-8";
-const SCRIPT: &str = "text/javascript; charset=utf-8";
-const SVG: &str = "image/svg+xml";
-
-const INDEX: &str = include_str!("index.html");
-
-/// A file that `index.html` refers to: its name, its type and what is in it.
-type File = (&'static str, &'static str, &'static str);
-
-macro_rules! files {
-    ($($name:literal $kind:ident)+) => {
-        &[$(($name, $kind, include_str!($name))),+]
-    };
-}
-
-static FILES: &[File] = files! {
-    "style.css" CSS
-    "icon.svg" SVG
-    "api.js" SCRIPT
-    "backoff.js" SCRIPT
-    "boxes.js" SCRIPT
-    "clock.js" SCRIPT
-    "dom.js" SCRIPT
-    "first.js" SCRIPT
-    "format.js" SCRIPT
-    "gaps.js" SCRIPT
-    "grid.js" SCRIPT
-    "keyboard.js" SCRIPT
-    "latency.js" SCRIPT
-    "live_edge.js" SCRIPT
-    "live_player.js" SCRIPT
-    "main.js" SCRIPT
-    "panel.js" SCRIPT
-    "recordings.js" SCRIPT
-    "ring.js" SCRIPT
-    "ring_player.js" SCRIPT
-    "sink.js" SCRIPT
-    "stage.js" SCRIPT
-    "theme.js" SCRIPT
-    "timeline.js" SCRIPT
+static OWN: &[File] = page_files! {
+    "backoff.js"
+    "boxes.js"
+    "clock.js"
+    "first.js"
+    "grid.js"
+    "keyboard.js"
+    "latency.js"
+    "live_edge.js"
+    "live_player.js"
+    "main.js"
+    "panel.js"
+    "ring.js"
+    "ring_player.js"
+    "sink.js"
+    "stage.js"
+    "timeline.js"
 };
 
 /// The page of one edge.
@@ -81,26 +55,28 @@ pub(super) struct Page {
 impl Page {
     /// The page of an edge with these cameras. Their names are words of `a-z0-9_-`: nothing in them is markup.
     pub(super) fn new<'a>(cameras: impl Iterator<Item = &'a str>) -> Self {
-        let version = digest(FILES.iter().map(|(_, _, content)| *content));
+        let version = version(files(OWN).map(|file| file.text));
         let cameras = cameras.collect::<Vec<_>>().join(" ");
         let index = INDEX
+            .text
             .replace("\"/page/", &format!("\"/page/{version}/"))
             .replace("data-cameras=\"\"", &format!("data-cameras=\"{cameras}\""));
-        let etag = format!("\"{}\"", digest([index.as_str()]));
+        let etag = format!("\"{}\"", service::page::version([index.as_str()]));
         Self { index: index.into(), etag, version }
     }
 
     /// Answers `/`.
     pub(super) fn index(&self, asked: &Asked<'_>) -> Response<Body> {
-        let response = policed(reply::ok(HTML, Cache::Ask, Body::Whole(self.index.clone())));
+        let response = policed(reply::ok(INDEX.kind(), Cache::Ask, Body::Whole(self.index.clone())));
         reply::tagged(response, &self.etag, asked.headers)
     }
 
     /// Answers `/page/{version}/{name}`.
     pub(super) fn file(&self, version: &str, name: &str) -> Response<Body> {
-        match FILES.iter().find(|(file, _, _)| *file == name) {
-            Some((_, kind, content)) if version == self.version => {
-                policed(reply::ok(kind, Cache::Forever, Body::Whole(Bytes::from_static(content.as_bytes()))))
+        match files(OWN).find(|file| file.name == name) {
+            Some(file) if version == self.version => {
+                let text = Bytes::from_static(file.text.as_bytes());
+                policed(reply::ok(file.kind(), Cache::Forever, Body::Whole(text)))
             }
             _ => reply::not_found(format!("The page has no {name:?} of version {version:?}.")),
         }
@@ -110,12 +86,6 @@ impl Page {
 fn policed(mut response: Response<Body>) -> Response<Body> {
     response.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     response
-}
-
-/// The first 64 bits of the SHA-256 of `texts`, as hexadecimal digits.
-fn digest<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
-    let hash = texts.into_iter().fold(Sha256::new(), |hash, text| hash.chain_update(text));
-    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -134,7 +104,7 @@ mod tests {
     }
 
     fn content(name: &str) -> &'static str {
-        FILES.iter().find(|(file, _, _)| *file == name).unwrap_or_else(|| panic!("there is no {name}")).2
+        files(OWN).find(|file| file.name == name).unwrap_or_else(|| panic!("there is no {name}")).text
     }
 
     /// What stands between `before` and the next `after`, each time.
@@ -154,17 +124,17 @@ mod tests {
     #[test]
     fn everything_that_the_page_refers_to_is_served() {
         let page = page();
-        let files = format!("/page/{}/", page.version);
+        let folder = format!("/page/{}/", page.version);
         for path in between(index(&page), "=\"/", '"') {
             let name = format!("/{path}");
-            let name = name.strip_prefix(&files).unwrap_or_else(|| panic!("index.html refers to {name}"));
+            let name = name.strip_prefix(&folder).unwrap_or_else(|| panic!("index.html refers to {name}"));
             assert_eq!(page.file(&page.version, name).status(), StatusCode::OK, "{name}");
         }
         let mut needed = BTreeSet::new();
         needed_by("first.js", &mut needed);
         assert_eq!(between(content("first.js"), "import('./", '\''), ["main.js"]);
         needed_by("main.js", &mut needed);
-        let scripts = FILES.iter().filter(|(_, kind, _)| *kind == SCRIPT).map(|(name, _, _)| *name);
+        let scripts = files(OWN).map(|file| file.name).filter(|name| name.ends_with(".js"));
         assert_eq!(needed, scripts.collect(), "served is what is used");
     }
 
@@ -172,22 +142,10 @@ mod tests {
     fn what_the_first_picture_needs_is_asked_for_at_once_and_nothing_else() {
         let mut needed = BTreeSet::new();
         needed_by("first.js", &mut needed);
-        let preloaded = between(INDEX, "rel=\"modulepreload\" href=\"/page/", '"');
-        let script = between(INDEX, "<script type=\"module\" blocking=\"render\" src=\"/page/", '"');
+        let preloaded = between(INDEX.text, "rel=\"modulepreload\" href=\"/page/", '"');
+        let script = between(INDEX.text, "<script type=\"module\" blocking=\"render\" src=\"/page/", '"');
         assert_eq!(script, ["first.js"]);
         assert_eq!(preloaded.into_iter().chain(script).collect::<BTreeSet<_>>(), needed);
-    }
-
-    #[test]
-    fn the_page_keeps_to_its_own_policy() {
-        assert!(!INDEX.contains("style=\"") && !INDEX.contains("<style") && !INDEX.contains(" onclick="));
-        for (name, _, text) in FILES.iter().chain(&[("index.html", HTML, INDEX)]) {
-            for address in between(text, "://", '/') {
-                assert_eq!(address, "www.w3.org", "{name} names another host");
-            }
-            let harmful = text.contains("innerHTML") || text.contains("eval(");
-            assert!(!harmful, "{name} turns data into markup or code");
-        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 // The instruments beside the picture: latency, pictures and bits a second, viewers, the ring; camera, upload and health in words.
 
-import { arrange, h, s, text } from './dom.js';
+import { h, s, text } from './dom.js';
 import { bitrate, bytes, duration, span } from './format.js';
+import { Line } from './health.js';
 
 /** Points of the latency curve: one a second. */
 const POINTS = 60;
@@ -122,32 +123,4 @@ export class Panel {
     this.upload.show(...describeUpload(status.upload));
     this.health.show(...describeHealth(status.healthy, stages));
   }
-}
-
-/** A heading, a coloured dot, a line and a detail below it; a bar for what is under way. */
-export class Line {
-  constructor(title) {
-    this.dot = h('i', { class: 'dot', 'aria-hidden': 'true' });
-    this.line = h('span', { class: 'line' });
-    this.detail = h('p', { class: 'soft detail' });
-    this.bar = h('progress', { max: 1, value: 0, hidden: true, 'aria-label': `${title} progress` });
-    this.element = h('section', { class: 'state-line' }, h('h2', {}, title), h('p', { class: 'head' }, this.dot, this.line), this.bar, this.detail);
-  }
-
-  show(tone, line, detail, done = null) {
-    this.dot.className = `dot ${tone}`;
-    text(this.line, line);
-    text(this.detail, detail);
-    this.bar.hidden = done === null;
-    if (done !== null) this.bar.value = done;
-  }
-}
-
-/** Shows `faults` (status::Fault) in `root`. */
-export function showFaults(root, faults) {
-  root.hidden = faults.length === 0;
-  const lines = faults.map(({ part, message }) => `${part}: ${message}`);
-  if (lines.join('\n') === root.dataset.lines) return;
-  root.dataset.lines = lines.join('\n');
-  arrange(root, faults.map(({ part, message }) => h('p', {}, h('strong', {}, part), ' ', message)));
 }

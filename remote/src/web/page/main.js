@@ -3,8 +3,8 @@
 import { Poll, get } from './api.js';
 import { arrange, h } from './dom.js';
 import { showGaps } from './gaps.js';
+import { showFaults } from './health.js';
 import { Overview } from './overview.js';
-import { showFaults } from './panel.js';
 import { Recordings } from './recordings.js';
 import { theme } from './theme.js';
 

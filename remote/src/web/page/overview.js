@@ -1,7 +1,7 @@
 // What goes on at the remote host, in words beside the list: what arrives, who works, what was put aside, what has left.
 
 import { bytes, span } from './format.js';
-import { Line } from './panel.js';
+import { Line } from './health.js';
 
 const count = (n, one, many) => (n === 1 ? `1 ${one}` : `${n} ${many}`);
 

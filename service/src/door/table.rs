@@ -30,11 +30,11 @@ pub(super) const SWEEP: Duration = Duration::from_millis(500);
 
 /// How many connections may be open.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub struct Limits {
     /// In all.
-    pub(super) connections: usize,
+    pub connections: usize,
     /// From one address.
-    pub(super) per_address: usize,
+    pub per_address: usize,
 }
 
 /// Why the door ended a connection.

@@ -1,20 +1,17 @@
 //! The certificate and the protocols of HTTPS: TLS 1.2 and 1.3, HTTP/2 before HTTP/1.1 (RFC 7301).
 
-use super::Error;
+use super::server::Error;
 use crate::config;
 use rustls::ServerConfig;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use service::door::PROTOCOLS;
 use std::path::Path;
 use std::sync::Arc;
-use tokio_rustls::TlsAcceptor;
-
-/// The name of HTTP/2 in ALPN.
-pub(super) const H2: &[u8] = b"h2";
 
 /// Reads the certificate chain and its key.
-pub(super) fn acceptor(tls: &config::Tls) -> Result<TlsAcceptor, Error> {
+pub(super) fn load(tls: &config::Tls) -> Result<Arc<ServerConfig>, Error> {
     let chain = CertificateDer::pem_file_iter(&tls.cert)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| refused(&tls.cert, &error))?;
@@ -23,8 +20,8 @@ pub(super) fn acceptor(tls: &config::Tls) -> Result<TlsAcceptor, Error> {
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
         .map_err(|error| refused(&tls.cert, &error))?;
-    config.alpn_protocols = vec![H2.to_vec(), b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
+    config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+    Ok(Arc::new(config))
 }
 
 fn refused(path: &Path, error: &dyn std::fmt::Display) -> Error {
