@@ -1,36 +1,16 @@
-// Uses the page as a viewer does, in headless Chromium, and reports what it showed as one line of JSON.
+// Uses the page of the edge as a viewer does.
 //
 //   node page.mjs URL [FOLDER]
 //
-// With FOLDER, `page-desktop.png` and `page-phone.png` are taken there. Whoever started this restarts the edge when `RESTART` is
-// printed. Each answer is what the page said or showed, for the test to judge.
+// With FOLDER, `page-desktop.png` and `page-phone.png` are taken there. Whoever started this restarts the edge when `RESTART` is printed.
 
-import { chromium } from 'playwright-core';
-
-const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required'];
-const PATIENCE = 60_000;
-
-const [url, folder] = process.argv.slice(2);
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM || '/usr/bin/chromium', args: FLAGS });
+import { PATIENCE, pictured, report, shoot } from './viewer.mjs';
 
 const state = (page, wanted) => page.waitForFunction((state) => document.querySelector('#view').dataset.state === state, wanted, { timeout: PATIENCE });
 const video = (page, which) => page.$eval(which, ({ currentTime, paused, videoWidth }) => ({ currentTime, paused, videoWidth }));
 /** Media time of the next picture that `which` presents. */
 const nextPicture = (page, which) => page.$eval(which, (video) => new Promise((resolve) => video.requestVideoFrameCallback((_, { mediaTime }) => resolve(mediaTime))));
 const text = (page, selector) => page.textContent(selector);
-
-async function open(options) {
-  const page = await browser.newPage(options);
-  page.setDefaultTimeout(PATIENCE);
-  const strangers = [];
-  const violations = [];
-  page.on('request', (request) => { if (!request.url().startsWith(url) && !request.url().startsWith('blob:')) strangers.push(request.url()); });
-  page.on('pageerror', (error) => violations.push(error.message));
-  page.on('console', (message) => { if (/Content Security Policy/.test(message.text())) violations.push(message.text()); });
-  await page.goto(url);
-  return { page, strangers, violations };
-}
 
 async function live(page) {
   await state(page, 'live');
@@ -80,18 +60,6 @@ async function help(page) {
   return keys;
 }
 
-/** Everything that can be operated has a name, and nothing is wider than the phone. */
-async function phone() {
-  const { page } = await open({ viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true, colorScheme: 'light' });
-  await live(page);
-  const nameless = await page.$$eval('button, input, a, video, [role=slider]', (all) => all
-    .filter((one) => one.checkVisibility() && !(one.getAttribute('aria-label') || one.textContent.trim())).map((one) => one.outerHTML));
-  const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-  if (folder) await page.screenshot({ path: `${folder}/page-phone.png` });
-  await page.close();
-  return { nameless, wide };
-}
-
 /** The edge goes away and comes back: the page says so, keeps the last picture, and returns by itself. */
 async function restart(page) {
   console.log('RESTART');
@@ -101,15 +69,9 @@ async function restart(page) {
   return { kept };
 }
 
-try {
-  const { page, strangers, violations } = await open({ viewport: { width: 1440, height: 900 }, colorScheme: 'dark' });
+await report('page', live, async (page) => {
   const seen = { live: await live(page), scrub: await scrub(page), snapshot: await snapshot(page), recording: await recording(page), help: await help(page) };
-  if (folder) {
-    await page.waitForTimeout(20_000);
-    await page.screenshot({ path: `${folder}/page-desktop.png` });
-  }
-  Object.assign(seen, { phone: await phone(), restart: await restart(page), strangers, violations });
-  console.log(JSON.stringify(seen));
-} finally {
-  await browser.close();
-}
+  if (pictured) await page.waitForTimeout(20_000);
+  await shoot(page, 'page-desktop');
+  return { ...seen, restart: await restart(page) };
+});

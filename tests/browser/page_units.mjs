@@ -1,9 +1,12 @@
-// The parts of the page that compute and touch neither a document nor a network.   node --test page_units.mjs
+// The parts of the page that compute and touch neither a document nor a network. PAGE names the folder with all its files.
+//
+//   PAGE=... node --test page_units.mjs
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { pathToFileURL } from 'node:url';
 
-const page = (module) => import(new URL(`../../edge/src/live/page/${module}`, import.meta.url));
+const page = (module) => import(pathToFileURL(`${process.env.PAGE}/${module}`));
 const { LiveEdge, RESERVE, FASTEST, SLOWEST } = await page('live_edge.js');
 const { Backoff } = await page('backoff.js');
 const { MediaClock } = await page('clock.js');

@@ -1,4 +1,4 @@
-//! Pages and players in headless Chromium, driven by `tests/browser/watch.js`.
+//! Pages and players in headless Chromium, driven by the scripts in `tests/browser/`.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::process::Process;
-use crate::wait::PATIENCE;
+use crate::wait::{PATIENCE, wait_for};
 
 /// Who plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,13 +91,31 @@ fn run(player: Player, url: &str, duration: Duration, options: &[(&str, &str)]) 
     let mut node = Command::new("node");
     node.arg(folder().join("watch.js")).args([player.name(), url, &duration.as_secs_f64().to_string()]);
     node.envs(options.iter().copied());
-    let mut process = Process::start(node, &log.path().join("log"))?;
-    let status = process.wait(duration + PATIENCE * 2).with_context(|| process.log())?;
-    let text = process.log();
-    ensure!(status.success(), "the browser ended with {status}: {text}");
-    let line = text.lines().rev().find(|line| line.starts_with('{')).with_context(|| text.clone())?;
-    let figures: Value = serde_json::from_str(line)?;
+    let figures = report(Process::start(node, &log.path().join("log"))?, duration + PATIENCE * 2)?;
     let errors = figures["errors"].as_array().into_iter().flatten();
     let errors = errors.map(|error| error.as_str().unwrap_or_default().to_owned()).collect();
     Ok(Watched { figures, errors })
+}
+
+/// Lets `script` use the page at `url` as a viewer does, and does `act` when it prints `cue`; what it saw. Screenshots go to the folder
+/// that `PORTHOLE_SCREENSHOTS` names.
+pub fn use_page(script: &str, url: &str, cue: &str, act: impl FnOnce() -> Result<()>) -> Result<Value> {
+    let log = tempfile::tempdir()?;
+    let mut node = Command::new("node");
+    node.arg(folder().join(script)).arg(url).args(std::env::var_os("PORTHOLE_SCREENSHOTS"));
+    let mut browser = Process::start(node, &log.path().join("log"))?;
+    wait_for(&format!("{script} to say {cue}"), PATIENCE * 4, || {
+        (browser.log().contains(cue) || !browser.is_running()).then_some(())
+    })?;
+    act()?;
+    report(browser, PATIENCE * 2)
+}
+
+/// The line of JSON that a script ends with.
+fn report(mut browser: Process, patience: Duration) -> Result<Value> {
+    let status = browser.wait(patience).with_context(|| browser.log())?;
+    let text = browser.log();
+    ensure!(status.success(), "the browser ended with {status}: {text}");
+    let line = text.lines().rfind(|line| line.starts_with('{')).with_context(|| text.clone())?;
+    Ok(serde_json::from_str(line)?)
 }

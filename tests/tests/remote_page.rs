@@ -5,10 +5,9 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::{Value, json};
-use tests::process::Process;
+use serde_json::json;
+use tests::browser::use_page;
 use tests::remote::Remote;
-use tests::wait::{PATIENCE, wait_for};
 
 /// Puts `name` into an inbox as a script does: whole before it can be seen.
 fn send(remote: &Remote, name: &str, recording: &Path) -> Result<()> {
@@ -51,24 +50,6 @@ fn footage(folder: &Path) -> Result<std::path::PathBuf> {
     Ok(file)
 }
 
-/// Lets `remote.mjs` use the page, and lets one more recording arrive when it asks for that; what the script saw. Screenshots go
-/// to the folder that `PORTHOLE_SCREENSHOTS` names.
-fn use_page(remote: &Remote, recording: &Path, folder: &Path) -> Result<Value> {
-    let mut command = Command::new("node");
-    command.current_dir(tests::workspace().join("tests/browser")).arg("remote.mjs");
-    command.arg(remote.url("/")).args(std::env::var_os("PORTHOLE_SCREENSHOTS"));
-    let mut browser = Process::start(command, &folder.join("browser.log"))?;
-    wait_for("the page to want a recording", PATIENCE * 4, || {
-        (browser.log().contains("ARRIVE") || !browser.is_running()).then_some(())
-    })?;
-    send(remote, "second", recording)?;
-    let status = browser.wait(PATIENCE * 2)?;
-    let log = browser.log();
-    ensure!(status.success(), "the browser ended with {status}: {log}");
-    let line = log.lines().rfind(|line| line.starts_with('{')).with_context(|| log.clone())?;
-    Ok(serde_json::from_str(line)?)
-}
-
 #[test]
 fn a_viewer_sees_what_has_arrived_plays_it_and_sees_the_next_one_come() -> Result<()> {
     let folder = tempfile::tempdir()?;
@@ -84,7 +65,7 @@ fn a_viewer_sees_what_has_arrived_plays_it_and_sees_the_next_one_come() -> Resul
                 && status["inbox"]["chopping"] == 0
         })
     })?;
-    let seen = use_page(&remote, &recording, folder.path())?;
+    let seen = use_page("remote.mjs", &remote.url("/"), "ARRIVE", || send(&remote, "second", &recording))?;
     let rows = seen["rows"].as_array().context("no rows")?;
     let state = |wanted: &str| rows.iter().find(|row| row["state"] == wanted);
     let chopped = state("Chopped").context("nothing is chopped")?;
