@@ -18,7 +18,7 @@ mod writer;
 use crate::config::Current;
 use crate::ring::{self, GopInfo, Ring};
 use crate::status::{CameraStatus, Cause, Status};
-use crate::store::{self, Growth, Store};
+use crate::store::{self, Store};
 use crate::supervise::{Backoff, Heartbeat, Stop, clock};
 use media::ledger::{Entry, SHORTEST_GAP};
 use media::mp4::{About, Growing};
@@ -90,7 +90,12 @@ pub fn run(inputs: Inputs, stop: Stop, heartbeat: Heartbeat) {
     loop {
         heartbeat.quiet_for(Ticks90k::from_duration(wait + SLOW_DISK));
         let ended = stop.wait(wait);
-        let done = if ended { recorder.finish() } else { recorder.follow() };
+        let mut done = if ended { recorder.finish() } else { recorder.follow() };
+        if let (true, Err(error)) = (ended, &done) {
+            // If the card was at fault, there is RAM.
+            recorder.fail(error);
+            done = recorder.finish();
+        }
         wait = match done {
             Ok(()) => {
                 recorder.well();
@@ -316,8 +321,7 @@ impl Recorder {
         }
         if let Some(Open { name, writer, period, .. }) = &mut self.open {
             period.extend(gop.start, gop.wall);
-            let (bytes, duration) = (writer.bytes(), writer.duration());
-            self.inputs.store.grow(name, Growth { bytes, duration, unsynced: writer.unsynced() })?;
+            self.inputs.store.grow(name, writer.growth())?;
         }
         Ok(())
     }

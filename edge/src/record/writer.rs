@@ -3,7 +3,7 @@
 //! A GOP is written as `free` at once and becomes `moof` after the next sync. Syncs come every `sync_seconds`: the flips of
 //! the GOPs in between wait together, so that no flip is on the disk before the bytes that it vouches for.
 
-use crate::store::{Error, Sealed, files};
+use crate::store::{Error, Growth, Sealed, files};
 use bytes::Bytes;
 use media::mp4::{About, Growing, Step};
 use media::{Gop, Ticks90k, ledger};
@@ -21,6 +21,8 @@ pub struct Writer {
     last_sync: Ticks90k,
     /// Media time until which its footage is on the disk.
     synced_until: Ticks90k,
+    /// The newest GOP that counts in the file.
+    counting: Option<u64>,
 }
 
 impl Writer {
@@ -33,8 +35,9 @@ impl Writer {
         now: Ticks90k,
     ) -> Result<Self, Error> {
         let synced_until = growing.start();
+        let (after_sync, counting) = (Vec::new(), None);
         let mut writer =
-            Self { file, path, growing, about, after_sync: Vec::new(), last_sync: now, synced_until };
+            Self { file, path, growing, about, after_sync, last_sync: now, synced_until, counting };
         writer.write(steps)?;
         writer.sync(now)?;
         Ok(writer)
@@ -77,18 +80,18 @@ impl Writer {
         self.synced_until
     }
 
-    /// Bytes in the file.
-    pub fn bytes(&self) -> u64 {
-        self.growing.size()
+    /// What is in the file.
+    pub fn growth(&self) -> Growth {
+        let (bytes, unsynced) = (self.growing.size(), self.unsynced());
+        Growth { bytes, duration: self.duration(), unsynced, counting: self.counting }
     }
 
-    /// Footage in the file.
-    pub fn duration(&self) -> Ticks90k {
+    fn duration(&self) -> Ticks90k {
         self.growing.end() - self.growing.start()
     }
 
     /// Where the headers of the GOPs stand that the next sync will make count.
-    pub fn unsynced(&self) -> Vec<u64> {
+    fn unsynced(&self) -> Vec<u64> {
         let offset = |step: &Step| match step {
             Step::Write { offset, .. } => Some(*offset),
             Step::Sync => None,
@@ -110,6 +113,7 @@ impl Writer {
         files::apply(&self.file, &self.after_sync).map_err(Error::io("write", &self.path))?;
         self.after_sync.clear();
         (self.last_sync, self.synced_until) = (now, self.growing.end());
+        self.counting = Some(self.growing.seal_box().last_sequence);
         Ok(())
     }
 }

@@ -8,8 +8,8 @@
 //!    +--- then recordings, one by one ----------+
 //! ```
 
-use super::folder::{Folder, journal_of, lock};
-use super::repair::{self, Whole};
+use super::folder::{Entry, Folder, journal_of, lock};
+use super::repair::{self, Looked};
 use super::{Error, Stage, files, journal};
 use crate::supervise::{Backoff, clock};
 use media::Ticks90k;
@@ -89,7 +89,7 @@ impl Folder {
         }
         tracing::error!(ram = %ram.display(), %error, "THE CARD DOES NOT WORK: recording goes on in RAM");
         if !self.places.in_ram() {
-            self.skip_numbers();
+            self.branch();
         }
         self.places.go(true);
         self.away.why = Some(error.to_string());
@@ -115,7 +115,11 @@ impl Folder {
     /// The card works again, if it does: what is known of recordings and ledgers moves there, and everything is written there.
     pub fn return_to_card(&mut self) -> Result<(), Error> {
         let card = self.places.card().to_owned();
-        // It may be another file system than the one that failed.
+        // It may be another file system than the one that failed, or the empty folder that a card is mounted on.
+        let missing = |entry: &&Entry| !entry.in_ram && !card.join(format!("{}.mp4", entry.name)).exists();
+        if let Some(entry) = self.entries().find(missing) {
+            return Err(Error::Gone { dir: card, name: entry.name.to_string() });
+        }
         self.lock = None;
         self.lock_card()?;
         self.scan(&card)?;
@@ -123,6 +127,8 @@ impl Folder {
         self.bring_small_files()?;
         self.places.go(false);
         self.away.why = None;
+        // Whoever has files of it open may have those of the one that failed.
+        self.entries.values_mut().filter(|entry| !entry.in_ram).for_each(|entry| entry.epoch += 1);
         tracing::info!(card = %card.display(), "the card works again");
         self.mend();
         Ok(())
@@ -203,28 +209,31 @@ impl Folder {
         }
     }
 
-    /// Looks how far a recording is whole that is torn on a card that does not work. So far it travels, and behind that the next one
-    /// begins.
+    /// Decides how much counts of a recording that is torn on a card which does not work. So far it travels, there it is cut once it can
+    /// be, and behind that the next one begins.
     pub(super) fn look(&mut self, order: u64) -> Result<(), Error> {
-        let Some(entry) = self.entries.get(&order) else { return Ok(()) };
-        let (name, camera) = (entry.name, entry.journal.camera.clone());
-        let of_this_boot = entry.journal.boot == self.boot;
-        let path = self.recording(&name);
-        let whole = match repair::look(&path) {
-            Ok(Some(Whole { seal: Some(sealed), .. })) => return self.seal(&name, &sealed),
-            Ok(Some(whole)) => whole,
-            Ok(None) => return Ok(()),
-            Err(error) => {
-                tracing::error!(%error, "cannot be read while the card does not work");
-                return Ok(());
-            }
+        let Some(entry) = self.entries.get(&order).filter(|entry| entry.journal.cut.is_none()) else {
+            return Ok(());
         };
-        if of_this_boot {
-            self.keep_last_gop(&camera, whole.origin, whole.last_gop)?;
+        let (name, camera) = (entry.name, entry.journal.camera.clone());
+        let (of_this_boot, origin) = (entry.journal.boot == self.boot, Ticks90k(entry.journal.origin));
+        let counting = match entry.safe {
+            Some(safe) => safe,
+            None => match repair::look(&self.recording(&name)) {
+                Ok(Looked::Sealed(sealed)) => return self.seal(&name, &sealed),
+                Ok(Looked::Torn(counting)) => counting,
+                Err(error) => {
+                    tracing::error!(%error, "cannot be read while the card does not work");
+                    return Ok(());
+                }
+            },
+        };
+        if let Some(gop) = counting.gop.filter(|_| of_this_boot) {
+            self.keep_last_gop(&camera, origin, gop)?;
         }
-        if let Some(entry) = self.entries.get_mut(&order) {
-            (entry.bytes, entry.stuck) = (whole.bytes, true);
-            entry.journal.seconds = whole.duration.as_secs_f64();
+        self.change(&name, |journal| journal.cut = Some(counting.bytes))?;
+        if let Some(entry) = self.entry_mut(&name) {
+            entry.bytes = counting.bytes;
             entry.unsynced.clear();
         }
         Ok(())

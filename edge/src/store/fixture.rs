@@ -124,7 +124,7 @@ pub fn grow(
     for sequence in from + 1..to {
         files::apply(&begun.file, &growing.append(&gop(sequence, bytes)).expect("grows")).expect("written");
         let (bytes, duration) = (growing.size(), growing.end() - growing.start());
-        store.grow(&begun.name, Growth { bytes, duration, unsynced: Vec::new() })?;
+        store.grow(&begun.name, Growth { bytes, duration, unsynced: Vec::new(), counting: None })?;
     }
     Ok((begun.name, growing))
 }

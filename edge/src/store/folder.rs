@@ -48,14 +48,35 @@ pub struct Entry {
     pub unsynced: Vec<u64>,
     /// It is on the RAM disk.
     pub in_ram: bool,
-    /// It is torn, `bytes` of it are whole, and the card does not let it be sealed.
-    pub stuck: bool,
+    /// What counted before its last sync, and cannot be lost by a sync that fails; `None`: another process wrote it.
+    pub safe: Option<Counting>,
+    /// What counts since its last sync.
+    counting: Counting,
+}
+
+/// How much of a growing recording counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Counting {
+    /// Where it ends.
+    pub bytes: u64,
+    /// Its newest GOP.
+    pub gop: Option<u64>,
 }
 
 impl Entry {
     fn new(name: RecordingName, journal: Journal, bytes: u64, in_ram: bool) -> Self {
-        let (held, stuck) = (false, false);
-        Self { name, journal, bytes, held, epoch: 0, unsynced: Vec::new(), in_ram, stuck }
+        let (held, unsynced) = (false, Vec::new());
+        Self {
+            name,
+            journal,
+            bytes,
+            held,
+            epoch: 0,
+            unsynced,
+            in_ram,
+            safe: None,
+            counting: Counting::default(),
+        }
     }
 
     pub fn waits_for_receipt(&self) -> bool {
@@ -208,6 +229,7 @@ impl Folder {
             seconds: 0.0,
             stage: Stage::Growing,
             thinned: false,
+            cut: None,
             token: None,
         };
         self.entries.insert(journal.order, Entry::new(name, journal, bytes, in_ram));
@@ -229,13 +251,14 @@ impl Folder {
             return self.look(order);
         }
         let (name, camera, boot) = (entry.name, entry.journal.camera.clone(), entry.journal.boot.clone());
+        let cut = entry.journal.cut;
         let (path, device) = (self.recording(&name), self.device.clone());
         let sign = |growing: &Growing, about: &About| {
             // A recording of another device belongs into another chain.
             let own = CameraId::new(&device, &about.camera) == name.camera;
             if own { self.ledgers.draft(&name, &boot, growing.gops()) } else { Ok(Bytes::new()) }
         };
-        match repair::seal(&path, sign) {
+        match repair::seal(&path, cut, sign) {
             Ok(Some(sealed)) => {
                 tracing::info!(recording = %name, seconds = sealed.duration.as_secs_f64(), "a torn recording was sealed");
                 if let (true, Some(of)) = (camera == UNKNOWN_CAMERA, &sealed.camera)
@@ -281,12 +304,13 @@ impl Folder {
             Err(_) if self.places.in_ram() => None,
             counter => counter.map_err(Error::io("read", &path))?,
         };
-        let ahead = self.places.in_ram() && self.places.ram_has(&counter_of(id)).is_none();
+        let ahead = self.places.is_first_in_ram(&counter_of(id));
         Ok(if ahead { counter.map(skip) } else { counter })
     }
 
-    /// What is counted from now on is counted in RAM: behind numbers that the card will not give again after a power cut.
-    pub(super) fn skip_numbers(&mut self) {
+    /// What comes is counted in RAM from now on: behind numbers and heads that the card will not give again after a power cut.
+    pub(super) fn branch(&mut self) {
+        self.ledgers.branch();
         let counters = std::mem::take(&mut self.counters);
         self.counters = counters.into_iter().map(|(id, counter)| (id, skip(counter))).collect();
     }
@@ -341,6 +365,7 @@ impl Folder {
             seconds: 0.0,
             stage: Stage::Growing,
             thinned: false,
+            cut: None,
             token: None,
         };
         self.save(&name, &journal)?;
@@ -349,7 +374,8 @@ impl Folder {
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path);
         let file = file.map_err(Error::io("create", &path))?;
         files::sync_dir(self.dir()).map_err(Error::io("sync", self.dir()))?;
-        let entry = Entry { held: true, ..Entry::new(name, journal, 0, in_ram) };
+        let entry =
+            Entry { held: true, safe: Some(Counting::default()), ..Entry::new(name, journal, 0, in_ram) };
         self.entries.insert(entry.journal.order, entry);
         Ok(Begun { name, file, path, in_ram })
     }
@@ -448,6 +474,12 @@ impl Folder {
         if let Some(entry) = self.entry_mut(name) {
             entry.bytes = growth.bytes;
             entry.journal.seconds = growth.duration.as_secs_f64();
+            let bytes = growth.unsynced.first().copied().unwrap_or(growth.bytes);
+            let counting = Counting { bytes, gop: growth.counting };
+            if counting.bytes > entry.counting.bytes {
+                // The sync that these wait for no more was one of what counted until then.
+                (entry.safe, entry.counting) = (Some(entry.counting), counting);
+            }
             entry.unsynced = growth.unsynced;
         }
     }
@@ -472,6 +504,7 @@ impl Folder {
             origin: sealed.origin.0,
             seconds: sealed.duration.as_secs_f64(),
             stage: Stage::Sealed,
+            cut: None,
             ..entry.journal.clone()
         };
         if journal.boot == self.boot {
@@ -591,5 +624,5 @@ pub fn recover_dir(dir: &Path) -> Result<Vec<Recovered>, Error> {
     let mut paths = paths.map_err(Error::io("list", dir))?;
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "mp4"));
     paths.sort_unstable();
-    Ok(paths.into_iter().map(|path| (path.clone(), repair::seal(&path, unsigned))).collect())
+    Ok(paths.into_iter().map(|path| (path.clone(), repair::seal(&path, None, unsigned))).collect())
 }

@@ -71,6 +71,10 @@ pub struct Journal {
     pub stage: Stage,
     /// Only its IDR pictures are left.
     pub thinned: bool,
+    /// It is torn, and a card that does not work keeps it from being sealed: so many bytes of it count, and what was behind them is
+    /// recorded elsewhere.
+    #[serde(default)]
+    pub cut: Option<u64>,
     /// The lock token of its upload: once it is here the upload has begun, and neither name nor bytes change any more.
     pub token: Option<String>,
 }

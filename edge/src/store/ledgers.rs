@@ -43,6 +43,11 @@ impl Source {
         Ok(Self { file, size })
     }
 
+    /// Nothing behind its first `bytes` counts.
+    pub fn cut(self, bytes: u64) -> Self {
+        Self { size: self.size.min(bytes), ..self }
+    }
+
     pub fn file(&self) -> &File {
         &self.file
     }
@@ -71,6 +76,12 @@ impl Ledgers {
     /// Reads nothing yet.
     pub fn new(places: Arc<Places>, boot: &str, key: &DeviceKey) -> Self {
         Self { places, boot: Boot::of(boot), key: key.signing_key(), tails: BTreeMap::new() }
+    }
+
+    /// What comes is kept in RAM from now on.
+    pub fn branch(&mut self) {
+        let boot = self.boot;
+        self.tails.values_mut().for_each(|tail| tail.branch(boot));
     }
 
     /// Keeps entries of this boot for the next seal, durably.
@@ -180,7 +191,13 @@ impl Ledgers {
     fn tail(&mut self, camera: CameraId) -> Result<&Tail, Error> {
         Ok(match self.tails.entry(camera) {
             Occupied(known) => known.into_mut(),
-            Vacant(place) => place.insert(read(&self.places, camera)?),
+            Vacant(place) => {
+                let mut tail = read(&self.places, camera)?;
+                if self.places.is_first_in_ram(&file_name(&camera)) {
+                    tail.branch(self.boot);
+                }
+                place.insert(tail)
+            }
         })
     }
 }

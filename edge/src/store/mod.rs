@@ -92,6 +92,8 @@ pub struct Growth {
     pub duration: Ticks90k,
     /// Where the headers of GOPs stand that still say `free`, until the next sync.
     pub unsynced: Vec<u64>,
+    /// The newest GOP that does not.
+    pub counting: Option<u64>,
 }
 
 impl Store {

@@ -53,6 +53,11 @@ impl Places {
         self.ram().map(|ram| ram.join(file)).filter(|path| path.exists())
     }
 
+    /// Whether the file of that name goes to RAM and has not been there.
+    pub fn is_first_in_ram(&self, file: &str) -> bool {
+        self.in_ram() && self.ram_has(file).is_none()
+    }
+
     /// Where the file of that name is read.
     pub fn at(&self, file: &str) -> PathBuf {
         self.ram_has(file).unwrap_or_else(|| self.card.join(file))

@@ -1,5 +1,6 @@
 //! Finishing what a crash left, and thinning: the two ways in which a recording is rewritten.
 
+use super::folder::Counting;
 use super::ledgers::Source;
 use super::{Error, files};
 use bytes::Bytes;
@@ -40,54 +41,45 @@ impl Sealed {
     }
 }
 
-/// How far a recording is whole. It may be sealed or not.
+/// What a recording turned out to be.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Whole {
-    /// Where its last whole GOP ends, and the seal if there is one.
-    pub bytes: u64,
-    /// Footage.
-    pub duration: Ticks90k,
-    /// Media time of its first picture.
-    pub origin: Ticks90k,
-    /// Its newest whole GOP.
-    pub last_gop: u64,
-    /// There is a seal.
-    pub seal: Option<Sealed>,
+pub enum Looked {
+    /// It is sealed.
+    Sealed(Sealed),
+    /// It is not, and so much of it counts.
+    Torn(Counting),
 }
 
-/// Looks how far the recording at `path` is whole, and touches nothing. `None`: not one GOP was finished.
+/// Looks at the recording at `path`, and touches nothing.
 ///
 /// # Errors
 /// The file cannot be read, or was never a recording.
-pub fn look(path: &Path) -> Result<Option<Whole>, Error> {
+pub fn look(path: &Path) -> Result<Looked, Error> {
     let source = Source::open(path)?;
     Ok(match recover(&source).map_err(Error::unreadable(path))? {
-        Recovered::Empty => None,
+        Recovered::Empty => Looked::Torn(Counting::default()),
         Recovered::Sealed(seal) => {
-            let sealed = Sealed::of_movie(Movie::open(&source).map_err(Error::unreadable(path))?, &seal);
-            let Sealed { bytes, duration, origin, last_gop, .. } = sealed;
-            Some(Whole { bytes, duration, origin, last_gop, seal: Some(sealed) })
+            Looked::Sealed(Sealed::of_movie(Movie::open(&source).map_err(Error::unreadable(path))?, &seal))
         }
         Recovered::Torn(torn) => {
-            let growing = torn.growing;
-            let (bytes, duration) = (growing.size(), growing.end() - growing.start());
-            let (origin, last_gop) = (growing.start(), growing.seal_box().last_sequence);
-            Some(Whole { bytes, duration, origin, last_gop, seal: None })
+            let gop = Some(torn.growing.seal_box().last_sequence);
+            Looked::Torn(Counting { bytes: torn.growing.size(), gop })
         }
     })
 }
 
 /// Makes sure that the recording at `path` is sealed: cuts it to its last whole GOP and seals it if it is not, with the ledger
-/// slices that `sign` gives. `None`: not one GOP was finished.
+/// slices that `sign` gives. What stands behind `cut` does not count. `None`: not one GOP was finished.
 ///
 /// # Errors
 /// The file cannot be read or written, or was never a recording; it is as it was, then.
 pub fn seal(
     path: &Path,
+    cut: Option<u64>,
     sign: impl FnOnce(&Growing, &About) -> Result<Bytes, Error>,
 ) -> Result<Option<Sealed>, Error> {
     let file = OpenOptions::new().read(true).write(true).open(path).map_err(Error::io("open", path))?;
-    let source = Source::of(file, path)?;
+    let source = Source::of(file, path)?.cut(cut.unwrap_or(u64::MAX));
     match recover(&source).map_err(Error::unreadable(path))? {
         Recovered::Empty => Ok(None),
         Recovered::Sealed(seal) => {

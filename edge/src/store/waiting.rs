@@ -106,7 +106,7 @@ impl Pending {
 
 /// Whether the upload may read it: it is sealed, or a GOP is whole and a recorder is writing it, or would but for the card.
 fn is_pending(entry: &Entry) -> bool {
-    entry.waits_for_receipt() || (entry.held || entry.stuck) && entry.bytes > 0
+    entry.waits_for_receipt() || (entry.held || entry.journal.cut.is_some()) && entry.bytes > 0
 }
 
 impl Store {

@@ -264,6 +264,14 @@ impl Head {
         entries.into_iter().fold(self, |head, entry| head.append(boot, entry))
     }
 
+    /// The head of a branch: what the chain goes on behind while this head cannot be replaced where it is kept. If a power cut takes the
+    /// end of the branch, what follows this head then contradicts nothing.
+    #[must_use]
+    pub fn branch(self, boot: Boot) -> Self {
+        let hash = Sha256::new().chain_update(self.hash).chain_update(boot.0).chain_update(b"branch");
+        Self { hash: hash.finalize().into(), ..self }
+    }
+
     fn write(&self, out: &mut impl BufMut) {
         out.put_u64(self.position);
         out.put_slice(&self.hash);

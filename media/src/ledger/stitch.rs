@@ -3,6 +3,7 @@
 //! ```text
 //! slices    C  A  E  B                       by their heads
 //! runs      A=B=C        E                   a head that nobody continues ends a run: between runs entries are absent
+//! branch    B ~ D=F                          a run behind the branch of a head: goes on from there, or is cut off with the power and lies aside
 //! account   GOP GOP ....... GOP GOP          of one boot: what no GOP covers is missing,
 //!                  Gap cause                 for the cause that an entry names,
 //!                       Start                for want of power if the process began in it, or without any cause
@@ -12,6 +13,7 @@ use super::slice::{Form, Slice};
 use super::{Boot, Cause, Dates, Entry, Hash, Head, SHORTEST_GAP};
 use crate::{Ticks90k, WallTime};
 use std::cmp::Reverse;
+use std::collections::hash_map::Entry as Place;
 use std::collections::{HashMap, HashSet};
 
 /// What the slices of one camera say together. Slices are named by their index in what was given.
@@ -82,7 +84,7 @@ pub struct Missing {
 /// Puts the slices of one camera in order, and accounts for every second. They must have been verified one by one.
 pub fn stitch(slices: &[Slice]) -> Stitched {
     let mut stitched = Stitched::default();
-    let runs = runs(slices, &mut stitched.findings);
+    let (runs, aside) = runs(slices, &mut stitched.findings);
     for slice in runs.iter().flatten().filter_map(|&index| slices.get(index)) {
         slice.entries.iter().for_each(|entry| stitched.dates.add(slice.boot, entry));
     }
@@ -90,7 +92,9 @@ pub fn stitch(slices: &[Slice]) -> Stitched {
     for run in &runs {
         let groups = run.chunk_by(|&one, &next| boot_of(slices, one) == boot_of(slices, next));
         let accounts: Vec<Account> = groups.map(|group| Account::of(slices, group)).collect();
-        if let (Some(after), Some(&before)) = (last, run.first()) {
+        if run.first().is_some_and(|first| aside.contains(first)) {
+            end = None;
+        } else if let (Some(after), Some(&before)) = (last, run.first()) {
             let begin = accounts.iter().find_map(Account::begin);
             let missing = end.zip(begin).map(|(end, begin)| stitched.span(None, end, begin));
             stitched.join(slices, (after, before), missing);
@@ -159,8 +163,8 @@ impl Stitched {
     }
 }
 
-/// Slices that follow on, each run in the order of the chain.
-fn runs(slices: &[Slice], findings: &mut Vec<Finding>) -> Vec<Vec<usize>> {
+/// Slices that follow on, each run in the order of the chain; and those of them that begin a branch which was cut off.
+fn runs(slices: &[Slice], findings: &mut Vec<Finding>) -> (Vec<Vec<usize>>, HashSet<usize>) {
     let mut following: HashMap<Hash, usize> = HashMap::new();
     let mut order: Vec<usize> = (0..slices.len()).collect();
     // Of the same slice in several forms the one that says most counts.
@@ -172,8 +176,18 @@ fn runs(slices: &[Slice], findings: &mut Vec<Finding>) -> Vec<Vec<usize>> {
             findings.push(Finding::Forked { one: known, other: index });
         }
     }
-    let continued: HashSet<Hash> =
+    let mut continued: HashSet<Hash> =
         following.values().filter_map(|&index| Some(slices.get(index)?.after.hash)).collect();
+    let mut aside = HashSet::new();
+    for (from, first) in branches(slices, &following, &continued) {
+        match following.entry(from) {
+            Place::Occupied(_) => _ = aside.insert(first),
+            Place::Vacant(place) => {
+                place.insert(first);
+                continued.extend(slices.get(first).map(|first| first.before.hash));
+            }
+        }
+    }
     let mut runs: Vec<Vec<usize>> = Vec::new();
     for (_, &first) in following.iter().filter(|(before, _)| !continued.contains(*before)) {
         let mut run = vec![first];
@@ -186,7 +200,25 @@ fn runs(slices: &[Slice], findings: &mut Vec<Finding>) -> Vec<Vec<usize>> {
         runs.push(run);
     }
     in_order(slices, &mut runs);
-    runs
+    (runs, aside)
+}
+
+/// The heads that a branch leaves, with the first slice of each.
+fn branches(
+    slices: &[Slice],
+    following: &HashMap<Hash, usize>,
+    continued: &HashSet<Hash>,
+) -> Vec<(Hash, usize)> {
+    let boots: HashSet<Boot> = slices.iter().map(|slice| slice.boot).collect();
+    let begins = following.iter().filter(|(before, _)| !continued.contains(*before));
+    let leaves = |first: usize| {
+        let before = slices.get(first)?.before;
+        let heads = slices.iter().map(|slice| slice.after).filter(|head| head.position == before.position);
+        heads
+            .flat_map(|head| boots.iter().map(move |&boot| (head, boot)))
+            .find_map(|(head, boot)| (head.branch(boot) == before).then_some((head.hash, first)))
+    };
+    begins.filter_map(|(_, &first)| leaves(first)).collect()
 }
 
 fn rank(form: &Form) -> u8 {

@@ -45,6 +45,11 @@ impl Tail {
         &self.waiting
     }
 
+    /// The chain goes on in another place than before, as a [branch](Head::branch).
+    pub fn branch(&mut self, boot: Boot) {
+        self.head = self.head.branch(boot);
+    }
+
     /// Adds what a GOP does not say.
     pub fn note(&mut self, boot: Boot, entry: Entry) {
         self.open.push((boot, entry));

@@ -168,6 +168,27 @@ fn a_chain_that_is_begun_anew_is_said_to_be_one() {
 }
 
 #[test]
+fn a_chain_that_goes_on_elsewhere_is_one_chain_and_cut_off_with_the_power_it_contradicts_nothing() {
+    let mut camera = Camera::new();
+    let mut slices = camera.record(100..110, Some(NOON));
+    let kept = camera.tail.clone();
+    camera.tail.branch(camera.boot);
+    slices.extend(camera.record(110..120, Some(NOON)));
+    slices.extend(camera.record(120..130, Some(NOON)));
+    assert_eq!(told(&slices), Vec::<String>::new());
+    let others: Vec<Slice> = [0, 2].map(|n| slices[n].clone()).to_vec();
+    assert_eq!(told(&others).len(), 1, "what is not there is missed: {:?}", told(&others));
+
+    // The power takes the end of the branch; what was sent of it stays.
+    camera.tail = kept;
+    camera.boot = Boot::of("two");
+    camera.note(Entry::Start { at: seconds(5) });
+    slices.extend(camera.record(5..9, Some(NOON.plus(seconds(130)))));
+    assert_eq!(told(&slices), ["in 3: no_power 2026-11-21T06:16:50.000Z 25.000s"]);
+    assert_eq!(stitch(&slices).footage, seconds(34));
+}
+
+#[test]
 fn gaps_have_their_causes_and_pieces_of_one_gap_are_one() {
     let mut camera = Camera::new();
     let mut slices = camera.record(0..10, Some(NOON));
