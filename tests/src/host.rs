@@ -10,10 +10,9 @@ use std::process::{Command, Output};
 
 use anyhow::{Context, Result, ensure};
 use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
-use nix::unistd::Uid;
 use tempfile::TempDir;
 
+use crate::disk::with_own_mounts;
 use crate::port::free_port;
 use crate::process::Process;
 use crate::wait::{PATIENCE, wait_until};
@@ -33,27 +32,14 @@ pub struct Host {
 
 /// Runs `test` on a host of its own; without root, says that it was not run.
 pub fn on_a_host(test: impl FnOnce(&mut Host) -> Result<()> + Send) {
-    if !Uid::effective().is_root() {
-        eprintln!("only root can make a host of its own: not run");
-        return;
-    }
-    let result = std::thread::scope(|scope| {
-        scope
-            .spawn(|| Host::make().and_then(|mut host| test(&mut host)))
-            .join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    });
-    result.unwrap_or_else(|error| panic!("{error:?}"));
+    with_own_mounts(|| test(&mut Host::make()?));
 }
 
 impl Host {
-    /// From here on this thread lives on another host, on which our program and the service's user and folders are installed.
+    /// From here on this thread, which has mounts of its own, lives on another host, on which our program and the service's user and folders are installed.
     fn make() -> Result<Self> {
         let folder = TempDir::with_prefix("host-")?;
-        unshare(CloneFlags::CLONE_NEWNS).context("a mount namespace")?;
-        let none = None::<&str>;
-        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
-        mount(Some("etc"), folder.path(), Some("tmpfs"), MsFlags::empty(), none)?;
+        mount(Some("etc"), folder.path(), Some("tmpfs"), MsFlags::empty(), None::<&str>)?;
         let [upper, work] = ["upper", "work"].map(|name| folder.path().join(name));
         fs::create_dir(&upper)?;
         fs::create_dir(&work)?;

@@ -7,6 +7,7 @@
 //! | [`sshd`] | what receives on it: an OpenSSH server with throw-away keys |
 //! | [`client`] | OpenSSH's own clients |
 //! | [`host`] | a host of the test's own, with accounts and an sshd of its own |
+//! | [`disk`] | a small disk, filled to the page or broken |
 //! | [`proxy`] | a wire that can be cut, or that damages what it carries |
 //! | [`browser`] | pages and players in headless Chromium |
 //! | [`players`] | ffprobe, ffmpeg and GStreamer as judges of files and streams |
@@ -23,6 +24,7 @@
 
 pub mod browser;
 pub mod client;
+pub mod disk;
 pub mod edge;
 pub mod files;
 pub mod footage;

@@ -182,7 +182,7 @@ impl Recording {
         };
         let unsynced = self.flips.iter().filter_map(offset).collect();
         let (bytes, duration) = (self.growing.size(), self.growing.end() - self.growing.start());
-        self.store.grow(&self.begun.name, Growth { bytes, duration, unsynced }).unwrap();
+        self.store.grow(&self.begun.name, Growth { bytes, duration, unsynced, counting: None }).unwrap();
     }
 
     /// Its name.
