@@ -195,9 +195,11 @@ impl<'a> Hand<'a> {
             Err(error) if error.is_denied() => return Ok(Reply::Broken(error.to_string())),
             Err(error) => return Err(error.into()),
         };
-        if !try_hold(&file)? {
+        if !try_hold(&file)? || claims.look(&self.claimed_as)?.is_some() {
             return Ok(Reply::Exists);
         }
+        // Whoever goes on after us must know whose it is: the names of the output may say so.
+        self.count(self.tries)?;
         match from.rename(&self.claimed_as, claims, &self.claimed_as, RenameFlags::RENAME_NOREPLACE)? {
             Moved::Done => claims.sync()?,
             Moved::Absent => return Ok(Reply::Absent),
@@ -264,6 +266,9 @@ impl<'a> Hand<'a> {
         let accepted = self.name.recording();
         let in_place = accepted == self.claimed_as;
         let flags = if in_place { RenameFlags::empty() } else { RenameFlags::RENAME_NOREPLACE };
+        if !in_place {
+            self.count(self.tries)?;
+        }
         if self.scratch.folder.rename(COPY, claims, &accepted, flags)? != Moved::Done {
             return Ok(Reply::Exists);
         }
@@ -289,7 +294,7 @@ impl<'a> Hand<'a> {
         Ok(if same { Reply::Same } else { Reply::Exists })
     }
 
-    fn count(&mut self, tries: Tries) -> Result<Reply, Failure> {
+    fn count(&self, tries: Tries) -> Result<Reply, Failure> {
         Record { account: self.account.clone(), tries }.store(&self.inbox.folders.claim, &self.name)?;
         Ok(Reply::Done)
     }

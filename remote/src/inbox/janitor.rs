@@ -188,6 +188,9 @@ impl Janitor<'_> {
                     let name = file.to_str().and_then(|file| file.split_once(".tries"));
                     if let Some(name) = name.and_then(|(name, _)| Name::new(name))
                         && claims.look(name.recording())?.is_none()
+                        && claims.look(name.part())?.is_none()
+                        // Else a worker may be about to take it.
+                        && !self.inbox.queue.knows(&name)
                     {
                         claims.remove(&file)?;
                     }

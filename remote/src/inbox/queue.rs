@@ -91,6 +91,11 @@ impl Queue {
         self.lock().known.remove(&job.key());
     }
 
+    /// Whether a recording of that name, or the part that it is made of, waits or is worked on.
+    pub fn knows(&self, name: &Name) -> bool {
+        self.lock().known.iter().any(|(_, known)| known == name || known.partial() == *name)
+    }
+
     /// Waits for the time of the next look: `pause` from now, or as soon as there is room if something was turned away.
     pub fn wait_for_room(&self, pause: Duration) {
         let mut jobs = self.lock();
@@ -147,6 +152,8 @@ mod tests {
         queue.offer(job("a", "x"));
         assert_eq!(queue.len(), 1);
         queue.done(&first);
+        assert!(queue.knows(&first.name.partial()), "what is made of a part is worked on with it");
+        assert!(!queue.knows(&job("a", "y").name));
         queue.offer(job("a", "x"));
         assert_eq!(queue.len(), 2);
     }

@@ -4,7 +4,8 @@
 //! claim/NAME.tries     ACCOUNT STARTS FAILURES\n
 //! ```
 //!
-//! It may be missing: a worker may die before the first start, and then nobody knows the account.
+//! It is written before the claim is taken. It may be missing all the same: where several services have one inbox, the janitor of
+//! another one may find it without a claim and remove it, and if the worker dies too, nobody knows the account.
 
 use super::name::Name;
 use super::quarantine::NOBODY;
