@@ -20,6 +20,7 @@ use crate::http::{self, Reply};
 use crate::port::free_port;
 use crate::process::Process;
 use crate::sshd::Sshd;
+use crate::strace::Strace;
 use crate::wait::{PATIENCE, wait_for};
 
 /// A configuration: dotted keys (`record.minutes`) with their values as TOML, and the cameras.
@@ -134,8 +135,13 @@ impl Edge {
 
     /// Starts the edge and does not wait: it may well refuse.
     pub fn launch(&mut self) -> Result<()> {
-        let mut command = self.command("run");
-        command.env("RUST_BACKTRACE", "1");
+        self.process = Some(Process::start(self.command("run"), &self.file("edge.log"))?);
+        Ok(())
+    }
+
+    /// The same, under strace.
+    pub fn launch_under(&mut self, strace: &Strace) -> Result<()> {
+        let command = strace.around(&self.command("run"))?;
         self.process = Some(Process::start(command, &self.file("edge.log"))?);
         Ok(())
     }
@@ -162,7 +168,8 @@ impl Edge {
     fn command(&self, subcommand: &str) -> Command {
         let mut command = Command::new(crate::built("porthole-edge"));
         command.arg(subcommand).arg("--config").arg(self.file("edge.toml"));
-        command.env("STATE_DIRECTORY", self.file("state")).current_dir(&self.folder);
+        command.env("STATE_DIRECTORY", self.file("state")).env("RUST_BACKTRACE", "1");
+        command.current_dir(&self.folder);
         command
     }
 

@@ -18,6 +18,7 @@
 //! | [`ts_rules`] | the rules of ISO/IEC 13818-1 over transport streams |
 //! | [`sim`] | the simulator: edges and a remote host in one thread, on disks, clocks and a network of its own |
 //! | [`usage`] | CPU time and memory of processes |
+//! | [`strace`] | a program that is killed, stopped or failed at a chosen system call |
 //! | [`process`], [`port`], [`wait`], [`work`] | child processes, free ports, conditions, how much to do |
 //!
 //! Nothing here sleeps for a while and hopes: whoever waits, waits for a condition with a generous deadline.
@@ -38,6 +39,7 @@ pub mod proxy;
 pub mod remote;
 pub mod sim;
 pub mod sshd;
+pub mod strace;
 pub mod ts_rules;
 pub mod usage;
 pub mod wait;

@@ -58,6 +58,13 @@ impl Process {
         descendants(self.child.id()).into_iter().for_each(|id| send(id, Signal::SIGCONT));
     }
 
+    /// Whether the process or any that descends from it is stopped.
+    pub fn stands_still(&self) -> bool {
+        descendants(self.child.id())
+            .into_iter()
+            .any(|id| stat(id, 0).is_some_and(|now| now.starts_with(STOPPED)))
+    }
+
     /// Sends a signal to the process alone.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).with_context(|| format!("{signal}"))
@@ -73,7 +80,7 @@ impl Process {
     pub fn kill(&mut self) {
         let family = self.stop_family();
         family.iter().for_each(|&id| send(id, Signal::SIGKILL));
-        family.into_iter().for_each(|id| settle(id, 'Z'));
+        family.into_iter().for_each(|id| settle(id, &[]));
         let _ = self.child.wait();
     }
 
@@ -87,7 +94,7 @@ impl Process {
                 return family;
             }
             grown.iter().for_each(|&id| send(id, Signal::SIGSTOP));
-            grown.iter().for_each(|&id| settle(id, 'T'));
+            grown.iter().for_each(|&id| settle(id, &STOPPED));
             family = grown;
         }
     }
@@ -126,11 +133,16 @@ pub(crate) fn descendants(root: u32) -> Vec<u32> {
     family
 }
 
-/// Waits until a process is in `state` or is no more.
-fn settle(id: u32, state: char) {
+/// The states of a process that was stopped; the second one under strace (proc(5)).
+const STOPPED: [char; 2] = ['T', 't'];
+/// The states of one that has ended.
+const ENDED: [char; 2] = ['Z', 'X'];
+
+/// Waits until a process is in one of `states` or is no more.
+fn settle(id: u32, states: &[char]) {
     // A process in the middle of a system call takes its time.
     let _ = wait_until("a signal to arrive", PATIENCE, || {
-        stat(id, 0).is_none_or(|now| now.starts_with([state, 'Z', 'X']))
+        stat(id, 0).is_none_or(|now| now.starts_with(states) || now.starts_with(ENDED))
     });
 }
 

@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use crate::http::{self, Reply};
 use crate::port::free_port;
 use crate::process::Process;
+use crate::strace::Strace;
 use crate::wait::{PATIENCE, wait_for};
 
 /// A remote host with its folder; any number of its services may be running.
@@ -54,6 +55,14 @@ impl Remote {
         self.launch(Command::new(crate::built("porthole-remote")), &["--role", "inbox"])
     }
 
+    /// Starts one more service, which takes recordings in and does nothing else, under strace.
+    pub fn start_under(&mut self, strace: &Strace) -> Result<()> {
+        let command = strace
+            .around(&self.serve_by(Command::new(crate::built("porthole-remote")), &["--role", "inbox"]))?;
+        self.services.push(Process::start(command, &self.log_file())?);
+        Ok(())
+    }
+
     /// Starts one more service as the user and group `user`, who may ask for leases and nothing else. Takes root.
     pub fn start_as(&mut self, user: u32) -> Result<()> {
         let program = self.folder.join("porthole-remote");
@@ -76,11 +85,16 @@ impl Remote {
         Ok(())
     }
 
-    fn launch(&mut self, mut command: Command, roles: &[&str]) -> Result<()> {
+    fn launch(&mut self, command: Command, roles: &[&str]) -> Result<()> {
+        self.services.push(Process::start(self.serve_by(command, roles), &self.log_file())?);
+        Ok(())
+    }
+
+    /// `command` with the arguments that make it serve.
+    fn serve_by(&self, mut command: Command, roles: &[&str]) -> Command {
         command.arg("serve").args(roles).args(["--log-level", "info,remote::inbox=debug", "--config"]);
         command.arg(self.folder.join("remote.toml")).env("RUST_BACKTRACE", "1");
-        self.services.push(Process::start(command, &self.log_file())?);
-        Ok(())
+        command
     }
 
     /// Starts a service with every role, and waits until it says that it is healthy.

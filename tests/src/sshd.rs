@@ -147,6 +147,11 @@ impl Sshd {
         self.process.iter().for_each(Process::thaw);
     }
 
+    /// Whether anything of it was stopped.
+    pub fn stands_still(&self) -> bool {
+        self.process.as_ref().is_some_and(Process::stands_still)
+    }
+
     /// Lets the owner of `public_key` (`ssh-ed25519 AAAA… comment`) in.
     pub fn authorize(&self, public_key: &str) -> Result<()> {
         Ok(fs::write(self.file("authorized_keys"), format!("restrict {}\n", public_key.trim()))?)
