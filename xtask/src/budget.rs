@@ -22,6 +22,8 @@ struct Share {
     minutes: Option<u64>,
     /// How often it repeats what it repeats (`PORTHOLE_ROUNDS`).
     rounds: Option<u32>,
+    /// The same for `cargo xtask faults`.
+    campaign: Option<u32>,
     /// How long it watches what it watches (`PORTHOLE_SECONDS`).
     seconds: Option<u32>,
 }
@@ -50,6 +52,11 @@ impl Budget {
         work.into_iter().filter_map(|(name, amount)| Some((name, amount?.to_string()))).collect()
     }
 
+    /// How often `cargo xtask faults` repeats what `suite` repeats; as often as on every change if nothing is said.
+    pub fn campaign(&self, suite: &str) -> Option<u32> {
+        self.suite.get(suite).and_then(|share| share.campaign.or(share.rounds))
+    }
+
     /// An error if a suite is listed that does not exist.
     pub fn check<'a>(&self, suites: impl Iterator<Item = &'a str>) -> Result<()> {
         let suites: Vec<&str> = suites.collect();
@@ -65,7 +72,9 @@ mod tests {
     use super::*;
 
     fn budget() -> Budget {
-        toml::from_str("minutes = 5\n[suite.\"tests/crash\"]\nminutes = 9\nrounds = 20\n").unwrap()
+        let crash = "[suite.\"tests/crash\"]\nminutes = 9\nrounds = 20\n";
+        let fault = "[suite.\"tests/fault_x\"]\nrounds = 4\ncampaign = 100\n";
+        toml::from_str(&format!("minutes = 5\n{crash}{fault}")).unwrap()
     }
 
     #[test]
@@ -74,12 +83,15 @@ mod tests {
         assert_eq!(budget().time("media"), Duration::from_secs(300));
         assert_eq!(budget().work("tests/crash"), [(ROUNDS, "20".to_owned())]);
         assert_eq!(budget().work("media"), []);
+        let campaign = |suite| budget().campaign(suite);
+        assert_eq!((campaign("tests/fault_x"), campaign("tests/crash")), (Some(100), Some(20)));
+        assert_eq!(campaign("media"), None);
     }
 
     #[test]
     fn a_listed_suite_must_exist() {
-        budget().check(["media", "tests/crash"].into_iter()).unwrap();
-        let error = budget().check(["media"].into_iter()).unwrap_err().to_string();
+        budget().check(["media", "tests/crash", "tests/fault_x"].into_iter()).unwrap();
+        let error = budget().check(["media", "tests/fault_x"].into_iter()).unwrap_err().to_string();
         assert_eq!(error, "xtask/budget.toml lists `tests/crash`, and there is no such suite");
     }
 }

@@ -1,4 +1,4 @@
-//! Developer commands: `cargo xtask demo | test | bench | deps | crash | model | sim | fuzz`.
+//! Developer commands: `cargo xtask demo | test | bench | deps | crash | faults | model | sim | fuzz`.
 //!
 //! This crate builds on a machine that has Rust and nothing else: it installs what the others need, builds them, and
 //! starts them. What a command does once everything is there lives in the crate `tests`.
@@ -6,6 +6,7 @@
 //! ```text
 //! main -> deps      what must be installed, and how           apt | npm | pip
 //!      -> test      every suite within its minutes            budget, cargo, suite, tally
+//!      -> faults    the suites of faults, in full
 //!      -> model     the model of the handshake, row by row
 //!      -> fuzz      the fuzz targets under libFuzzer
 //!      -> launch    build a program of `tests` and become it  demo, bench, sim
@@ -15,6 +16,7 @@ mod budget;
 mod cargo;
 mod command;
 mod deps;
+mod faults;
 mod fuzz;
 mod launch;
 mod model;
@@ -61,6 +63,11 @@ enum Command {
         #[arg(long, default_value_t = 500)]
         rounds: u32,
     },
+    /// Run the suites of faults (tests/tests/fault_*) as often as a campaign asks for, and show what each saw
+    Faults {
+        /// Run only the rows whose name contains one of these
+        rows: Vec<String>,
+    },
     /// Simulate edges, network and remote host in one thread under faults: many seeds, or one with its trace
     Sim {
         /// What follows goes to the simulator: --seed, --seeds, --variant (see `cargo xtask sim -- --help`)
@@ -90,6 +97,7 @@ fn main() -> ExitCode {
         Command::Bench { arguments } => launch::bench(&arguments),
         Command::Test { only } => test::run(&only),
         Command::Crash { rounds } => test::crash(rounds),
+        Command::Faults { rows } => faults::run(&rows),
         Command::Sim { arguments } => launch::sim(&arguments),
         Command::Model => model::run(),
         Command::Fuzz { targets, minutes } => {

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
 use crate::budget::{Budget, ROUNDS};
 use crate::cargo::TestProgram;
@@ -45,16 +45,22 @@ pub fn run(only: &[String]) -> Result<bool> {
 
 /// Runs the crash tests alone, with as many kills as asked for and without a limit of time.
 pub fn crash(rounds: u32) -> Result<bool> {
-    deps::install(deps::Purpose::Test)?;
-    command::run(&mut cargo::programs())?;
-    let build = cargo::build().stderr(Stdio::inherit()).output()?;
-    let programs = cargo::test_programs(&String::from_utf8_lossy(&build.stdout))?;
+    let programs = build()?;
     let Some(program) = programs.iter().find(|program| program.name == "tests/crash") else {
         bail!("there is no suite tests/crash");
     };
     let mut crash = start(program);
     crash.arg("--nocapture").env(ROUNDS, rounds.to_string());
     Ok(crash.status()?.success())
+}
+
+/// Installs what is missing and builds everything; gives the test programs.
+pub fn build() -> Result<Vec<TestProgram>> {
+    deps::install(deps::Purpose::Test)?;
+    command::run(&mut cargo::programs())?;
+    let build = cargo::build().stderr(Stdio::inherit()).output()?;
+    ensure!(build.status.success(), "the tests cannot be built");
+    cargo::test_programs(&String::from_utf8_lossy(&build.stdout))
 }
 
 /// The suites that are not test programs.
@@ -83,7 +89,7 @@ fn doc_tests() -> Command {
 }
 
 /// A test program, started as cargo would.
-fn start(program: &TestProgram) -> Command {
+pub fn start(program: &TestProgram) -> Command {
     let mut command = command::command(&program.executable);
     command.current_dir(&program.folder).env("CARGO_MANIFEST_DIR", &program.folder);
     command
@@ -119,7 +125,7 @@ impl Session {
 }
 
 /// Why a suite failed, in a few words.
-fn note(outcome: &Outcome) -> String {
+pub fn note(outcome: &Outcome) -> String {
     match outcome.ending {
         Ending::Well => String::new(),
         Ending::OutOfTime => "killed: its time was up".to_owned(),
