@@ -1,0 +1,212 @@
+//! The remote host's server dies during each step of the handshake, E1 to E6: every recording arrives, whole and once.
+//!
+//! ```text
+//! an upload, written down by strace:  E1 openat write fsync | E2 ... | E3 ... | E4 ... | E5 newfstatat rename | E6 openat fsync
+//! for each call of a step: another recording, and before that call the session is killed, or it stands still and then
+//!                          the whole server is killed and started again  -->  a receipt, with nobody's help
+//! ```
+//!
+//! `PORTHOLE_ROUNDS` deaths in each step, spread over its calls. The uploader waits between its tries as long as it always does.
+
+#[path = "../upload/outbox.rs"]
+#[allow(dead_code, reason = "some of it is for recordings that grow")]
+mod outbox;
+mod trap;
+
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use edge::upload::Patience;
+use outbox::{Outbox, Uploader};
+use tests::sshd::{Sshd, View};
+use tests::strace::{Call, Strace};
+use tests::wait::{PATIENCE, wait_until};
+use tests::work::{rounds, saw};
+use trap::Trap;
+
+/// Bytes of a recording's picture: few, so that each recording takes the very same calls.
+const PICTURE: usize = 1000;
+
+/// Where a part has what only sealing changes.
+const ROOM: Range<u64> = 44..1 << 20;
+
+/// Who dies.
+#[derive(Clone, Copy, PartialEq)]
+enum Victim {
+    /// What serves the session.
+    Session,
+    /// The server with all its sessions; it is started again.
+    Server,
+}
+
+/// A server with a trap, and an edge that uploads to it.
+struct Bench {
+    sshd: Sshd,
+    trap: Trap,
+    outbox: Outbox,
+    uploader: Uploader,
+    /// What was uploaded.
+    names: Vec<String>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let mut sshd = Sshd::start(View::Whole).unwrap();
+        let trap = Trap::new();
+        sshd.stop();
+        sshd.force(trap.session());
+        sshd.start_again().unwrap();
+        let mut outbox = Outbox::new(&sshd, sshd.port());
+        outbox.patience = Patience::default();
+        let uploader = outbox.upload();
+        Self { sshd, trap, outbox, uploader, names: Vec::new() }
+    }
+
+    /// Uploads one more recording.
+    fn upload(&mut self) {
+        self.names.push(self.outbox.seal(PICTURE));
+    }
+
+    fn wait_for_receipt(&self) {
+        self.uploader.wait_for_receipts(self.names.len() as u64);
+    }
+
+    /// The calls of one upload on its two channels.
+    fn calls(&mut self) -> [Vec<Call>; 2] {
+        let logs = ["everything.calls", "renames.calls"].map(|log| self.trap.file(log));
+        let [everything, renames] = logs.each_ref().map(|log| Strace::record(trap::CALLS, log));
+        self.trap.set(Some(&everything), Some(&renames));
+        self.upload();
+        self.wait_for_receipt();
+        logs.map(|log| tests::strace::calls(&log).unwrap())
+    }
+
+    /// Uploads one more recording, during which `victim` dies in front of a call; gives how long it took from the return of what
+    /// died until the recording was there.
+    fn dies_at(&mut self, place: &Place, victim: Victim) -> Duration {
+        let strace = match victim {
+            Victim::Session => Strace::kill_at(&place.call, place.nth),
+            Victim::Server => Strace::stop_at(&place.call, place.nth),
+        };
+        match place.renames {
+            false => self.trap.set(Some(&strace), None),
+            true => self.trap.set(None, Some(&strace)),
+        }
+        self.upload();
+        match victim {
+            // At its very last answer nobody misses it.
+            Victim::Session => wait_until("a session to die", PATIENCE, || {
+                let status = self.uploader.status();
+                status.failure.is_some() || status.receipts == self.names.len() as u64
+            })
+            .unwrap(),
+            Victim::Server => {
+                wait_until("a session to stand still", PATIENCE, || self.sshd.stands_still()).unwrap();
+                self.sshd.stop();
+                self.sshd.start_again().unwrap();
+            }
+        }
+        let back = Instant::now();
+        self.wait_for_receipt();
+        back.elapsed()
+    }
+}
+
+/// A call of an upload.
+#[derive(Debug)]
+struct Place {
+    /// On the channel for renames.
+    renames: bool,
+    call: String,
+    /// Which of its kind on the channel.
+    nth: u32,
+}
+
+/// The calls of step E1, E2, ... of an upload.
+fn places_of(step: usize, [everything, renames]: &[Vec<Call>; 2]) -> Vec<Place> {
+    let mut now = 0;
+    let mut found = Vec::new();
+    for (at, call) in everything.iter().enumerate() {
+        now = match now {
+            0 if call.arguments.contains(".lockfile") => 1,
+            1 if call.arguments.contains(".part") => 2,
+            2 if seeks_to(call).is_some_and(|offset| ROOM.contains(&offset)) => 3,
+            3 if call.arguments.contains(".lockfile") => 4,
+            4 if call.arguments.contains(".mp4") => 5,
+            5 if call.name == "openat" => 6,
+            same => same,
+        };
+        if now == step {
+            found.push(place(everything, at, false));
+        }
+    }
+    if step == 5 {
+        let rename = renames.iter().position(|call| call.name.starts_with("rename")).unwrap();
+        found.extend((rename..renames.len()).map(|at| place(renames, at, true)));
+    }
+    found
+}
+
+fn place(calls: &[Call], at: usize, renames: bool) -> Place {
+    let call = calls[at].name.clone();
+    let nth = calls[..=at].iter().filter(|other| other.name == call).count() as u32;
+    Place { renames, call, nth }
+}
+
+/// Where the next write goes: `3</a/b.part>, 47, SEEK_SET`.
+fn seeks_to(call: &Call) -> Option<u64> {
+    let (_, offset) = call.arguments.strip_suffix(", SEEK_SET")?.rsplit_once(", ")?;
+    offset.parse().ok().filter(|_| call.name == "lseek")
+}
+
+/// Lets the server die in one step, at call after call.
+fn converges(step: usize) {
+    let mut bench = Bench::new();
+    let all = bench.calls();
+    let places = places_of(step, &all);
+    assert!(places.len() >= 4, "E{step}: {places:?} of {all:?}");
+    let rounds = rounds(4) as usize;
+    let mut slowest = Duration::ZERO;
+    for round in 0..rounds {
+        let place = &places[round * places.len().max(rounds) / rounds % places.len()];
+        // Each call meets both, in turn.
+        let even = (round / places.len() + round % places.len()).is_multiple_of(2);
+        let victim = if even { Victim::Session } else { Victim::Server };
+        slowest = slowest.max(bench.dies_at(place, victim));
+    }
+    bench.outbox.assert_arrived(&bench.sshd, &bench.names);
+    saw(format!(
+        "E{step}: {rounds} deaths at {} calls, half of them of the whole server; the slowest recording arrived {slowest:.1?} after its return",
+        places.len()
+    ));
+}
+
+#[test]
+fn a_server_that_dies_while_the_lock_is_made() {
+    converges(1);
+}
+
+#[test]
+fn a_server_that_dies_while_the_part_is_written() {
+    converges(2);
+}
+
+#[test]
+fn a_server_that_dies_while_the_part_is_sealed() {
+    converges(3);
+}
+
+#[test]
+fn a_server_that_dies_while_the_lock_is_removed() {
+    converges(4);
+}
+
+#[test]
+fn a_server_that_dies_while_the_part_is_renamed() {
+    converges(5);
+}
+
+#[test]
+fn a_server_that_dies_while_the_folder_is_synced() {
+    converges(6);
+}
