@@ -1,10 +1,14 @@
 //! A card that fails under a recording: it goes on in RAM, from there to the remote host, and to the card when that works again.
 
+use std::process::Command;
+
 use tests::disk::{Disk, with_own_mounts};
 use tests::edge::{Edge, Settings};
+use tests::process::Process;
 use tests::sshd::{Sshd, View};
+use tests::work::rounds;
 
-use super::{assert_accounted_for, assert_every_gop, assert_live, has_fault, records};
+use super::{assert_accounted_for, assert_every_gop, assert_live, errors, has_fault, records};
 
 /// Seconds of footage that are on the edge alone.
 fn at_risk(edge: &Edge) -> f64 {
@@ -81,6 +85,47 @@ fn without_room_in_ram_the_ring_bridges_a_card_that_fails() {
         println!(
             "a card that failed beside a full RAM disk: {gops} GOPs on the remote host, none lost or doubled"
         );
+        Ok(())
+    });
+}
+
+/// The next `fdatasync` of each thread of the edge fails, until this is dropped. Takes strace.
+fn fail_next_sync(edge: &Edge) -> anyhow::Result<Process> {
+    let mut strace = Command::new("strace");
+    strace.args([
+        "-f",
+        "-qqq",
+        "-o",
+        "/dev/null",
+        "--trace=fdatasync",
+        "--inject=fdatasync:error=EIO:when=1",
+    ]);
+    strace.arg("-p").arg(edge.id().unwrap_or_default().to_string());
+    Process::start(strace, &edge.file("strace.log"))
+}
+
+#[test]
+fn a_sync_that_fails_costs_nothing_and_makes_nothing_twice() {
+    with_own_mounts(|| {
+        let sshd = Sshd::start(View::Whole)?;
+        let mut edge = Edge::prepare(Settings::default().upload_to(&sshd)?)?;
+        sshd.authorize(&edge.public_key()?)?;
+        edge.start_again()?;
+        let failures = rounds(4);
+        for _ in 0..failures {
+            edge.wait_until("footage", |edge| records(edge, 2.0))?;
+            let before = errors(&edge);
+            let strace = fail_next_sync(&edge)?;
+            edge.wait_until("a sync to fail", |edge| errors(edge) > before)?;
+            drop(strace);
+            assert_live(&edge);
+            edge.wait_until("the card to be used again", |edge| !has_fault(edge, "disk_failed"))?;
+        }
+        restart(&mut edge, 2)?;
+        let gops = assert_every_gop(&[sshd.inbox()]);
+        edge.kill();
+        assert_accounted_for(&sshd.inbox());
+        println!("{failures} failed syncs: {gops} GOPs on the remote host, none lost or doubled");
         Ok(())
     });
 }

@@ -5,16 +5,12 @@ use tests::disk::{Disk, with_own_mounts};
 use tests::edge::{Edge, Settings};
 use tests::sshd::{Sshd, View};
 
-use super::{assert_accounted_for, assert_live, gops, has_fault, records, some_of};
+use super::{assert_accounted_for, assert_live, errors, gops, has_fault, records, some_of};
 
 /// Pages of a few seconds of footage, with all that is written beside it.
 const PAGES: u64 = 64;
 /// Below this the store lets go what has a receipt.
 const NARROW: u64 = 256;
-
-fn errors(edge: &Edge) -> f64 {
-    edge.metric("porthole_edge_record_errors_total{camera=\"front\"}")
-}
 
 /// Leaves so many pages, until the recorder has failed and has tried once more; then makes room.
 fn fill(edge: &mut Edge, disk: &Disk, pages: u64) -> Result<()> {

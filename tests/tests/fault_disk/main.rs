@@ -31,6 +31,11 @@ fn has_fault(edge: &Edge, part: &str) -> bool {
     status["faults"].as_array().into_iter().flatten().any(|fault| fault["part"] == part)
 }
 
+/// How often recording has failed.
+fn errors(edge: &Edge) -> f64 {
+    edge.metric("porthole_edge_record_errors_total{camera=\"front\"}")
+}
+
 /// Whether a recording grows and has `seconds` of footage.
 fn records(edge: &Edge, seconds: f64) -> bool {
     let recordings = edge.recordings().unwrap_or_default();
