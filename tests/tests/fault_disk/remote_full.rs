@@ -18,6 +18,11 @@ fn failure(edge: &Edge) -> String {
     status["upload"]["failure"]["kind"].as_str().unwrap_or_default().to_owned()
 }
 
+/// Room for so many rounds, each of which leaves recordings and their segments.
+fn room_for(rounds: usize) -> u64 {
+    (64 + 8 * rounds as u64) << 20
+}
+
 /// Leaves so many pages until the upload has failed in a recording, and at the beginning of the next one; then makes room.
 fn fill(edge: &mut Edge, disk: &Disk, pages: u64, receipts: usize) -> Result<()> {
     disk.leave(pages)?;
@@ -35,7 +40,7 @@ fn fill(edge: &mut Edge, disk: &Disk, pages: u64, receipts: usize) -> Result<()>
 fn a_remote_host_whose_disk_is_full_has_everything_once_there_is_room() {
     with_own_mounts(|| {
         let mut remote = Remote::prepare("")?;
-        let disk = Disk::ram(&remote.dir(), 512 << 20)?;
+        let disk = Disk::ram(&remote.dir(), room_for(some_of(PAGES).count()))?;
         fs::create_dir_all(remote.inbox())?;
         let folder = tempfile::tempdir()?;
         let sshd = Sshd::start_for(folder.path(), &remote.inbox())?;
@@ -67,12 +72,11 @@ fn a_remote_host_whose_disk_is_full_has_everything_once_there_is_room() {
 fn workers_whose_disk_is_full_finish_once_there_is_room() {
     with_own_mounts(|| {
         let mut remote = Remote::prepare("")?;
-        let disk = Disk::ram(&remote.dir(), 64 << 20)?;
+        // The copy of a recording, and the segments that are made of it.
+        let all = 3 * footage::recording(0)?.len() as u64 / tests::disk::PAGE;
+        let disk = Disk::ram(&remote.dir(), room_for(some_of(all).count()))?;
         fs::create_dir_all(remote.inbox())?;
         remote.serve()?;
-        let first = footage::recording(0)?;
-        // Its copy, and the segments that are made of it.
-        let all = 3 * first.len() as u64 / tests::disk::PAGE;
         for (round, pages) in some_of(all).enumerate() {
             let expected = footage::recording(u32::try_from(round)?)?;
             let hindered = |remote: &Remote| {
