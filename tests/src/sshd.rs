@@ -210,6 +210,7 @@ impl Sshd {
         self.folder.path().join(name)
     }
 
+    /// With `SHLVL` a session's bash does not take itself for the first one, and reads no start-up file of this account.
     fn config(&self) -> String {
         let folder = self.folder.path().display();
         let chroot = match self.view {
@@ -239,6 +240,7 @@ KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
 DisableForwarding yes
 UseDNS no
+SetEnv SHLVL=1
 LogLevel VERBOSE
 ",
             port = self.port
