@@ -51,6 +51,10 @@ enum Command {
     Recover {
         /// The folder.
         dir: PathBuf,
+        /// The device key, to sign what is sealed as the appliance itself would. Not for a copy of the folder of an appliance
+        /// that goes on recording: its own seals would be others [default: what is sealed is not signed].
+        #[arg(long, env = "PORTHOLE_EDGE_KEY", value_name = "FILE")]
+        key: Option<PathBuf>,
     },
 }
 
@@ -98,7 +102,7 @@ fn main() -> anyhow::Result<()> {
         Command::Key(at) => {
             say(&format!("{}\n", DeviceKey::load_or_make(&load(&at)?.device_key())?.public_line()?))
         }
-        Command::Recover { dir } => recover(&dir),
+        Command::Recover { dir, key } => recover(&dir, key.as_deref()),
     }
 }
 
@@ -111,8 +115,12 @@ fn say(text: &str) -> anyhow::Result<()> {
 }
 
 /// Says of every file what was found; an error if one of them could not be read.
-fn recover(dir: &Path) -> anyhow::Result<()> {
-    let found = store::recover_dir(dir)?;
+fn recover(dir: &Path, key: Option<&Path>) -> anyhow::Result<()> {
+    if let Some(key) = key {
+        anyhow::ensure!(key.exists(), "{}: no such key", key.display());
+    }
+    let key = key.map(DeviceKey::load_or_make).transpose()?;
+    let found = store::recover_dir(dir, key.as_ref())?;
     for (path, what) in &found {
         let path = path.display();
         say(&match what {

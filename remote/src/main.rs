@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
+use remote::check::Keys;
 use remote::chop::Options;
 use remote::config::{Config, Role};
 use remote::enroll::{self, Enrollment};
@@ -39,7 +40,8 @@ enum Command {
         /// Print JSON.
         #[arg(long, env = "PORTHOLE_REMOTE_JSON")]
         json: bool,
-        /// The keys that cameras sign with: lines as in authorized_keys [default: the first key of each camera is trusted].
+        /// The keys that cameras sign with: lines as in authorized_keys [default: those of the enrolled accounts; of another camera
+        /// the first one is trusted].
         #[arg(long, env = "PORTHOLE_REMOTE_KEYS", value_name = "FILE")]
         keys: Option<PathBuf>,
     },
@@ -167,9 +169,12 @@ impl Serve {
 }
 
 fn check(dirs: &[PathBuf], json: bool, keys: Option<&Path>) -> anyhow::Result<ExitCode> {
-    let load = |path: &Path| remote::check::load_keys(path).with_context(|| path.display().to_string());
-    let keys = keys.map(load).transpose()?;
-    let report = remote::check::check(dirs, keys.as_deref())?;
+    let (keys, from) = match keys {
+        Some(file) => (Keys::load(file), file),
+        None => (Keys::enrolled(Path::new(enroll::KEYS)), Path::new(enroll::KEYS)),
+    };
+    let keys = keys.with_context(|| from.display().to_string())?;
+    let report = remote::check::check(dirs, &keys)?;
     if json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {

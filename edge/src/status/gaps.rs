@@ -79,12 +79,17 @@ impl Gaps {
         }
     }
 
-    /// A gap that is over, and in the ledger already.
+    /// A gap that is over, and in the ledger already. It takes the place of one of the same span: what was thinned may be dropped.
     pub fn add(&self, camera: &str, cause: Cause, (from, to): (Ticks90k, Ticks90k), start: Option<WallTime>) {
         let camera = camera.to_owned();
         let mut gap = Gap { camera, cause, from, to: None, start, seconds: None, lasts: true };
         gap.end(to);
-        push(&mut self.lock(), Known { gap, told: None, datable: false });
+        let mut gaps = self.lock();
+        gaps.retain(|known| {
+            (known.datable, &known.gap.camera, known.gap.from, known.gap.to)
+                != (false, &gap.camera, gap.from, gap.to)
+        });
+        push(&mut gaps, Known { gap, told: None, datable: false });
     }
 
     /// Whether a gap of this process lies between two moments of a camera.

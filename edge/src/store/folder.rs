@@ -393,6 +393,19 @@ impl Folder {
         Ok(())
     }
 
+    /// Tells the ledger of its camera that the remote host holds a recording: if it is not there later, it was taken away.
+    pub fn note_receipt(&mut self, name: &RecordingName, date: Option<WallTime>) -> Result<(), Error> {
+        let entry = self.entries.values().find(|entry| entry.name == *name);
+        let camera = entry.map(|entry| entry.journal.camera.clone()).unwrap_or_default();
+        // A recording of another device belongs into another chain.
+        if self.camera_id(&camera) != name.camera {
+            return Ok(());
+        }
+        let receipt = ledger::Entry::Receipt { at: clock::media_now(), recording: name.sequence };
+        self.ledgers.note(name.camera, &[receipt])?;
+        self.cut(&camera, date, false)
+    }
+
     /// The ledger slices that the seal of a recording of this boot carries.
     pub fn draft(&mut self, name: &RecordingName, gops: &[Gop]) -> Result<Bytes, Error> {
         self.ledgers.draft(name, &self.boot, gops)
@@ -561,18 +574,19 @@ impl Folder {
         Ok(entry)
     }
 
-    /// Keeps nothing but the IDRs of a sealed recording.
-    pub fn thin(&mut self, order: u64) -> Result<(), Error> {
-        let Some(entry) = self.entries.get(&order) else { return Ok(()) };
-        let name = entry.name;
+    /// Keeps nothing but the IDRs of a sealed recording; gives what it is then.
+    pub fn thin(&mut self, order: u64) -> Result<Entry, Error> {
+        let gone = |order: u64| Error::Gone { dir: self.dir().to_owned(), name: order.to_string() };
+        let name = self.entries.get(&order).ok_or_else(|| gone(order))?.name;
         let sign = |ledger: &[u8], left| self.ledgers.thinned(&name, ledger, left);
         let bytes = repair::thin(&self.recording(&name), sign)?;
         tracing::warn!(recording = %name, bytes, "thinned to its IDR pictures: the disk is full");
         self.change(&name, |journal| journal.thinned = true)?;
-        if let Some(entry) = self.entry_mut(&name) {
+        let entry = self.entry_mut(&name).map(|entry| {
             entry.bytes = bytes;
-        }
-        Ok(())
+            entry.clone()
+        });
+        entry.ok_or_else(|| self.gone(&name))
     }
 }
 
@@ -602,27 +616,4 @@ pub(super) fn lock(dir: &Path) -> Result<Flock<File>, Error> {
 fn random() -> Result<u64, Error> {
     let number = getrandom::u64().map_err(|error| std::io::Error::other(error.to_string()));
     number.map(|number| number % SEQUENCES).map_err(Error::io("read", Path::new("/dev/urandom")))
-}
-
-/// Whoever recovers a card may have neither its device's key nor the end of its ledger.
-fn unsigned(_: &Growing, _: &About) -> Result<Bytes, Error> {
-    Ok(Bytes::new())
-}
-
-/// What became of one file of a folder.
-pub type Recovered = (PathBuf, Result<Option<Sealed>, Error>);
-
-/// Seals every torn recording in `dir`, whatever its name, with or without a journal; gives what was found. Nothing is
-/// removed, and files that are no recordings are reported and left alone.
-///
-/// # Errors
-/// The folder cannot be listed, or an appliance is using it.
-pub fn recover_dir(dir: &Path) -> Result<Vec<Recovered>, Error> {
-    let _lock = lock(dir)?;
-    let list = std::fs::read_dir(dir).map_err(Error::io("list", dir))?;
-    let paths = list.map(|file| file.map(|file| file.path())).collect::<Result<Vec<_>, _>>();
-    let mut paths = paths.map_err(Error::io("list", dir))?;
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "mp4"));
-    paths.sort_unstable();
-    Ok(paths.into_iter().map(|path| (path.clone(), repair::seal(&path, None, unsigned))).collect())
 }

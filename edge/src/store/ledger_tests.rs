@@ -1,6 +1,6 @@
 //! What the store promises of the ledger: what leaves, leaves its place in the chain and its cause.
 
-use super::fixture::{MARK, Shelf, seal};
+use super::fixture::{MARK, Shelf, grow, seal};
 use super::*;
 use media::ledger::{Entry, Finding, Missing, Slice, stitch};
 use media::mp4::demux::examine;
@@ -55,6 +55,14 @@ fn what_was_thinned_or_dropped_keeps_its_place_in_the_chain_and_its_cause() {
     // Pieces of one gap are one.
     assert_eq!(lost, [("disk_full", 0, 4 * dropped)]);
     assert!(told.iter().any(|gap| gap.0 == "thinned"), "{told:?}");
+    let shown: Vec<_> =
+        shelf.status.gaps.list().iter().map(|gap| (gap.cause.name(), gap.from.second())).collect();
+    assert_eq!(shown.iter().filter(|gap| gap.0 == "disk_full").count() as i64, dropped);
+    assert!(
+        shown.iter().any(|gap| *gap == ("thinned", 4 * dropped)),
+        "at once, without a restart: {shown:?}"
+    );
+    assert!(!shown.contains(&("thinned", 0)), "it was dropped since: {shown:?}");
 }
 
 #[test]
@@ -137,4 +145,37 @@ fn a_crash_behind_a_file_of_its_own_tells_nothing_twice() {
     let clocks =
         |slice: &Slice| slice.entries.iter().filter(|entry| matches!(entry, Entry::Clock { .. })).count();
     assert_eq!((gaps(&shelf), slices(&shelf).iter().map(clocks).sum::<usize>()), (vec![], 1));
+}
+
+#[test]
+fn a_receipt_is_in_the_ledger_and_shows_that_its_recording_was_taken_away() {
+    let shelf = Shelf::new(|_| {});
+    let store = shelf.store();
+    let names = [(0, 2), (2, 4), (4, 6)].map(|gops| seal(&store, gops, 10).expect("room"));
+    for stage in [Stage::Committing, Stage::Acknowledged] {
+        store.advance(&names[1], stage).expect("kept");
+    }
+    seal(&store, (6, 8), 10).expect("room");
+    assert_eq!(gaps(&shelf), []);
+    std::fs::remove_file(shelf.path(&names[1])).expect("removed");
+    let findings = stitch(&slices(&shelf)).findings;
+    assert!(matches!(findings[..], [Finding::Absent { entries: 2, receipts: 1, .. }]), "{findings:?}");
+}
+
+#[test]
+fn what_is_recovered_with_the_device_key_is_signed_and_the_appliance_follows_on() {
+    let shelf = Shelf::new(|_| {});
+    let store = shelf.store();
+    seal(&store, (0, 2), 10).expect("room");
+    grow(&store, (2, 5), 10).expect("room");
+    drop(store);
+    let key = DeviceKey::load_or_make(&shelf.dir.path().join("id_ed25519")).expect("there");
+    let found = recover_dir(&shelf.folder(), Some(&key)).expect("listed");
+    assert!(found.iter().all(|(_, what)| what.is_ok()), "{found:?}");
+    let signed = slices(&shelf);
+    assert_eq!((signed.len(), gaps(&shelf)), (2, vec![]));
+    let store = shelf.store();
+    store.resume("front").expect("opens");
+    seal(&store, (5, 6), 10).expect("room");
+    assert_eq!((slices(&shelf)[..2].to_vec(), gaps(&shelf)), (signed, vec![]));
 }

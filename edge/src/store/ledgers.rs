@@ -200,6 +200,11 @@ impl Ledgers {
             }
         })
     }
+
+    /// Whether the end of a ledger is here; without it a chain would be begun anew.
+    pub fn has_end(&self, camera: CameraId) -> bool {
+        self.places.at(&file_name(&camera)).exists()
+    }
 }
 
 /// Of a ledger's end by its camera, of what leaves by itself by its name.

@@ -19,13 +19,14 @@ mod folder;
 mod journal;
 mod ledgers;
 mod places;
+mod recovery;
 mod repair;
 mod room;
 mod waiting;
 
 pub use error::Error;
-pub use folder::recover_dir;
 pub use journal::Stage;
+pub use recovery::recover_dir;
 pub use repair::Sealed;
 pub use waiting::{Backlog, Pending};
 
@@ -373,12 +374,13 @@ impl Store {
                 let left = folder.remove(order)?;
                 tracing::info!(recording = %left.name, "left to make room");
             }
-            room::Victim::Thin(order) => {
-                if let Err(error) = folder.thin(order) {
+            room::Victim::Thin(order) => match folder.thin(order) {
+                Ok(thinned) => self.show_loss(folder, &thinned, Cause::Thinned),
+                Err(error) => {
                     tracing::warn!(%error, "cannot be thinned");
                     return self.sacrifice(folder, room::Victim::Drop(order));
                 }
-            }
+            },
             room::Victim::Drop(order) => {
                 let lost = folder.drop(order)?;
                 self.count_loss(folder, &lost);
@@ -394,10 +396,13 @@ impl Store {
         if let Some(camera) = self.shared.status.camera(&journal.camera) {
             camera.metrics.recordings_dropped.inc();
         }
-        let (from, to) = (Ticks90k(journal.origin), journal.end());
-        // The ledger has it already: it is what remains of the recording there.
-        let start = folder.start_of(lost);
-        self.shared.status.gaps.add(&journal.camera, Cause::DiskFull, (from, to), start);
+        self.show_loss(folder, lost, Cause::DiskFull);
+    }
+
+    /// The ledger has it already: it is what remains of the recording there.
+    fn show_loss(&self, folder: &Folder, lost: &Entry, cause: Cause) {
+        let span = (Ticks90k(lost.journal.origin), lost.journal.end());
+        self.shared.status.gaps.add(&lost.journal.camera, cause, span, folder.start_of(lost));
     }
 
     fn show(&self, folder: &mut Folder) {

@@ -86,9 +86,11 @@ fn without_a_receipt_recordings_are_thinned_and_then_dropped_as_a_gap() {
     }
     assert!(bytes_on_disk(&shelf) <= SMALL);
     assert_eq!(shelf.shown()[0], (begun.to_string(), RecordingState::Uploading));
-    let gaps = shelf.status.gaps.list();
+    let list = shelf.status.gaps.list();
+    let (gaps, thinned): (Vec<_>, Vec<_>) = list.iter().partition(|gap| gap.cause == Cause::DiskFull);
     let dropped = shelf.status.cameras[0].metrics.recordings_dropped.get();
     assert_eq!(gaps.len() as u64, dropped);
+    assert!(!thinned.is_empty() && thinned.iter().all(|gap| gap.cause == Cause::Thinned), "{thinned:?}");
     assert_eq!((gaps[0].cause, gaps[0].start, gaps[0].seconds), (Cause::DiskFull, first.start, Some(4.0)));
     assert_eq!(gaps[1].start, second.start, "the oldest first");
 }
@@ -226,7 +228,7 @@ fn a_folder_that_another_process_uses_is_a_fault() {
     let error = shelf.store().open().expect_err("in use").to_string();
     assert_eq!(error, format!("{}: another process uses it", shelf.folder().display()));
     assert_eq!(shelf.status.faults()[0].part, "store");
-    assert!(recover_dir(&shelf.folder()).is_err());
+    assert!(recover_dir(&shelf.folder(), None).is_err());
 }
 
 #[test]
@@ -241,8 +243,8 @@ fn any_folder_of_recordings_can_be_recovered() {
         std::fs::copy(shelf.path(&name), card.path().join(to)).expect("copied");
     }
     std::fs::write(card.path().join("c.mp4"), "not a recording").expect("written");
-    let found = recover_dir(card.path()).expect("listed");
-    let short = |(path, what): &folder::Recovered| {
+    let found = recover_dir(card.path(), None).expect("listed");
+    let short = |(path, what): &recovery::Recovered| {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
         (name, what.as_ref().ok().and_then(Option::as_ref).map(|sealed| (sealed.repaired, sealed.last_gop)))
     };
@@ -250,6 +252,6 @@ fn any_folder_of_recordings_can_be_recovered() {
     let expected = [("a.mp4", Some((false, 2))), ("b.mp4", Some((true, 6))), ("c.mp4", None)];
     assert_eq!(found, expected.map(|(name, what)| (name.to_owned(), what)));
     assert_eq!(units(&card.path().join("b.mp4")), (8, 4));
-    let again = recover_dir(card.path()).expect("listed");
+    let again = recover_dir(card.path(), None).expect("listed");
     assert_eq!(again[1].1.as_ref().ok().and_then(Option::as_ref).map(|sealed| sealed.repaired), Some(false));
 }

@@ -157,6 +157,15 @@ impl Store {
     /// The journal cannot be written, or the file not removed.
     pub fn advance(&self, name: &RecordingName, stage: Stage) -> Result<(), Error> {
         if self.ledger_files().iter().all(|(ledger, _)| ledger != name) {
+            if stage == Stage::Acknowledged {
+                self.with(|folder| {
+                    // A disk may be full until this very recording leaves.
+                    if let Err(error) = folder.note_receipt(name, clock::wall_now()) {
+                        tracing::warn!(recording = %name, %error, "the ledger does not know of its receipt");
+                    }
+                    Ok(())
+                })?;
+            }
             return self.change(name, |journal| journal.stage = stage);
         }
         match stage {

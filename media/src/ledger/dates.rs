@@ -52,7 +52,7 @@ impl Dates {
                     readings.footage = Some(WallMapping { media: gop.start, wall });
                 }
             }
-            Entry::Start { .. } | Entry::Gap { .. } => {}
+            Entry::Start { .. } | Entry::Gap { .. } | Entry::Receipt { .. } => {}
         }
     }
 

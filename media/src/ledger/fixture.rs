@@ -70,8 +70,9 @@ pub fn told(slices: &[Slice]) -> Vec<String> {
     };
     let or_nothing = |span: &Option<Missing>| span.as_ref().map_or_else(String::new, missing);
     let tell = |finding: &Finding| match finding {
-        Finding::Absent { after, before, entries, missing } => {
-            format!("{entries} absent between {after} and {before}: {}", or_nothing(missing))
+        Finding::Absent { after, before, entries, receipts, missing } => {
+            let receipts = if *receipts == 0 { String::new() } else { format!(", {receipts} receipts") };
+            format!("{entries} absent between {after} and {before}{receipts}: {}", or_nothing(missing))
         }
         Finding::BegunAnew { after, before, missing } => {
             format!("begun anew between {after} and {before}: {}", or_nothing(missing))

@@ -150,6 +150,13 @@ pub enum Entry {
         /// UTC at that moment.
         wall: WallTime,
     },
+    /// The remote host holds a recording: it must be there from now on.
+    Receipt {
+        /// When that was known.
+        at: Ticks90k,
+        /// Sequence number of the recording's name.
+        recording: u64,
+    },
 }
 
 /// Bytes of the longest entry.
@@ -159,7 +166,8 @@ impl Entry {
     /// When it began.
     pub fn at(&self) -> Ticks90k {
         match self {
-            Self::Start { at } | Self::Clock { media: at, .. } | Self::Gap { from: at, .. } => *at,
+            Self::Start { at } | Self::Receipt { at, .. } => *at,
+            Self::Clock { media: at, .. } | Self::Gap { from: at, .. } => *at,
             Self::Gop(gop) => gop.start,
         }
     }
@@ -190,6 +198,11 @@ impl Entry {
                 out.put_i64(media.0);
                 out.put_i64(wall.0);
             }
+            Self::Receipt { at, recording } => {
+                out.put_u8(5);
+                out.put_i64(at.0);
+                out.put_u64(*recording);
+            }
         }
     }
 
@@ -213,6 +226,7 @@ impl Entry {
                 to: ticks(bytes)?,
             },
             4 => Self::Clock { media: ticks(bytes)?, wall: sane_wall(bytes.try_get_i64().ok()?)? },
+            5 => Self::Receipt { at: ticks(bytes)?, recording: bytes.try_get_u64().ok()? },
             _ => return None,
         })
     }

@@ -8,13 +8,18 @@
 //!                  Gap cause                 for the cause that an entry names,
 //!                       Start                for want of power if the process began in it, or without any cause
 //! ```
+//!
+//! Whoever writes a slice chooses its entries: no list of them, however it is made up, takes more than O(n log n).
 
 use super::slice::{Form, Slice};
 use super::{Boot, Cause, Dates, Entry, Hash, Head, SHORTEST_GAP};
 use crate::{Ticks90k, WallTime};
 use std::cmp::Reverse;
 use std::collections::hash_map::Entry as Place;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+/// Heads and boots that are tried to find where a branch leaves: there is one head at each position, unless somebody makes them up.
+const MOST_TRIES: usize = 1 << 12;
 
 /// What the slices of one camera say together. Slices are named by their index in what was given.
 #[derive(Clone, Debug, Default)]
@@ -38,6 +43,8 @@ pub enum Finding {
         before: usize,
         /// How many entries of the chain.
         entries: u64,
+        /// How many of the recordings that carry them had a receipt: those were taken away.
+        receipts: usize,
         /// From the end of the footage in front to the beginning of that behind.
         missing: Option<Missing>,
     },
@@ -50,7 +57,7 @@ pub enum Finding {
         /// From the end of the footage in front to the beginning of that behind.
         missing: Option<Missing>,
     },
-    /// Two different slices follow the same head: one of them was made up later.
+    /// Two different slices follow the same head, or lead to it: one of them was made up later.
     Forked {
         /// One of them, which the account goes on with.
         one: usize,
@@ -88,8 +95,9 @@ pub fn stitch(slices: &[Slice]) -> Stitched {
     for slice in runs.iter().flatten().filter_map(|&index| slices.get(index)) {
         slice.entries.iter().for_each(|entry| stitched.dates.add(slice.boot, entry));
     }
+    let receipts = Receipts::of(slices, &runs);
     let (mut last, mut end): (Option<usize>, Option<Edge>) = (None, None);
-    for run in &runs {
+    for (n, run) in runs.iter().enumerate() {
         let groups = run.chunk_by(|&one, &next| boot_of(slices, one) == boot_of(slices, next));
         let accounts: Vec<Account> = groups.map(|group| Account::of(slices, group)).collect();
         if run.first().is_some_and(|first| aside.contains(first)) {
@@ -97,7 +105,7 @@ pub fn stitch(slices: &[Slice]) -> Stitched {
         } else if let (Some(after), Some(&before)) = (last, run.first()) {
             let begin = accounts.iter().find_map(Account::begin);
             let missing = end.zip(begin).map(|(end, begin)| stitched.span(None, end, begin));
-            stitched.join(slices, (after, before), missing);
+            stitched.join(slices, (after, before), receipts.before(n), missing);
             end = None;
         }
         for account in &accounts {
@@ -128,13 +136,19 @@ struct Edge {
 
 impl Stitched {
     /// What it means that a run does not continue the one in front of it.
-    fn join(&mut self, slices: &[Slice], (after, before): (usize, usize), missing: Option<Missing>) {
+    fn join(
+        &mut self,
+        slices: &[Slice],
+        (after, before): (usize, usize),
+        receipts: usize,
+        missing: Option<Missing>,
+    ) {
         let position =
             |index: usize, head: fn(&Slice) -> Head| slices.get(index).map(|slice| head(slice).position);
         let last = position(after, |slice| slice.after);
         let next = position(before, |slice| slice.before);
         self.findings.push(match next.zip(last).and_then(|(next, last)| next.checked_sub(last)) {
-            Some(entries) if entries > 0 => Finding::Absent { after, before, entries, missing },
+            Some(entries) if entries > 0 => Finding::Absent { after, before, entries, receipts, missing },
             _ => Finding::BegunAnew { after, before, missing },
         });
     }
@@ -178,8 +192,14 @@ fn runs(slices: &[Slice], findings: &mut Vec<Finding>) -> (Vec<Vec<usize>>, Hash
     }
     let mut continued: HashSet<Hash> =
         following.values().filter_map(|&index| Some(slices.get(index)?.after.hash)).collect();
+    let mut firsts: Vec<usize> = following
+        .iter()
+        .filter(|(before, _)| !continued.contains(*before))
+        .map(|(_, &first)| first)
+        .collect();
+    firsts.sort_unstable();
     let mut aside = HashSet::new();
-    for (from, first) in branches(slices, &following, &continued) {
+    for (from, first) in branches(slices, &firsts) {
         match following.entry(from) {
             Place::Occupied(_) => _ = aside.insert(first),
             Place::Vacant(place) => {
@@ -188,14 +208,19 @@ fn runs(slices: &[Slice], findings: &mut Vec<Finding>) -> (Vec<Vec<usize>>, Hash
             }
         }
     }
+    firsts.retain(|&first| slices.get(first).is_some_and(|first| !continued.contains(&first.before.hash)));
+    let mut taken = HashSet::new();
     let mut runs: Vec<Vec<usize>> = Vec::new();
-    for (_, &first) in following.iter().filter(|(before, _)| !continued.contains(*before)) {
-        let mut run = vec![first];
-        while let Some(&next) =
-            run.last().and_then(|&last| slices.get(last)).and_then(|last| following.get(&last.after.hash))
-            && run.len() < slices.len()
-        {
-            run.push(next);
+    for first in firsts {
+        let mut run: Vec<usize> = Vec::new();
+        let mut next = Some(first);
+        while let Some(index) = next {
+            if !taken.insert(index) {
+                findings.extend(run.last().map(|&other| Finding::Forked { one: index, other }));
+                break;
+            }
+            run.push(index);
+            next = slices.get(index).and_then(|slice| following.get(&slice.after.hash)).copied();
         }
         runs.push(run);
     }
@@ -204,21 +229,67 @@ fn runs(slices: &[Slice], findings: &mut Vec<Finding>) -> (Vec<Vec<usize>>, Hash
 }
 
 /// The heads that a branch leaves, with the first slice of each.
-fn branches(
-    slices: &[Slice],
-    following: &HashMap<Hash, usize>,
-    continued: &HashSet<Hash>,
-) -> Vec<(Hash, usize)> {
-    let boots: HashSet<Boot> = slices.iter().map(|slice| slice.boot).collect();
-    let begins = following.iter().filter(|(before, _)| !continued.contains(*before));
-    let leaves = |first: usize| {
+fn branches(slices: &[Slice], firsts: &[usize]) -> Vec<(Hash, usize)> {
+    let boots: BTreeSet<Boot> = slices.iter().map(|slice| slice.boot).collect();
+    let mut heads: HashMap<u64, Vec<Head>> = HashMap::new();
+    for slice in slices {
+        heads.entry(slice.after.position).or_default().push(slice.after);
+    }
+    let leaves = |&first: &usize| {
         let before = slices.get(first)?.before;
-        let heads = slices.iter().map(|slice| slice.after).filter(|head| head.position == before.position);
+        let heads = heads.get(&before.position)?.iter();
         heads
-            .flat_map(|head| boots.iter().map(move |&boot| (head, boot)))
+            .flat_map(|&head| boots.iter().map(move |&boot| (head, boot)))
+            .take(MOST_TRIES)
             .find_map(|(head, boot)| (head.branch(boot) == before).then_some((head.hash, first)))
     };
-    begins.filter_map(|(_, &first)| leaves(first)).collect()
+    firsts.iter().filter_map(leaves).collect()
+}
+
+/// Recordings that had a receipt and are not here, and where they belong by their numbers.
+struct Receipts {
+    /// Ascending.
+    absent: Vec<u64>,
+    /// For each run: the newest recording before it, and the oldest one in and behind it.
+    around: Vec<(Option<u64>, Option<u64>)>,
+}
+
+impl Receipts {
+    fn of(slices: &[Slice], runs: &[Vec<usize>]) -> Self {
+        let here: HashSet<u64> = slices.iter().filter_map(|slice| slice.recording).collect();
+        let receipt = |entry: &Entry| match entry {
+            Entry::Receipt { recording, .. } => Some(*recording),
+            _ => None,
+        };
+        let receipts = slices.iter().flat_map(|slice| slice.entries.iter().filter_map(receipt));
+        let mut absent: Vec<u64> = receipts.filter(|recording| !here.contains(recording)).collect();
+        absent.sort_unstable();
+        absent.dedup();
+        let numbers = |run: &Vec<usize>| {
+            let of_run = || run.iter().filter_map(|&index| slices.get(index)?.recording);
+            (of_run().min(), of_run().max())
+        };
+        let ranges: Vec<_> = runs.iter().map(numbers).collect();
+        let mut around = vec![(None, None); runs.len()];
+        let mut newest = None;
+        for (around, (_, last)) in around.iter_mut().zip(&ranges) {
+            around.0 = newest;
+            newest = newest.max(*last);
+        }
+        let mut oldest: Option<u64> = None;
+        for (around, (first, _)) in around.iter_mut().zip(&ranges).rev() {
+            oldest = oldest.into_iter().chain(*first).min();
+            around.1 = oldest;
+        }
+        Self { absent, around }
+    }
+
+    /// How many belong between a run and the one in front of it. What is older than all that is here may have been swept.
+    fn before(&self, run: usize) -> usize {
+        let Some((Some(newest), Some(oldest))) = self.around.get(run) else { return 0 };
+        let from = self.absent.partition_point(|recording| recording <= newest);
+        self.absent.partition_point(|recording| recording < oldest).saturating_sub(from)
+    }
 }
 
 fn rank(form: &Form) -> u8 {
@@ -279,6 +350,7 @@ impl Account {
         }
         account.footage.sort_by_key(|span| span.from);
         account.gaps.sort_by_key(|span| (span.from, Reverse(span.to)));
+        account.starts.sort_unstable();
         account
     }
 
@@ -290,7 +362,7 @@ impl Account {
             }
             Entry::Gap { cause, from, to } => self.gaps.push(Span { slice, cause: Some(cause), from, to }),
             Entry::Start { at } => self.starts.push(at),
-            Entry::Clock { .. } => {}
+            Entry::Clock { .. } | Entry::Receipt { .. } => {}
         }
     }
 
@@ -308,11 +380,17 @@ impl Account {
     /// Every span without footage, by time: those that entries name, and what else no GOP covers.
     fn missing(&self) -> Vec<Span> {
         let mut missing: Vec<Span> = Vec::new();
+        // Of each cause the newest: it ends last, because those of one cause that touch are one.
+        let mut newest: HashMap<Option<Cause>, usize> = HashMap::new();
         for gap in &self.gaps {
-            match missing.iter_mut().rev().find(|known| known.cause == gap.cause && known.to >= gap.from) {
+            let known = newest.get(&gap.cause).and_then(|&known| missing.get_mut(known));
+            match known.filter(|known| known.to >= gap.from) {
                 // A gap that lasts is noted piece by piece.
                 Some(known) => known.to = known.to.max(gap.to),
-                None => missing.push(*gap),
+                None => {
+                    newest.insert(gap.cause, missing.len());
+                    missing.push(*gap);
+                }
             }
         }
         let mut covered = self.footage.iter().chain(&self.gaps).copied().collect::<Vec<_>>();
@@ -337,7 +415,7 @@ impl Account {
 
     /// Why there is a hole that no entry names.
     fn cause_of(&self, from: Ticks90k, to: Ticks90k) -> Option<Cause> {
-        let began = |start: &Ticks90k| (from..=to).contains(start);
-        self.starts.iter().any(began).then_some(Cause::NoPower)
+        let first = self.starts.partition_point(|start| *start < from);
+        self.starts.get(first).is_some_and(|start| *start <= to).then_some(Cause::NoPower)
     }
 }

@@ -35,6 +35,11 @@ impl Tail {
         Self { camera, head: Head::begin(seed), open: Vec::new(), waiting: Vec::new() }
     }
 
+    /// Whose chain it is.
+    pub fn camera(&self) -> CameraId {
+        self.camera
+    }
+
     /// The entries behind the head, with their boots.
     pub fn open(&self) -> &[(Boot, Entry)] {
         &self.open

@@ -47,6 +47,10 @@ fn the_bytes_of_entries_are_these() {
         bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
     };
     assert_eq!(hex(Entry::Start { at: Ticks90k(258) }), "010000000000000102");
+    assert_eq!(
+        hex(Entry::Receipt { at: Ticks90k(1), recording: 4711 }),
+        "0500000000000000010000000000001267"
+    );
     let gap = Entry::Gap { cause: Cause::DiskFull, from: Ticks90k(-1), to: Ticks90k(1) };
     assert_eq!(hex(gap), "0304ffffffffffffffff0000000000000001");
     assert_eq!(
@@ -144,6 +148,21 @@ fn a_slice_that_is_not_there_is_missing_with_its_seconds() {
     let (_, mut slices) = three();
     slices.remove(1);
     let expected = "10 absent between 0 and 1: unexplained 2026-11-21T06:16:50.000Z 10.000s";
+    assert_eq!(told(&slices), [expected]);
+    slices.remove(0);
+    assert_eq!(told(&slices), Vec::<String>::new(), "what is older may have been swept");
+}
+
+#[test]
+fn a_recording_that_had_a_receipt_and_is_not_there_was_taken_away() {
+    let (mut camera, mut slices) = three();
+    for recording in [1, 2, 2] {
+        camera.note(Entry::Receipt { at: seconds(125), recording });
+    }
+    slices.extend(camera.record(130..131, Some(NOON)));
+    assert_eq!(told(&slices), Vec::<String>::new());
+    slices.remove(1);
+    let expected = "10 absent between 0 and 1, 1 receipts: unexplained 2026-11-21T06:16:50.000Z 10.000s";
     assert_eq!(told(&slices), [expected]);
     slices.remove(0);
     assert_eq!(told(&slices), Vec::<String>::new(), "what is older may have been swept");
@@ -316,6 +335,31 @@ fn what_no_recording_takes_along_can_be_cut_for_a_file_of_its_own() {
     slices.extend(camera.record(3602..3603, Some(NOON)));
     assert_eq!(slices.iter().map(|slice| slice.recording).collect::<Vec<_>>(), [Some(1), None, Some(2)]);
     assert_eq!(told(&slices), ["in 1: camera_gone 2026-11-21T06:15:02.000Z 3600.000s"]);
+}
+
+#[test]
+fn a_list_of_entries_that_is_ten_times_as_long_takes_ten_times_as_long_whatever_is_in_it() {
+    const MANY: i64 = 100_000;
+    let (_, slices) = three();
+    let mut gaps = slices[0].clone();
+    gaps.entries.clear();
+    for n in 0..MANY {
+        let cause = if n % 2 == 0 { Cause::Overload } else { Cause::CameraGone };
+        gaps.entries.push(Entry::Gap { cause, from: seconds(3 * n), to: seconds(3 * n + 1) });
+        gaps.entries.push(Entry::Start { at: seconds(3 * n + 2) });
+    }
+    let findings = stitch(&[gaps]).findings;
+    assert_eq!(findings.len() as i64, 2 * MANY - 1, "each gap, and each hole for want of power");
+
+    // One long chain, and many slices that claim to lead to its head.
+    let head = |n: u64| Head { position: n, hash: std::array::from_fn(|at| n.to_be_bytes()[at % 8]) };
+    let many = MANY as u64 / 10;
+    let slice = |before, after| Slice { before: head(before), after: head(after), ..slices[0].clone() };
+    let mut liars: Vec<Slice> = (0..many).map(|n| slice(n, n + 1)).collect();
+    liars.extend((0..many).map(|n| slice(2 * many + n, 0)));
+    let forks = stitch(&liars).findings;
+    let forks = forks.iter().filter(|finding| matches!(finding, Finding::Forked { .. })).count();
+    assert_eq!(forks as u64, many - 1);
 }
 
 #[test]

@@ -1,26 +1,81 @@
 //! Which keys slices must be signed with: the lines of `authorized_keys`, or of any file with `ssh-ed25519 AAAA...` in its lines.
 
+use super::report::Trust;
+use super::walk::open;
 use ssh_key::PublicKey;
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 
 /// Largest file with keys that is read.
 const MOST_BYTES: u64 = 1 << 20;
 
-/// Reads the ed25519 keys of a file; other lines and other kinds of keys mean nothing.
-///
-/// # Errors
-/// The file cannot be read, or has no key.
-pub fn load(path: &Path) -> io::Result<Vec<[u8; 32]>> {
-    let text = std::fs::read(path)?;
+/// Which keys slices may be signed with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Keys {
+    /// These alone.
+    Expected(Vec<[u8; 32]>),
+    /// Those of enrolled accounts; and of a camera that signs with none of them, the first one that it signs with.
+    Enrolled(Vec<[u8; 32]>),
+}
+
+impl Keys {
+    /// The ed25519 keys in the lines of a file, and no others; other lines and other kinds of keys mean nothing.
+    ///
+    /// # Errors
+    /// The file cannot be read, or has no key.
+    pub fn load(path: &Path) -> io::Result<Self> {
+        let keys = in_file(path)?;
+        if keys.is_empty() {
+            return Err(io::Error::other("no line with an ssh-ed25519 key"));
+        }
+        Ok(Self::Expected(keys))
+    }
+
+    /// The keys in the files of a folder, as `enroll` puts them there; none if there is no folder.
+    ///
+    /// # Errors
+    /// The folder, or a file in it, cannot be read.
+    pub fn enrolled(folder: &Path) -> io::Result<Self> {
+        let list = match std::fs::read_dir(folder) {
+            Ok(list) => list,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::Enrolled(Vec::new())),
+            Err(error) => return Err(error),
+        };
+        let mut keys = Vec::new();
+        for file in list {
+            let file = file?;
+            if file.file_type()?.is_file() {
+                keys.extend(in_file(&file.path())?);
+            }
+        }
+        Ok(Self::Enrolled(keys))
+    }
+
+    /// Whether slices may be signed with this key at all.
+    pub fn allow(&self, key: &[u8; 32]) -> bool {
+        match self {
+            Self::Expected(keys) => keys.contains(key),
+            Self::Enrolled(_) => true,
+        }
+    }
+
+    /// Why this key is believed.
+    pub fn trust(&self, key: &[u8; 32]) -> Trust {
+        match self {
+            Self::Expected(_) => Trust::Expected,
+            Self::Enrolled(keys) if keys.contains(key) => Trust::Enrolled,
+            Self::Enrolled(_) => Trust::FirstUse,
+        }
+    }
+}
+
+fn in_file(path: &Path) -> io::Result<Vec<[u8; 32]>> {
+    let mut text = Vec::new();
+    open(path)?.take(MOST_BYTES + 1).read_to_end(&mut text)?;
     if text.len() as u64 > MOST_BYTES {
         return Err(io::Error::other("too large for a file of keys"));
     }
-    let keys: Vec<[u8; 32]> = String::from_utf8_lossy(&text).lines().filter_map(key_in).collect();
-    if keys.is_empty() {
-        return Err(io::Error::other("no line with an ssh-ed25519 key"));
-    }
-    Ok(keys)
+    Ok(String::from_utf8_lossy(&text).lines().filter_map(key_in).collect())
 }
 
 /// The key in a line, whatever options stand in front of it.
@@ -50,8 +105,11 @@ mod tests {
             format!("# {line}\n\nrestrict,command=\"x\" {line} porthole-front\nssh-rsa AAAA\n"),
         )
         .unwrap();
-        assert_eq!(load(&path).unwrap(), [key]);
+        let Keys::Expected(found) = Keys::load(&path).unwrap() else { panic!("no others count") };
+        assert_eq!(found, [key]);
+        assert_eq!(Keys::enrolled(dir.path()).unwrap(), Keys::Enrolled(vec![key]));
+        assert_eq!(Keys::enrolled(&dir.path().join("nowhere")).unwrap(), Keys::Enrolled(Vec::new()));
         std::fs::write(&path, "nothing").unwrap();
-        assert_eq!(load(&path).unwrap_err().to_string(), "no line with an ssh-ed25519 key");
+        assert_eq!(Keys::load(&path).unwrap_err().to_string(), "no line with an ssh-ed25519 key");
     }
 }

@@ -4,7 +4,7 @@
 //! ```text
 //! folders --walk--> NAME.mp4 --seal, footage--+--> slices --signature, key, name--> by camera --stitch--> gaps with causes
 //!             |     NAME.ledger --------------+                                                           absent, forked
-//!             +---> locks, parts: I1, I4
+//!             +---> locks, parts: I1, I4, and whose edge is sending
 //! ```
 //!
 //! It reads every byte of footage, changes nothing, and believes nothing that it reads.
@@ -13,7 +13,7 @@ mod keys;
 mod report;
 mod walk;
 
-pub use keys::load as load_keys;
+pub use keys::Keys;
 pub use report::{Camera, Gap, Kind, Problem, Report, Trust};
 
 use crate::inbox::whole::Opened;
@@ -22,7 +22,7 @@ use media::ledger::{Dates, Finding, Form, Missing, Slice, Tail, stitch};
 use media::mp4::demux::{Examined, examine, ledger};
 use media::mp4::{Movie, ReadError};
 use media::names::{CameraId, RecordingName};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use walk::{Files, open, shown};
@@ -30,31 +30,44 @@ use walk::{Files, open, shown};
 /// A name shows the second, and a clock drifts: 3 s in microseconds.
 const SET_LATER: i64 = 3_000_000;
 
-/// Checks all recordings, parts, locks and ledgers in `dirs` and the folders in them. Without `keys` the first key that a camera
-/// signs with is trusted.
+/// Checks all recordings, parts, locks and ledgers in `dirs` and the folders in them.
 ///
 /// # Errors
 /// A folder cannot be listed. A file that cannot be read is a problem, and no error.
-pub fn check(dirs: &[PathBuf], keys: Option<&[[u8; 32]]>) -> io::Result<Report> {
+pub fn check(dirs: &[PathBuf], keys: &Keys) -> io::Result<Report> {
     let files = Files::list(dirs)?;
     let mut report = Report::default();
     files.judge(&mut report);
-    let mut ledgers = Ledgers { keys, cameras: BTreeMap::new() };
+    let mut ledgers = Ledgers { sending: files.sending(), ..Ledgers::default() };
     for path in &files.recordings {
         ledgers.recording(path, &mut report);
     }
     for path in &files.ledgers {
         ledgers.alone(path, &mut report);
     }
-    ledgers.account(&mut report);
+    for path in &files.aside {
+        ledgers.aside(path, &mut report);
+    }
+    ledgers.account(keys, &mut report);
     Ok(report)
 }
 
 /// What was read of the ledgers.
-struct Ledgers<'a> {
-    /// The expected ones, if any are.
-    keys: Option<&'a [[u8; 32]]>,
-    cameras: BTreeMap<CameraId, Known>,
+#[derive(Default)]
+struct Ledgers {
+    carried: Vec<Carried>,
+    /// Cameras whose edge is sending just now.
+    sending: BTreeSet<CameraId>,
+    /// Cameras of which the end of the ledger is here: this is their edge's own folder.
+    ends: BTreeSet<CameraId>,
+}
+
+/// A slice, and the file that carries it.
+struct Carried {
+    slice: Slice,
+    /// The camera's name, where the file tells it.
+    camera: Option<String>,
+    file: String,
 }
 
 /// One camera's slices that have passed, and the files that carry them.
@@ -65,7 +78,7 @@ struct Known {
     files: Vec<String>,
 }
 
-impl Ledgers<'_> {
+impl Ledgers {
     /// Looks at `NAME.mp4`.
     fn recording(&mut self, path: &Path, report: &mut Report) {
         let file = shown(path);
@@ -117,7 +130,7 @@ impl Ledgers<'_> {
                 }
                 examined.camera.as_deref()
             });
-            self.slice(slice, camera, &file, report);
+            self.carry(slice, camera, &file);
         }
     }
 
@@ -131,40 +144,49 @@ impl Ledgers<'_> {
         }
         // On the edge itself there is the end of the chain too, where slices wait.
         let slices = match Tail::parse(&bytes) {
-            Ok(tail) => Ok(tail.waiting().to_vec()),
+            Ok(tail) => {
+                self.ends.insert(tail.camera());
+                Ok(tail.waiting().to_vec())
+            }
             Err(_) => Slice::parse_all(&bytes),
         };
         match slices {
-            Ok(slices) => slices.into_iter().for_each(|slice| self.slice(slice, None, &file, report)),
+            Ok(slices) => {
+                if slices.iter().any(is_own) && !path.with_extension("mp4").exists() {
+                    of_hls_alone(path, report);
+                }
+                slices.into_iter().for_each(|slice| self.carry(slice, None, &file));
+            }
             Err(error) => report.problem(Kind::Signature, &file, error),
         }
     }
 
-    /// Takes a slice up if it is what was signed, with the key of its camera. `name` is that of the camera, where a file tells it.
-    fn slice(&mut self, slice: Slice, name: Option<&str>, file: &str, report: &mut Report) {
-        let expected = self.keys.is_none_or(|keys| keys.contains(&slice.key));
-        let known = self.cameras.get(&slice.camera).is_none_or(|known| known.key == slice.key);
-        let fits = name.is_none_or(|name| slice.is_of(name));
-        let verdict = if expected && known && fits { slice.verify() } else { Err(Forged::Key) };
-        if let Err(forged) = verdict {
-            return report.problem(Kind::from(&forged), file, &forged);
+    /// Looks at a recording of an edge that was put aside: why is told beside it, and its place in the chain may still be known.
+    fn aside(&mut self, path: &Path, report: &mut Report) {
+        let file = shown(path);
+        report.problem(Kind::PutAside, &file, "it was put aside; the file .reason beside it says why");
+        let carried = open(path).ok().and_then(|opened| ledger(&Opened::new(&opened).ok()?).ok());
+        for slice in Slice::parse_all(&carried.unwrap_or_default()).unwrap_or_default() {
+            self.carry(slice, None, &file);
         }
-        let known = self.cameras.entry(slice.camera).or_insert_with(|| Known {
-            key: slice.key,
-            name: None,
-            slices: Vec::new(),
-            files: Vec::new(),
-        });
-        known.name = known.name.take().or_else(|| name.map(str::to_owned));
-        known.slices.push(slice);
-        known.files.push(file.to_owned());
+    }
+
+    fn carry(&mut self, slice: Slice, camera: Option<&str>, file: &str) {
+        self.carried.push(Carried { slice, camera: camera.map(str::to_owned), file: file.to_owned() });
     }
 
     /// Puts the slices of each camera together.
-    fn account(self, report: &mut Report) {
-        let trust = if self.keys.is_some() { Trust::Expected } else { Trust::FirstUse };
-        for (id, known) in self.cameras {
+    fn account(self, keys: &Keys, report: &mut Report) {
+        let Self { carried, sending, ends } = self;
+        for (id, known) in accepted(carried, keys, report) {
             let stitched = stitch(&known.slices);
+            let trust = keys.trust(&known.key);
+            if let (Keys::Enrolled(enrolled), Trust::FirstUse, Some(file)) =
+                (keys, trust, known.files.first())
+                && !enrolled.is_empty()
+            {
+                report.note(Kind::NotEnrolled, file, format!("the key of camera {id} is not enrolled here"));
+            }
             let mut camera = Camera {
                 camera: id.to_string(),
                 name: known.name,
@@ -176,16 +198,64 @@ impl Ledgers<'_> {
             for (slice, file) in known.slices.iter().zip(&known.files) {
                 note_date(slice, &stitched.dates, file, report);
             }
+            let place = match (ends.contains(&id), sending.contains(&id)) {
+                (true, _) => Place::Edge,
+                (false, true) => Place::RemoteSending,
+                (false, false) => Place::Remote,
+            };
             for finding in &stitched.findings {
-                tell(finding, &known.files, &mut camera, report);
+                tell(finding, place, &known.files, &mut camera, report);
             }
             report.cameras.push(camera);
         }
     }
 }
 
+/// Takes up the slices that are what was signed, with the key of their camera.
+fn accepted(carried: Vec<Carried>, keys: &Keys, report: &mut Report) -> BTreeMap<CameraId, Known> {
+    let judge = |carried: Carried| {
+        let Carried { slice, camera, .. } = &carried;
+        let fits = camera.as_deref().is_none_or(|name| slice.is_of(name));
+        let verdict = if keys.allow(&slice.key) && fits { slice.verify() } else { Err(Forged::Key) };
+        (carried, verdict)
+    };
+    let judged: Vec<_> = carried.into_iter().map(judge).collect();
+    let mut chosen: BTreeMap<CameraId, [u8; 32]> = BTreeMap::new();
+    for (Carried { slice, .. }, _) in judged.iter().filter(|(_, verdict)| verdict.is_ok()) {
+        let key = chosen.entry(slice.camera).or_insert(slice.key);
+        if keys.trust(key) == Trust::FirstUse && keys.trust(&slice.key) != Trust::FirstUse {
+            *key = slice.key;
+        }
+    }
+    let mut cameras: BTreeMap<CameraId, Known> = BTreeMap::new();
+    for (Carried { slice, camera, file }, verdict) in judged {
+        let of_camera = chosen.get(&slice.camera).is_none_or(|key| *key == slice.key);
+        if let Err(forged) = verdict.and(of_camera.then_some(()).ok_or(Forged::Key)) {
+            report.problem(Kind::from(&forged), &file, &forged);
+            continue;
+        }
+        let empty = || Known { key: slice.key, name: None, slices: Vec::new(), files: Vec::new() };
+        let known = cameras.entry(slice.camera).or_insert_with(empty);
+        known.name = known.name.take().or(camera);
+        known.slices.push(slice);
+        known.files.push(file);
+    }
+    cameras
+}
+
+/// Where a camera's recordings are looked at: what it means that some are not there depends on it.
+#[derive(Clone, Copy)]
+enum Place {
+    /// On its edge, where they leave once they have their receipts.
+    Edge,
+    /// On a remote host, and its edge has nothing under way.
+    Remote,
+    /// On a remote host that its edge is sending to.
+    RemoteSending,
+}
+
 /// Adds what was found in one ledger to the report.
-fn tell(finding: &Finding, files: &[String], camera: &mut Camera, report: &mut Report) {
+fn tell(finding: &Finding, place: Place, files: &[String], camera: &mut Camera, report: &mut Report) {
     let file = |index: usize| files.get(index).map_or("", String::as_str);
     let mut gap = |cause, missing: &Missing, index| camera.gaps.push(Gap::new(cause, missing, file(index)));
     match finding {
@@ -200,10 +270,28 @@ fn tell(finding: &Finding, files: &[String], camera: &mut Camera, report: &mut R
                 );
             }
         },
-        Finding::Absent { after, before, entries, missing } => {
-            missing.iter().for_each(|missing| gap("absent", missing, *before));
-            let detail = format!("{entries} ledger entries between it and {} are not here", file(*after));
-            report.problem(Kind::Absent, file(*before), detail);
+        Finding::Absent { after, before, entries, receipts, missing } => {
+            let what = format!("{entries} ledger entries between it and {} are not here", file(*after));
+            let (cause, file) = (if *receipts == 0 { "absent" } else { "removed" }, file(*before));
+            missing.iter().for_each(|missing| gap(cause, missing, *before));
+            match (*receipts, place) {
+                (0, Place::RemoteSending) => {
+                    report.note(
+                        Kind::Arriving,
+                        file,
+                        format!("{what}; its edge is sending, and has no receipt for them"),
+                    );
+                }
+                (0, _) => report.problem(Kind::Absent, file, format!("{what}; there is no receipt for them")),
+                (_, Place::Edge) => {
+                    report.note(Kind::Receipted, file, format!("{what}; there are receipts for them"))
+                }
+                (receipts, _) => report.problem(
+                    Kind::Removed,
+                    file,
+                    format!("{what}; {receipts} recordings of them had a receipt, and were taken away"),
+                ),
+            }
         }
         Finding::BegunAnew { after, before, missing } => {
             missing.iter().for_each(|missing| gap("absent", missing, *before));
@@ -223,6 +311,18 @@ fn note_date(slice: &Slice, dates: &Dates, file: &str, report: &mut Report) {
     let (Some(name), Some(start), true) = (name, slice.start(dates), is_own(slice)) else { return };
     if name.start.is_none_or(|named| (named.0 - start.0).abs() > SET_LATER) {
         report.note(Kind::Dated, file, format!("began at {}", start.rfc3339()));
+    }
+}
+
+/// A recording of which the MP4 was not kept: its ledger is all that can be looked at.
+fn of_hls_alone(path: &Path, report: &mut Report) {
+    let file = shown(path);
+    let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+    let hls = path.parent().and_then(Path::parent).map(|dir| dir.join("hls").join(name));
+    if hls.is_some_and(|hls| hls.join(format!("{name}-out.m3u8")).exists()) {
+        report.note(Kind::HlsAlone, &file, "its MP4 was not kept: its HLS cannot be held against the ledger");
+    } else {
+        report.problem(Kind::Absent, &file, "its ledger is here, but neither its MP4 nor its HLS");
     }
 }
 

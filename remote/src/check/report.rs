@@ -41,14 +41,16 @@ pub struct Camera {
 pub enum Trust {
     /// It is one of the expected keys.
     Expected,
-    /// Nothing was expected: it is the key of the first slice of this camera.
+    /// An account of this host was enrolled with it.
+    Enrolled,
+    /// Nothing is known of it: it is the key of the first slice of this camera.
     FirstUse,
 }
 
 /// A span without footage.
 #[derive(Debug, Serialize)]
 pub struct Gap {
-    /// Why: a cause of the ledger, or `absent` (slices are not here) or `unexplained`.
+    /// Why: a cause of the ledger, or `absent` (slices are not here), `removed` (they were here) or `unexplained`.
     pub cause: &'static str,
     /// RFC 3339; null while unknown.
     pub start: Option<String>,
@@ -115,8 +117,10 @@ pub enum Kind {
     Forked,
     /// The ledger was begun anew.
     BegunAnew,
-    /// Parts of the ledger are not here: on their way, or removed.
+    /// Parts of the ledger are not here, and nobody has a receipt for them.
     Absent,
+    /// Parts of the ledger are not here although the remote host gave a receipt for them.
+    Removed,
     /// Footage is missing, and the ledger does not say why.
     Unexplained,
     /// A recording is visible beside the lock of its upload.
@@ -127,6 +131,8 @@ pub enum Kind {
     StaleLock,
     /// A file that belongs to a recording and should be gone.
     Superfluous,
+    /// A recording of an edge that is in quarantine.
+    PutAside,
     /// A recording that stands in two folders.
     Double,
     /// On its way.
@@ -135,6 +141,12 @@ pub enum Kind {
     InWork,
     /// Whole, but not a recording of an edge.
     Foreign,
+    /// On the edge: it has left since it had its receipt.
+    Receipted,
+    /// Of this recording the HLS alone was kept, and its ledger.
+    HlsAlone,
+    /// A camera signs with a key that no account was enrolled with.
+    NotEnrolled,
     /// The date in its name was not known, or wrong; the ledger knows it.
     Dated,
 }
@@ -156,7 +168,7 @@ impl From<&Forged> for Kind {
 impl Kind {
     /// Nothing but a hand on the files explains it.
     fn is_tampering(self) -> bool {
-        (Self::Altered..=Self::Name).contains(&self) || self == Self::Forked
+        (Self::Altered..=Self::Name).contains(&self) || [Self::Forked, Self::Removed].contains(&self)
     }
 }
 
@@ -189,6 +201,7 @@ impl fmt::Display for Report {
             let name = camera.name.as_deref().unwrap_or("?");
             let trust = match camera.trust {
                 Trust::Expected => "as expected",
+                Trust::Enrolled => "enrolled",
                 Trust::FirstUse => "trusted because it came first",
             };
             writeln!(f, "camera {} ({name}): {:.3} s of footage", camera.camera, camera.footage_seconds)?;

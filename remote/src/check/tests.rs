@@ -118,7 +118,7 @@ impl Edge {
     }
 
     fn report(&self) -> Report {
-        check(&[self.dir.path().to_owned()], None).unwrap()
+        check(&[self.dir.path().to_owned()], &Keys::Enrolled(Vec::new())).unwrap()
     }
 
     /// Kind and file of each problem: the file as the number of its recording.
@@ -148,7 +148,9 @@ fn recordings_that_follow_on_are_clean_in_any_number_of_folders() {
     std::fs::rename(edge.path(1), other.path().join("archive").join(edge.path(1).file_name().unwrap()))
         .unwrap();
     let keys = [edge.key.verifying_key().to_bytes()];
-    let report = check(&[edge.dir.path().to_owned(), other.path().to_owned()], Some(&keys)).unwrap();
+    let report =
+        check(&[edge.dir.path().to_owned(), other.path().to_owned()], &Keys::Expected(keys.to_vec()))
+            .unwrap();
     assert!(report.is_clean() && report.notes.is_empty(), "{report}");
     let expected = format!(
         "camera {} (front): 12.000 s of footage\n  key {}, as expected\n3 recordings, 0 problems\n",
@@ -165,6 +167,96 @@ fn a_dropped_file_is_missing_with_its_seconds() {
     std::fs::remove_file(edge.path(1)).unwrap();
     assert_eq!(edge.problems(), [(Kind::Absent, 2)]);
     assert_eq!(edge.gaps(), [("absent", "2026-11-21T06:15:04.000Z".to_owned(), Some(4.0))]);
+}
+
+#[test]
+fn what_had_a_receipt_was_taken_away_and_what_had_none_may_be_on_its_way() {
+    let mut edge = Edge::with_three();
+    std::fs::remove_file(edge.path(1)).unwrap();
+    let part =
+        edge.path(1).with_file_name(format!("{}.part", RecordingName { sequence: 200, ..edge.names[0] }));
+    std::fs::write(&part, "").unwrap();
+    std::fs::write(part.with_extension("lockfile"), "v1 upload abcdefgh boot nonce").unwrap();
+    let note = |edge: &Edge| edge.report().notes.into_iter().map(|note| note.kind).collect::<Vec<_>>();
+    assert_eq!((edge.problems(), note(&edge)), (vec![], vec![Kind::Arriving; 3]));
+
+    for name in &edge.names {
+        edge.tail.note(Boot::of("one"), Entry::Receipt { at: seconds(11), recording: name.sequence });
+    }
+    edge.record(12..14);
+    assert_eq!(edge.problems(), [(Kind::Removed, 2)]);
+    assert_eq!(edge.gaps(), [("removed", "2026-11-21T06:15:04.000Z".to_owned(), Some(4.0))]);
+    assert!(edge.report().to_string().contains("\nTAMPERED "), "{}", edge.report());
+    std::fs::remove_file(edge.path(0)).unwrap();
+    assert_eq!(edge.problems(), [], "retention takes the oldest");
+
+    // On the edge, where the end of the ledger is, recordings leave once they have their receipts.
+    let mut edge = Edge { names: Vec::new(), dir: tempfile::tempdir().unwrap(), ..edge };
+    for range in [14..16, 16..18] {
+        edge.record(range);
+    }
+    edge.tail.note(Boot::of("one"), Entry::Receipt { at: seconds(18), recording: edge.names[1].sequence });
+    edge.record(18..19);
+    std::fs::remove_file(edge.path(1)).unwrap();
+    assert_eq!(edge.problems(), [(Kind::Removed, 2)]);
+    let end = edge.dir.path().join(format!("{}.ledger", id_of(&edge.key)));
+    std::fs::write(end, edge.tail.to_bytes()).unwrap();
+    assert_eq!((edge.problems(), note(&edge)), (vec![], vec![Kind::Receipted]));
+}
+
+#[test]
+fn enrolled_keys_are_believed_before_the_first_one_and_a_key_that_is_not_enrolled_is_told_of() {
+    let edge = Edge::with_three();
+    let check = |keys: Vec<[u8; 32]>| check(&[edge.dir.path().to_owned()], &Keys::Enrolled(keys)).unwrap();
+    let own = edge.key.verifying_key().to_bytes();
+    let report = check(vec![[9; 32], own]);
+    assert!(report.is_clean() && report.notes.is_empty(), "{report}");
+    assert_eq!(report.cameras[0].trust, Trust::Enrolled);
+    let report = check(vec![[9; 32]]);
+    assert_eq!((report.is_clean(), report.cameras[0].trust), (true, Trust::FirstUse));
+    assert_eq!(report.notes.iter().map(|note| note.kind).collect::<Vec<_>>(), [Kind::NotEnrolled]);
+
+    // A ledger of another key for the same camera, which comes first: without a recording nothing tells its camera's name.
+    let thief = SigningKey::from_bytes(&[8; 32]);
+    let slice = Slice::parse_all(&edge.ledger(0)).unwrap().remove(0);
+    let Slice { camera, boot, before, entries, .. } = slice;
+    let forged = Slice::sign(&thief, camera, None, boot, before, entries);
+    let name = RecordingName { sequence: 1, ..edge.names[0] };
+    std::fs::write(edge.dir.path().join(format!("{name}.ledger")), write_all([&forged])).unwrap();
+    let report = check(vec![own]);
+    assert_eq!(
+        report.problems.iter().map(|problem| problem.kind).collect::<Vec<_>>(),
+        [Kind::Key],
+        "{report}"
+    );
+}
+
+#[test]
+fn a_recording_of_which_the_hls_alone_was_kept_keeps_its_place_by_its_ledger() {
+    let edge = Edge::with_three();
+    let name = edge.names[1];
+    std::fs::create_dir_all(edge.dir.path().join(format!("hls/{name}"))).unwrap();
+    let archive = edge.dir.path().join("archive");
+    std::fs::create_dir(&archive).unwrap();
+    std::fs::write(archive.join(format!("{name}.ledger")), edge.ledger(1)).unwrap();
+    std::fs::write(archive.join(format!("{name}.sha256")), "").unwrap();
+    std::fs::remove_file(edge.path(1)).unwrap();
+    assert_eq!(edge.problems(), [(Kind::Absent, 1)], "neither MP4 nor HLS");
+    std::fs::write(edge.dir.path().join(format!("hls/{name}/{name}-out.m3u8")), "").unwrap();
+    let report = edge.report();
+    assert!(report.is_clean() && report.cameras[0].gaps.is_empty(), "{report}");
+    assert_eq!(report.notes[0].kind, Kind::HlsAlone);
+}
+
+#[test]
+fn what_is_in_quarantine_is_told_of_and_is_not_taken_for_absent() {
+    let edge = Edge::with_three();
+    let aside = edge.dir.path().join("quarantine/front");
+    std::fs::create_dir_all(&aside).unwrap();
+    std::fs::rename(edge.path(1), aside.join(edge.path(1).file_name().unwrap())).unwrap();
+    std::fs::write(aside.join("junk.mp4"), "junk").unwrap();
+    assert_eq!(edge.problems(), [(Kind::PutAside, 1)]);
+    assert_eq!(edge.gaps(), []);
 }
 
 #[test]
@@ -221,7 +313,7 @@ fn a_slice_that_another_key_signed_is_named() {
     edge.seal(name, 4..8, &write_all([&forged]));
     assert_eq!(edge.problems(), [(Kind::Key, 1), (Kind::Absent, 2)]);
     let keys = [thief.verifying_key().to_bytes()];
-    let report = check(&[edge.dir.path().to_owned()], Some(&keys)).unwrap();
+    let report = check(&[edge.dir.path().to_owned()], &Keys::Expected(keys.to_vec())).unwrap();
     assert_eq!(report.problems.len(), 3, "{report}");
 }
 

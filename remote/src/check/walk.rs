@@ -1,7 +1,7 @@
 //! The files of folders, by what they are, and what their names tell of the handshake (invariants I1 and I4).
 
 use super::report::{Kind, Report};
-use media::names::{LockToken, MOST_TOKEN_BYTES, RecordingName};
+use media::names::{CameraId, LockToken, MOST_TOKEN_BYTES, RecordingName};
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
@@ -14,7 +14,9 @@ const MOST_DEEP: usize = 4;
 /// Files that are looked at; with more it is said that there are more.
 const MOST_FILES: usize = 1 << 20;
 /// Folders of the remote host in which there are no recordings.
-const OTHERS: [&str; 4] = ["tmp", "hls", "cache", "quarantine"];
+const OTHERS: [&str; 3] = ["tmp", "hls", "cache"];
+/// The folder of what was put aside: only recordings of edges are looked for in it.
+const ASIDE: &str = "quarantine";
 
 /// The files of all folders, sorted by name.
 #[derive(Debug, Default)]
@@ -23,6 +25,8 @@ pub struct Files {
     pub recordings: Vec<PathBuf>,
     /// `NAME.ledger`, and on an edge `CAMERA8.ledger`.
     pub ledgers: Vec<PathBuf>,
+    /// Recordings of edges that were put aside.
+    pub aside: Vec<PathBuf>,
     locks: BTreeSet<PathBuf>,
     parts: BTreeSet<PathBuf>,
     others: Vec<PathBuf>,
@@ -48,7 +52,10 @@ impl Files {
                     return Err(io::Error::other(format!("more than {MOST_FILES} files")));
                 }
                 if !entry.file_type().map_err(named)?.is_dir() {
-                    files.add(path);
+                    match path.iter().any(|folder| folder == ASIDE) {
+                        true => files.aside.extend(Some(path).filter(|path| is_of_edge(path))),
+                        false => files.add(path),
+                    }
                 } else if depth < MOST_DEEP && !OTHERS.iter().any(|other| path.ends_with(other)) {
                     left.push((path, depth + 1));
                 }
@@ -56,6 +63,7 @@ impl Files {
         }
         files.recordings.sort_by(|one, other| one.file_name().cmp(&other.file_name()));
         files.ledgers.sort();
+        files.aside.sort();
         files.others.sort();
         Ok(files)
     }
@@ -68,6 +76,12 @@ impl Files {
             Some("part") => drop(self.parts.insert(path)),
             _ => self.others.push(path),
         }
+    }
+
+    /// The cameras of which an upload is under way.
+    pub fn sending(&self) -> BTreeSet<CameraId> {
+        let locked = self.parts.iter().filter(|part| self.locks.contains(&part.with_extension("lockfile")));
+        locked.filter_map(|part| Some(name_of(part)?.camera)).collect()
     }
 
     /// What the names tell: uploads on their way, locks that nobody holds, what should be gone.
@@ -125,8 +139,18 @@ fn judge_lock(path: &Path, beside_recording: bool, report: &mut Report) {
     }
 }
 
-/// What an edge keeps of a recording, and the remote host of a claim that has failed.
-const KEPT: [&str; 2] = ["mp4.journal", "tries"];
+/// What an edge keeps of a recording, and the remote host of a claim that has failed, and of an MP4 that is not to be kept.
+const KEPT: [&str; 3] = ["mp4.journal", "tries", "sha256"];
+
+/// The name of an edge's recording, part or ledger.
+fn name_of(path: &Path) -> Option<RecordingName> {
+    path.file_stem()?.to_str()?.parse().ok()
+}
+
+/// Whether it is called like an edge's recording.
+fn is_of_edge(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "mp4") && name_of(path).is_some()
+}
 
 /// Whether a file was made for a recording, and serves nothing any more.
 fn is_leftover(path: &Path) -> bool {

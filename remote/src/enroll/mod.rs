@@ -16,6 +16,7 @@ pub mod plan;
 mod sshd;
 
 use crate::inbox::name;
+pub use plan::KEYS;
 use plan::Plan;
 use ssh_key::PublicKey;
 use std::fmt;

@@ -9,7 +9,7 @@ pub const GROUP: &str = "porthole";
 /// What systemctl(1) does with a running sshd, and not with one that is started by its socket.
 pub const RELOAD: &str = "try-reload-or-restart";
 /// A key for each account. Not in the account's home: it must not be able to add one.
-const KEYS: &str = "/etc/porthole/keys";
+pub const KEYS: &str = "/etc/porthole/keys";
 
 /// One thing that is made so.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,6 +11,7 @@ const CAUSES = {
   disk_full: 'Disk full',
   thinned: 'One picture a second',
   absent: 'Not here',
+  removed: 'Taken away',
   unexplained: 'Unexplained',
 };
 /** Rows that are shown. */
