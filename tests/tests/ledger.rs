@@ -1,6 +1,7 @@
 //! Every second of a real edge is accounted for, over restarts, and every hand on its recordings is named by the remote host's
 //! check.
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,6 +10,9 @@ use tests::edge::{Edge, Settings};
 
 /// The edge is down for longer than the shortest gap.
 const DOWN: Duration = Duration::from_millis(600);
+
+/// The edge is not run for longer than its capture waits for a frame, and a second.
+const STALLED: Duration = Duration::from_millis(2500);
 
 /// What `porthole-remote check --json` says of a folder, and whether it is satisfied.
 fn check(folder: &Path, keys: &Path) -> (bool, Value) {
@@ -42,6 +46,53 @@ fn record(edge: &mut Edge, seconds: f64) {
         })
     })
     .unwrap();
+}
+
+/// Cause and seconds of each gap of the first camera.
+fn gaps(report: &Value) -> Vec<(&str, f64)> {
+    let gaps = report["cameras"][0]["gaps"].as_array().unwrap().iter();
+    gaps.map(|gap| (gap["cause"].as_str().unwrap(), gap["seconds"].as_f64().unwrap())).collect()
+}
+
+#[test]
+fn a_camera_that_is_gone_and_a_host_that_is_overloaded_are_told_apart() {
+    let footage = tests::footage::y4m(1).unwrap();
+    let whole = std::fs::read(&footage).unwrap();
+    let mut edge = Edge::prepare(Settings::default()).unwrap();
+    let source = edge.file("camera.y4m");
+    std::fs::write(&source, &whole).unwrap();
+    edge.configure(Settings::default().camera("front", &format!("file:{}", source.display()))).unwrap();
+    record(&mut edge, 2.0);
+    let causes = |edge: &Edge| {
+        let gaps = edge.json("/api/gaps").unwrap();
+        let over = gaps["gaps"].as_array().unwrap().iter().filter(|gap| gap["lasts"] == false);
+        over.map(|gap| gap["cause"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+
+    // A file that ends in the middle of its header is a camera that cannot be opened.
+    std::fs::File::options().write(true).open(&source).unwrap().set_len(10).unwrap();
+    edge.wait_until("the camera to be gone", |edge| {
+        edge.json("/api/status").unwrap()["cameras"][0]["state"]["state"] == "gone"
+    })
+    .unwrap();
+    std::thread::sleep(DOWN);
+    std::fs::write(&source, &whole).unwrap();
+    edge.wait_until("the camera to be back", |edge| causes(edge) == ["camera_gone"]).unwrap();
+
+    edge.signal(Signal::SIGSTOP).unwrap();
+    std::thread::sleep(STALLED);
+    edge.signal(Signal::SIGCONT).unwrap();
+    edge.wait_until("the host's fault to be told", |edge| causes(edge) == ["camera_gone", "overload"])
+        .unwrap();
+    assert!(edge.terminate().unwrap().success());
+
+    let keys = edge.file("authorized_keys");
+    std::fs::write(&keys, edge.public_key().unwrap()).unwrap();
+    let (clean, report) = check(&edge.file("recordings"), &keys);
+    assert!(clean, "{report:#}");
+    let [("camera_gone", gone), ("overload", overload)] = gaps(&report)[..] else { panic!("{report:#}") };
+    println!("{gone} s without the camera, {overload} s without the host");
+    assert!(gone >= DOWN.as_secs_f64() && overload >= STALLED.as_secs_f64() - 0.1, "{report:#}");
 }
 
 #[test]

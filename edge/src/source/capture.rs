@@ -51,6 +51,9 @@ pub(super) const PATIENCE: Patience = Patience {
     longest_look: Ticks90k::from_millis(60_000),
 };
 
+/// Where a wait took longer than it should by so much, this thread was not run: what is missing then is not the camera's fault.
+const STALL: Ticks90k = Ticks90k::SECOND;
+
 /// Captures until `stop` is asked for.
 ///
 /// `own` gets the state and the counters, `gaps` the spans without the camera.
@@ -75,6 +78,8 @@ pub fn run(
         begun: clock::media_now(),
         last: None,
         dropped: false,
+        awake: clock::media_now(),
+        stalled: None,
         complaint: String::new(),
     }
     .run();
@@ -113,6 +118,10 @@ struct Capture<'a> {
     last: Option<Ticks90k>,
     /// Frames were dropped since then, because the encoder is behind.
     dropped: bool,
+    /// When this thread last ran.
+    awake: Ticks90k,
+    /// From when to when it was last not run, for whole seconds.
+    stalled: Option<(Ticks90k, Ticks90k)>,
     /// The last error that was logged: a camera that stays away is reported once.
     complaint: String,
 }
@@ -177,6 +186,7 @@ impl Capture<'_> {
         let mut patience = self.patience.first_frame.max(three_frames);
         let mut delivered = false;
         let mut heard = clock::media_now();
+        self.awake = heard;
         let mut look = opened.stand_in.then(|| Look::new(&self.patience, heard));
         while !self.stop.asked() {
             self.heartbeat.beat();
@@ -238,6 +248,11 @@ impl Capture<'_> {
             Ok(Captured::Nothing) | Err(_) => {}
         }
         self.spare = picture;
+        let now = clock::media_now();
+        if now - self.awake >= Ticks90k::from_duration(self.patience.frame) + STALL {
+            self.stalled = Some((self.awake, now));
+        }
+        self.awake = now;
         captured
     }
 
@@ -246,7 +261,8 @@ impl Capture<'_> {
         let dropped = std::mem::take(&mut self.dropped);
         let Some(last) = self.last else { return };
         if picture.pts - last >= SHORTEST_GAP.max(Ticks90k(3 * picture.frame_duration.0)) {
-            let cause = if dropped { Cause::Overload } else { Cause::CameraGone };
+            let stalled = self.stalled.is_some_and(|(from, to)| from < picture.pts && last < to);
+            let cause = if dropped || stalled { Cause::Overload } else { Cause::CameraGone };
             let start = clock::mapping().map(|mapping| mapping.wall_of(last));
             self.gaps.open(&self.own.name, cause, last, start);
             self.gaps.close(&self.own.name, cause, picture.pts);
@@ -412,6 +428,8 @@ mod tests {
                 begun: Ticks90k(7),
                 last: None,
                 dropped: false,
+                awake: clock::media_now(),
+                stalled: None,
                 complaint: String::new(),
             }
             .run();
