@@ -101,15 +101,11 @@ impl Outline {
     /// Reads what [`media`] writes. Lines that it does not write count for nothing.
     pub fn of(playlist: &str) -> Self {
         let mut outline = Self::default();
-        let number = |text: &str| {
-            let number = text.trim_end_matches(',').parse::<f64>().ok();
-            number.filter(|number| number.is_finite() && *number >= 0.0).unwrap_or_default()
-        };
         for line in playlist.lines() {
             if let Some(duration) = line.strip_prefix("#EXTINF:") {
-                outline.seconds += number(duration);
+                outline.seconds += seconds(duration);
             } else if let Some(target) = line.strip_prefix("#EXT-X-TARGETDURATION:") {
-                outline.target = number(target);
+                outline.target = seconds(target);
             } else if let Some(date) = line.strip_prefix("#EXT-X-PROGRAM-DATE-TIME:") {
                 outline.start = outline.start.or_else(|| WallTime::parse_rfc3339(date));
             } else if !line.starts_with('#') && !line.is_empty() && outline.first.is_none() {
@@ -118,6 +114,38 @@ impl Outline {
         }
         outline
     }
+}
+
+/// A media playlist of [`media`] with the dates that it would have if its first segment began at `start`. Where it has none, what is
+/// behind a discontinuity stays without: how long that was is not in it.
+pub fn redated(playlist: &str, start: WallTime) -> String {
+    const DATE: &str = "#EXT-X-PROGRAM-DATE-TIME:";
+    let after = |seconds: f64| WallTime(start.0.saturating_add((seconds * 1e6) as i64));
+    let mut text = String::with_capacity(playlist.len() + 64);
+    let (mut elapsed, mut shift, mut follows_on) = (0.0, None, true);
+    for line in playlist.lines() {
+        if let Some(date) = line.strip_prefix(DATE) {
+            let Some(date) = WallTime::parse_rfc3339(date) else { continue };
+            let shift = *shift.get_or_insert_with(|| after(elapsed).0.saturating_sub(date.0));
+            let _ = writeln!(text, "{DATE}{}", WallTime(date.0.saturating_add(shift)).rfc3339());
+            continue;
+        }
+        follows_on &= line != "#EXT-X-DISCONTINUITY";
+        if let Some(duration) = line.strip_prefix("#EXTINF:") {
+            if shift.is_none() && follows_on {
+                let _ = writeln!(text, "{DATE}{}", after(elapsed).rfc3339());
+            }
+            elapsed += seconds(duration);
+        }
+        let _ = writeln!(text, "{line}");
+    }
+    text
+}
+
+/// A number of seconds as it stands in a tag; nonsense is 0.
+fn seconds(text: &str) -> f64 {
+    let number = text.trim_end_matches(',').parse::<f64>().ok();
+    number.filter(|number| number.is_finite() && *number >= 0.0).unwrap_or_default()
 }
 
 /// The multivariant playlist: one variant, whose media playlist is the file `media`.
@@ -193,6 +221,28 @@ mod tests {
         let (start, first) = (segments[0].date, Some("a-front-0.ts".to_owned()));
         assert_eq!(Outline::of(&media(&segments)), Outline { seconds: 6.25, target: 6.0, start, first });
         assert_eq!(Outline::of("#EXTINF:nan,\n#EXTINF:-1,\n#EXTINF:x"), Outline::default());
+    }
+
+    #[test]
+    fn a_media_playlist_gets_the_dates_that_were_known_later() {
+        let start = WallTime(1_795_241_700_987_000);
+        let mut segments = ["a-0.ts", "a-1.ts", "a-2.ts", "a-3.ts"].map(|name| segment(name, 6.0, 1000));
+        segments[2].discontinuity = true;
+        let undated = media(&segments);
+        let mut expected = segments.clone();
+        for (n, segment) in expected.iter_mut().enumerate().take(2) {
+            segment.date = Some(start.plus(Ticks90k(n as i64 * 6 * TICKS_PER_SECOND)));
+        }
+        assert_eq!(redated(&undated, start), media(&expected), "behind a gap nobody knows");
+        let dated = |start: WallTime| {
+            let mut segments = segments.clone();
+            for (segment, after) in segments.iter_mut().zip([0, 6, 100, 106]) {
+                segment.date = Some(start.plus(Ticks90k(after * TICKS_PER_SECOND)));
+            }
+            media(&segments)
+        };
+        assert_eq!(redated(&dated(WallTime(0)), start), dated(start));
+        assert_eq!(redated(&dated(start), start), dated(start));
     }
 
     #[test]

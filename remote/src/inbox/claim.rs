@@ -9,15 +9,14 @@
 //! claim/NAME.mp4 --rename--> archive/NAME.mp4                      W5
 //! ```
 
-use super::lease;
 use super::name::Name;
 use super::queue::Job;
 use super::scratch::Scratch;
 use super::tries::Record;
 use super::whole::{self, Problem};
-use super::{Failure, Inbox, Input};
+use super::{Failure, Inbox, Input, lease, ledger, partial};
 use crate::folder::{self, Error, Kind, Moved};
-use crate::supervise::Stop;
+use crate::supervise::{self, Stop};
 use media::handshake::claim::{Claim, Found, Outcome, Reply, Step, Tries, Writer};
 use nix::fcntl::RenameFlags;
 use std::fs::{File, Permissions};
@@ -312,12 +311,18 @@ impl<'a> Hand<'a> {
         made.map(|()| Reply::Done)
     }
 
-    /// W5. Where the recording is not kept, its digest is: its name stays taken, and its like is known.
+    /// W5. Where the recording is not kept, its place in the ledger is, and its digest: its name stays taken, and its like is known.
     fn archive(&self) -> Result<Reply, Failure> {
         let crate::folders::Folders { claim, archive, .. } = &self.inbox.folders;
         let file = self.name.recording();
         let size = self.claim()?.metadata().map_err(self.failed("look at"))?.len();
+        if partial::let_go(&self.inbox.folders, &self.name, self.claim()?, supervise::wall_now())? {
+            tracing::info!(name = %self.name, "all of it has come: its half leaves");
+        }
         if !self.inbox.config.chop.keep_mp4 {
+            if let Some(ledger) = ledger::carried(self.claim()?) {
+                archive.replace(&self.name.ledger(), &ledger)?;
+            }
             let digest = whole::digest(self.claim()?).map_err(self.failed("read"))?;
             archive.replace(&self.name.digest(), digest.as_bytes())?;
             self.inbox.status.metrics.accepted_bytes.inc_by(size);

@@ -3,12 +3,17 @@
 //! ```text
 //! inbox/ACCOUNT/inbox/NAME.ledger --read, verified, written anew--> archive/NAME.ledger
 //! ```
+//!
+//! The archive keeps the ledger of a recording in the same way when it does not keep the recording.
 
 use super::name::Name;
 use super::scan::Account;
+use super::whole::Opened;
 use crate::folder::{Error, Folder};
 use media::ledger::Slice;
 use media::ledger::slice::MOST_BYTES;
+use media::mp4::demux;
+use std::fs::File;
 
 /// What became of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +48,12 @@ pub fn take(archive: &Folder, account: &Account, name: &Name) -> Result<Taken, E
     inbox.remove(&file)?;
     inbox.sync()?;
     Ok(Taken::Done)
+}
+
+/// The ledger that a recording carries, if an edge has signed it.
+pub fn carried(recording: &File) -> Option<Vec<u8>> {
+    let bytes = demux::ledger(&Opened::new(recording).ok()?).ok()?;
+    (!bytes.is_empty() && verify(&bytes).is_ok()).then(|| bytes.to_vec())
 }
 
 fn verify(bytes: &[u8]) -> Result<(), String> {

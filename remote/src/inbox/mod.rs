@@ -15,6 +15,7 @@ mod janitor;
 pub mod lease;
 pub mod ledger;
 pub mod name;
+mod partial;
 pub mod quarantine;
 pub mod queue;
 pub mod scan;

@@ -8,6 +8,8 @@ use media::names::{CameraId, RecordingName};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+/// A playlist is wrong by more than the drift of a clock: 3 s in microseconds.
+const SET_LATER: i64 = 3_000_000;
 /// Gaps that are told of.
 const MOST_GAPS: usize = 10_000;
 
@@ -53,7 +55,22 @@ impl Account {
 
     /// The recordings that are here.
     pub fn recordings(&self, held: &Held) -> Vec<Recording> {
-        held.recordings.iter().map(|(name, here)| self.recording(name, here)).collect()
+        held.recordings.iter().map(|(name, here)| self.recording(held, name, here)).collect()
+    }
+
+    /// Recordings whose playlists have no date, or that of a clock that was put right later: when they began.
+    pub fn dates(&self, held: &Held) -> BTreeMap<String, WallTime> {
+        let chopped = held.recordings.iter().filter(|(_, here)| here.playable);
+        let dated = chopped.filter_map(|(name, here)| Some((name, here, self.date(held, name, here)?)));
+        let wrong = dated
+            .filter(|(_, here, date)| here.listed.is_none_or(|listed| (listed.0 - date.0).abs() > SET_LATER));
+        wrong.map(|(name, _, date)| (name.clone(), date)).collect()
+    }
+
+    /// When a recording began, by the ledger of its camera.
+    fn date(&self, held: &Held, name: &str, here: &Here) -> Option<WallTime> {
+        let (boot, at) = held.media(name)?;
+        self.cameras.get(&here.camera)?.dates.wall_of(boot, at)
     }
 
     /// All gaps, newest first.
@@ -65,9 +82,7 @@ impl Account {
         gaps
     }
 
-    fn recording(&self, name: &str, here: &Here) -> Recording {
-        let camera = self.cameras.get(&here.camera);
-        let dated = camera.zip(here.media).and_then(|(camera, (boot, at))| camera.dates.wall_of(boot, at));
+    fn recording(&self, held: &Held, name: &str, here: &Here) -> Recording {
         Recording {
             name: name.to_owned(),
             camera: self.label(&here.camera),
@@ -77,7 +92,7 @@ impl Account {
                 (false, None) => State::Archived,
             },
             reason: None,
-            start: dated.or(here.start).map(WallTime::as_millis),
+            start: self.date(held, name, here).or(here.start).map(WallTime::as_millis),
             arrived: here.mp4.or(here.hls).as_ref().and_then(arrived),
             seconds: here.seconds,
             bytes: here.bytes,
@@ -110,6 +125,9 @@ fn gaps(stitched: &Stitched, camera: &str) -> Vec<Gap> {
     let of = |finding: &Finding| match finding {
         Finding::Missing { missing, .. } => {
             Some(gap(missing.cause.map_or("unexplained", |cause| cause.name()), missing))
+        }
+        Finding::Absent { receipts: 1.., missing, .. } => {
+            missing.as_ref().map(|missing| gap("removed", missing))
         }
         Finding::Absent { missing, .. } | Finding::BegunAnew { missing, .. } => {
             missing.as_ref().map(|missing| gap("absent", missing))

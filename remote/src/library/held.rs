@@ -35,10 +35,12 @@ pub struct Here {
     pub playable: bool,
     /// Seconds of footage.
     pub seconds: Option<f64>,
+    /// When it began, by its playlist.
+    pub listed: Option<WallTime>,
     /// When it began, by what was known when it was chopped.
     pub start: Option<WallTime>,
-    /// Boot and media time of its first picture.
-    pub media: Option<(Boot, Ticks90k)>,
+    /// Boot and media time of its first picture, if it carries its ledger.
+    media: Option<(Boot, Ticks90k)>,
     /// Bytes.
     pub bytes: u64,
     slices: Vec<Slice>,
@@ -120,6 +122,12 @@ impl Held {
         carried.chain(alone).filter(|slice| slice.camera == camera).cloned().collect()
     }
 
+    /// Boot and media time of the first picture of a recording, by its ledger: it carries that, or the archive has kept it.
+    pub fn media(&self, name: &str) -> Option<(Boot, Ticks90k)> {
+        let kept = || own_span(&self.ledgers.get(&format!("{name}.ledger"))?.1);
+        self.recordings.get(name)?.media.or_else(|| kept().map(|(boot, (from, _))| (boot, from)))
+    }
+
     fn read(&mut self, folders: &Folders, name: &str, files: Files) -> Result<Here, Error> {
         let [mp4_meta, hls] = files;
         let outline = match (hls, folders.hls.folder(name)?) {
@@ -131,8 +139,7 @@ impl Held {
             Some(file) if mp4_meta.is_some() => self.carried(&file),
             _ => Vec::new(),
         };
-        let own = slices.iter().find(|slice| slice.recording.is_some() && slice.form != Form::Dropped);
-        let span = own.and_then(|slice| Some((slice.boot, slice.span()?)));
+        let span = own_span(&slices);
         let parsed = name.parse::<RecordingName>().ok();
         let camera =
             parsed.map(|name| name.camera.to_string()).or_else(|| segment_camera(name, &outline.text));
@@ -143,6 +150,7 @@ impl Held {
             camera: camera.unwrap_or_else(|| "unknown".to_owned()),
             playable: outline.playable,
             seconds: seconds.or_else(|| span.map(|(_, (from, to))| (to - from).as_secs_f64())),
+            listed: outline.text.start,
             start: outline.text.start.or_else(|| parsed.and_then(|name| name.start)),
             media: span.map(|(boot, (from, _))| (boot, from)),
             bytes: mp4_meta.map_or(outline.bytes, |meta| meta.size),
@@ -241,6 +249,12 @@ impl Playlists {
         let bytes = if count_bytes { recordings::bytes(folder, name)? } else { 0 };
         Ok(Self { text, playable, bytes })
     }
+}
+
+/// Boot and span of the footage of the recording that carries these slices.
+fn own_span(slices: &[Slice]) -> Option<(Boot, (Ticks90k, Ticks90k))> {
+    let own = slices.iter().find(|slice| slice.recording.is_some() && slice.form != Form::Dropped)?;
+    Some((own.boot, own.span()?))
 }
 
 /// `<camera>` in `NAME-<camera>-<n>.ts`.

@@ -23,8 +23,10 @@ use crate::supervise::{Pulse, Stop, monotonic};
 use account::Account;
 use coming::Coming;
 use held::Held;
+use media::WallTime;
 use quarantined::Quarantined;
 pub use recording::{Gap, Key, Recording, State};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -45,6 +47,8 @@ pub struct Catalogue {
     pub coming: Arc<Vec<Recording>>,
     /// Spans without footage, newest first; those of a boot without a date at the end.
     pub gaps: Arc<Vec<Gap>>,
+    /// When recordings began whose playlists say something else, because their camera's clock was put right later.
+    pub dates: Arc<BTreeMap<String, WallTime>>,
 }
 
 impl Catalogue {
@@ -147,6 +151,7 @@ impl Library {
             self.measure(&settled);
             catalogue.settled = Arc::new(settled);
             catalogue.gaps = Arc::new(self.account.gaps());
+            catalogue.dates = Arc::new(self.account.dates(&self.held));
         }
         catalogue.coming = Arc::new(self.coming.look(&self.folders, &self.held, &self.account)?);
         catalogue.complete = held.complete;

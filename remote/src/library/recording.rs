@@ -63,7 +63,7 @@ impl Recording {
 pub struct Gap {
     /// As in [`Recording`].
     pub camera: String,
-    /// A cause of the ledger, `absent` (it is not here, or not yet) or `unexplained`.
+    /// A cause of the ledger, `absent` (it is not here, or not yet), `removed` (it was here) or `unexplained`.
     pub cause: &'static str,
     /// Milliseconds since 1970; null where the clock of that boot was never set.
     pub start: Option<i64>,

@@ -116,7 +116,7 @@ pub fn sweep(
 impl Sweep<'_> {
     fn run(&mut self, policy: &Policy) -> Result<(), Error> {
         let mut recordings = recordings::find(&self.hls, &self.archive)?;
-        recordings.sort_by(|a, b| (a.since, &a.name).cmp(&(b.since, &b.name)));
+        recordings::in_order(&mut recordings);
         let staying = recordings.iter().filter(|recording| !recording.is_leaving());
         let mut bytes: u64 = staying.map(|recording| recording.bytes).sum();
         let mut oldest_kept = None;

@@ -3,6 +3,7 @@
 use super::leaving;
 use crate::chop::is_name;
 use crate::folder::{Error, Folder, Kind, Meta};
+use media::names::{CameraId, RecordingName};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -86,6 +87,26 @@ pub fn find(hls: &Folder, archive: &Folder) -> Result<Vec<Recording>, Error> {
         recording.hls = Some(hls);
     }
     Ok(found.into_values().collect())
+}
+
+/// Sorts recordings in the order in which they leave. After an outage the newest come first; so that retention takes no recording out
+/// of the middle of a ledger, one of an edge counts as arrived no sooner than all that were recorded before it.
+pub fn in_order(recordings: &mut [Recording]) {
+    let number = |recording: &Recording| {
+        let name = recording.name.parse::<RecordingName>().ok();
+        name.map(|name| (name.camera, name.sequence))
+    };
+    recordings.sort_by_cached_key(number);
+    let mut before: Option<(CameraId, Duration)> = None;
+    for recording in recordings.iter_mut() {
+        let Some((camera, _)) = number(recording) else { continue };
+        if let Some((_, since)) = before.filter(|(of, _)| *of == camera) {
+            recording.since = recording.since.max(since);
+        }
+        before = Some((camera, recording.since));
+    }
+    // Those of one camera that count as arrived together stay in their order.
+    recordings.sort_by_key(|recording| recording.since);
 }
 
 /// Files in the archive with ledger entries that no recording carries, and when they arrived.

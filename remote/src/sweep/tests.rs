@@ -96,6 +96,27 @@ fn playlists_go_first_and_the_rest_when_nobody_can_be_playing_any_more() {
 }
 
 #[test]
+fn nothing_leaves_out_of_the_middle_of_a_ledger_whenever_it_came() {
+    let name = |n: u64| {
+        media::names::RecordingName::new(None, media::names::CameraId::new(b"key", "front"), n).to_string()
+    };
+    let recording = |name: String, since: u64| {
+        let since = Duration::from_secs(since);
+        Recording { name, since, bytes: 0, mp4: None, hls: None }
+    };
+    // After an outage: what was recorded last has come before what was recorded in it.
+    let mut all = vec![
+        recording(name(3), 200),
+        recording("of-a-script".to_owned(), 250),
+        recording(name(1), 100),
+        recording(name(2), 300),
+    ];
+    recordings::in_order(&mut all);
+    let order: Vec<_> = all.iter().map(|one| (one.name.as_str(), one.since.as_secs())).collect();
+    assert_eq!(order, [(&*name(1), 100), ("of-a-script", 250), (&*name(2), 300), (&*name(3), 300)]);
+}
+
+#[test]
 fn a_dry_run_says_what_would_leave_and_changes_nothing() {
     let (dir, now) = host(&["a", "b"]);
     let all = files(dir.path());

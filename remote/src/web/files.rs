@@ -6,6 +6,7 @@ use super::{Site, not_found, set, tagged, text};
 use crate::chop::is_name;
 use crate::folder::{Error, Folder};
 use crate::supervise::aside;
+use crate::sweep::leaving;
 use crate::sweep::recordings::{is_segment, mp4, playlists};
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
@@ -15,9 +16,11 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use media::WallTime;
+use media::hls::vod;
 use media::http::{Wanted, wanted};
 use std::fs::File;
-use std::io::{self, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use tokio::io::AsyncReadExt;
@@ -50,12 +53,36 @@ pub async fn hls(
     let Some(kind) = kind(&name, &file) else {
         return not_found(format!("There is no {file:?} of a recording {name:?}."));
     };
+    let date = site.shelf.catalogue().dates.get(&name).copied().filter(|_| {
+        let [_, media] = playlists(&name);
+        file == media
+    });
     let wanted = file.clone();
     let opened = aside(move || match site.folders.hls.folder(&name)? {
         Some(folder) => open(&folder, &wanted),
         None => Ok(None),
     });
-    answer(opened.await, &file, kind, &asked)
+    match (opened.await, date) {
+        (Ok(Ok(Some(opened))), Some(date)) => redate(opened, date, &asked).await,
+        (opened, _) => answer(opened, &file, kind, &asked),
+    }
+}
+
+/// A media playlist with the dates that its camera's ledger has learnt since it was made.
+async fn redate(opened: Opened, date: WallTime, asked: &HeaderMap) -> Response {
+    let Opened { mut file, tag, .. } = opened;
+    let read = aside(move || {
+        let mut playlist = String::new();
+        (&mut file).take(leaving::MOST_BYTES).read_to_string(&mut playlist).map(|_| playlist)
+    });
+    let Ok(Ok(playlist)) = read.await else {
+        return text(StatusCode::INTERNAL_SERVER_ERROR, "The playlist cannot be read.");
+    };
+    let mut response = vod::redated(&playlist, date).into_response();
+    set(&mut response, CONTENT_TYPE, PLAYLIST.content_type);
+    set(&mut response, CACHE_CONTROL, PLAYLIST.cache);
+    let tag = format!("{}-{:x}\"", tag.trim_end_matches('"'), date.0);
+    tagged(response, &tag, asked)
 }
 
 /// Answers `/i/NAME.mp4`; with `?download=1` it is to be saved.
