@@ -1,6 +1,8 @@
 //! `porthole-remote serve` as a process: what cameras and scripts put into an inbox, whoever dies.
 
+mod dates;
 mod hostile;
+mod leaving;
 mod recordings;
 
 use std::fs;

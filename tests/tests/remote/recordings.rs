@@ -1,45 +1,86 @@
 //! Recordings, whole and half, without a camera.
 
 use std::fs::{self, File};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use bytes::Bytes;
+use media::ledger::slice::{ssh_blob, write_all};
+use media::ledger::{Boot, Entry, SigningKey, Tail};
 use media::mp4::{About, Growing, Step};
+use media::names::{CameraId, RecordingName};
 use media::{AccessUnit, Gop, Ticks90k, Track};
 use tests::footage::silent_stream;
 
 /// GOPs of each recording.
 const GOPS: u64 = 3;
 
-/// What is appended first, GOP by GOP, and what sealing adds: the writes of recording `n`.
-fn writes(n: u64) -> (Vec<Step>, Vec<Step>) {
-    let config = silent_stream(Ticks90k(3000));
-    let gop = |sequence: u64| {
-        let start = Ticks90k(sequence as i64 * 90_000);
-        let unit = |picture: i64| AccessUnit {
-            track: Track::Video,
-            pts: start + Ticks90k(picture * 3000),
-            key: picture == 0,
-            data: Bytes::from(
-                [&[0, 0, 0, 9, if picture == 0 { 0x65 } else { 0x41 }][..], &n.to_be_bytes()].concat(),
-            ),
-        };
-        let units = (0..30).map(unit).collect();
-        Gop {
-            sequence,
-            start,
-            wall: None,
-            discontinuity: false,
-            config: Arc::clone(&config),
-            units,
-            end: None,
-        }
+/// One second of recording `n`, at second `sequence` of media time.
+fn gop(n: u64, sequence: u64) -> Gop {
+    let start = Ticks90k(sequence as i64 * 90_000);
+    let unit = |picture: i64| AccessUnit {
+        track: Track::Video,
+        pts: start + Ticks90k(picture * 3000),
+        key: picture == 0,
+        data: Bytes::from(
+            [&[0, 0, 0, 9, if picture == 0 { 0x65 } else { 0x41 }][..], &n.to_be_bytes()].concat(),
+        ),
     };
-    let about = About { camera: "front".to_owned(), start: None };
-    let (mut growing, mut steps) = Growing::begin(&gop(1), &about).unwrap();
-    (2..=GOPS).for_each(|sequence| steps.extend(growing.append(&gop(sequence)).unwrap()));
-    (steps, growing.seal(&about))
+    Gop {
+        sequence,
+        start,
+        wall: None,
+        discontinuity: false,
+        config: silent_stream(Ticks90k(3000)),
+        units: (0..30).map(unit).collect(),
+        end: None,
+    }
+}
+
+/// The writes of recording `n` with the GOPs of these seconds, up to its seal.
+fn grow(n: u64, seconds: RangeInclusive<u64>) -> (Growing, Vec<Step>) {
+    let mut gops = seconds.map(|second| gop(n, second));
+    let (mut growing, mut steps) = Growing::begin(&gops.next().unwrap(), &about()).unwrap();
+    gops.for_each(|gop| steps.extend(growing.append(&gop).unwrap()));
+    (growing, steps)
+}
+
+fn about() -> About {
+    About { camera: "front".to_owned(), start: None }
+}
+
+/// A camera whose recordings are signed, one after the other; its clock was never set.
+pub struct Camera {
+    key: SigningKey,
+    tail: Tail,
+    sequence: u64,
+}
+
+impl Camera {
+    /// The boot that all of its media times are of.
+    const BOOT: &str = "one";
+
+    pub fn new() -> Self {
+        let key = SigningKey::from_bytes(&[7; 32]);
+        let id = CameraId::new(&ssh_blob(&key.verifying_key().to_bytes()), "front");
+        Self { key, tail: Tail::begin(id, [1; 32]), sequence: 100 }
+    }
+
+    /// Tells its ledger what GOPs do not say.
+    pub fn note(&mut self, entry: Entry) {
+        self.tail.note(Boot::of(Self::BOOT), entry);
+    }
+
+    /// Name and bytes of its next recording.
+    pub fn seal(&mut self, seconds: RangeInclusive<u64>) -> (String, Vec<u8>) {
+        self.sequence += 1;
+        let (mut growing, steps) = grow(self.sequence, seconds);
+        let slices = self.tail.seal(&self.key, self.sequence, Boot::of(Self::BOOT), growing.gops());
+        self.tail.advance(&slices);
+        growing.carry(write_all(&slices));
+        let name = RecordingName::new(None, self.tail.camera(), self.sequence);
+        (name.to_string(), bytes(&[steps, growing.seal(&about())].concat()))
+    }
 }
 
 fn bytes(steps: &[Step]) -> Vec<u8> {
@@ -56,13 +97,13 @@ fn bytes(steps: &[Step]) -> Vec<u8> {
 
 /// Recording `n`, sealed. No two have the same bytes.
 pub fn sealed(n: u64) -> Vec<u8> {
-    let (grown, seal) = writes(n);
-    bytes(&[grown, seal].concat())
+    let (growing, steps) = grow(n, 1..=GOPS);
+    bytes(&[steps, growing.seal(&about())].concat())
 }
 
 /// Recording `n` as long as it grows, broken off in the middle of its last GOP.
 pub fn half(n: u64) -> Vec<u8> {
-    let grown = bytes(&writes(n).0);
+    let grown = bytes(&grow(n, 1..=GOPS).1);
     grown[..grown.len() - 100].to_vec()
 }
 
