@@ -100,10 +100,11 @@ fn a_half_leaves_once_all_of_it_has_come_and_stays_where_it_is_another() {
         .wait_until("the halves in the archive", |remote| {
             remote.files("archive") == ["begun-partial.mp4", "other-partial.mp4"]
                 && remote.files("claim").is_empty()
-                && remote.files("inbox").is_empty()
+                && remote.files("inbox") == ["camera/new.lockfile"]
         })
         .unwrap();
 
+    fs::remove_file(inbox.join("new.lockfile")).unwrap();
     put(&inbox, "begun", &sealed(1));
     put(&inbox, "other", &sealed(2));
     remote.wait_until_settled(4).unwrap();
