@@ -1,16 +1,53 @@
 //! Dates that were learnt after a recording had been sent are right everywhere: in the lists, in its playlist, and for `check`.
 
+use std::ops::RangeInclusive;
 use std::process::Command;
 
-use media::ledger::{Cause, Entry};
+use media::ledger::slice::{ssh_blob, write_all};
+use media::ledger::{Boot, Cause, Entry, SigningKey, Tail};
+use media::names::{CameraId, RecordingName};
 use media::{Ticks90k, WallTime};
 use serde_json::Value;
 use tests::remote::Remote;
 
-use crate::recordings::{Camera, put};
+use crate::recordings::{about, bytes, grow, put};
 
 /// 2026-11-21T06:15:00Z: at media time 0, as it turned out.
 const BOOT: WallTime = WallTime(1_795_241_700_000_000);
+
+/// A camera whose recordings are signed, one after the other; its clock was never set.
+pub struct Camera {
+    key: SigningKey,
+    tail: Tail,
+    sequence: u64,
+}
+
+impl Camera {
+    /// The boot that all of its media times are of.
+    const BOOT: &str = "one";
+
+    pub fn new() -> Self {
+        let key = SigningKey::from_bytes(&[7; 32]);
+        let id = CameraId::new(&ssh_blob(&key.verifying_key().to_bytes()), "front");
+        Self { key, tail: Tail::begin(id, [1; 32]), sequence: 100 }
+    }
+
+    /// Tells its ledger what GOPs do not say.
+    pub fn note(&mut self, entry: Entry) {
+        self.tail.note(Boot::of(Self::BOOT), entry);
+    }
+
+    /// Name and bytes of its next recording.
+    pub fn seal(&mut self, seconds: RangeInclusive<u64>) -> (String, Vec<u8>) {
+        self.sequence += 1;
+        let (mut growing, steps) = grow(self.sequence, seconds);
+        let slices = self.tail.seal(&self.key, self.sequence, Boot::of(Self::BOOT), growing.gops());
+        self.tail.advance(&slices);
+        growing.carry(write_all(&slices));
+        let name = RecordingName::new(None, self.tail.camera(), self.sequence);
+        (name.to_string(), bytes(&[steps, growing.seal(&about())].concat()))
+    }
+}
 
 fn seconds(n: i64) -> Ticks90k {
     Ticks90k(n * 90_000)

@@ -5,10 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use media::ledger::slice::{ssh_blob, write_all};
-use media::ledger::{Boot, Entry, SigningKey, Tail};
 use media::mp4::{About, Growing, Step};
-use media::names::{CameraId, RecordingName};
 use media::{AccessUnit, Gop, Ticks90k, Track};
 use tests::footage::silent_stream;
 
@@ -38,52 +35,20 @@ fn gop(n: u64, sequence: u64) -> Gop {
 }
 
 /// The writes of recording `n` with the GOPs of these seconds, up to its seal.
-fn grow(n: u64, seconds: RangeInclusive<u64>) -> (Growing, Vec<Step>) {
+pub fn grow(n: u64, seconds: RangeInclusive<u64>) -> (Growing, Vec<Step>) {
     let mut gops = seconds.map(|second| gop(n, second));
     let (mut growing, mut steps) = Growing::begin(&gops.next().unwrap(), &about()).unwrap();
     gops.for_each(|gop| steps.extend(growing.append(&gop).unwrap()));
     (growing, steps)
 }
 
-fn about() -> About {
+/// What its seal says of it.
+pub fn about() -> About {
     About { camera: "front".to_owned(), start: None }
 }
 
-/// A camera whose recordings are signed, one after the other; its clock was never set.
-pub struct Camera {
-    key: SigningKey,
-    tail: Tail,
-    sequence: u64,
-}
-
-impl Camera {
-    /// The boot that all of its media times are of.
-    const BOOT: &str = "one";
-
-    pub fn new() -> Self {
-        let key = SigningKey::from_bytes(&[7; 32]);
-        let id = CameraId::new(&ssh_blob(&key.verifying_key().to_bytes()), "front");
-        Self { key, tail: Tail::begin(id, [1; 32]), sequence: 100 }
-    }
-
-    /// Tells its ledger what GOPs do not say.
-    pub fn note(&mut self, entry: Entry) {
-        self.tail.note(Boot::of(Self::BOOT), entry);
-    }
-
-    /// Name and bytes of its next recording.
-    pub fn seal(&mut self, seconds: RangeInclusive<u64>) -> (String, Vec<u8>) {
-        self.sequence += 1;
-        let (mut growing, steps) = grow(self.sequence, seconds);
-        let slices = self.tail.seal(&self.key, self.sequence, Boot::of(Self::BOOT), growing.gops());
-        self.tail.advance(&slices);
-        growing.carry(write_all(&slices));
-        let name = RecordingName::new(None, self.tail.camera(), self.sequence);
-        (name.to_string(), bytes(&[steps, growing.seal(&about())].concat()))
-    }
-}
-
-fn bytes(steps: &[Step]) -> Vec<u8> {
+/// The file that these writes make.
+pub fn bytes(steps: &[Step]) -> Vec<u8> {
     let mut file = Vec::new();
     for step in steps {
         if let Step::Write { offset, bytes } = step {
