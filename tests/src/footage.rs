@@ -6,8 +6,10 @@ use std::process::Command;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use media::{StreamConfig, Ticks90k, VideoConfig};
+use media::mp4::{About, Growing, Step};
+use media::{AccessUnit, Gop, StreamConfig, Ticks90k, Track, VideoConfig};
 
+use crate::sim::random::Random;
 use crate::workspace;
 
 /// Sixty seconds of real footage, where somebody put them beside the workspace.
@@ -96,6 +98,38 @@ pub fn silent_stream(frame_duration: Ticks90k) -> Arc<StreamConfig> {
         pps: vec![0x68, 0xCE, 0x3C, 0x80].into(),
     };
     Arc::new(StreamConfig { video, audio: None })
+}
+
+/// A sealed recording of the camera `front`: so many GOPs of a second, each one picture of `bytes` bytes of noise, which no
+/// compression makes smaller and which nobody decodes.
+pub fn noise(gops: u64, bytes: usize, seed: u64) -> Result<Vec<u8>> {
+    let config = silent_stream(Ticks90k::SECOND);
+    let random = Random::new(seed);
+    let picture = |sequence: u64| {
+        let mut data = u32::try_from(bytes).unwrap_or(u32::MAX).to_be_bytes().to_vec();
+        while data.len() < bytes + 4 {
+            data.extend(random.number().to_be_bytes());
+        }
+        data.truncate(bytes + 4);
+        let start = Ticks90k(Ticks90k::SECOND.0 * sequence as i64);
+        let unit = AccessUnit { track: Track::Video, pts: start, key: true, data: data.into() };
+        let (config, units) = (Arc::clone(&config), vec![unit]);
+        Gop { sequence, start, wall: None, discontinuity: false, config, units, end: None }
+    };
+    let about = About { camera: "front".to_owned(), start: None };
+    let (mut growing, mut steps) = Growing::begin(&picture(0), &about)?;
+    for sequence in 1..gops {
+        steps.extend(growing.append(&picture(sequence))?);
+    }
+    steps.extend(growing.seal(&about));
+    let mut file = vec![0; usize::try_from(growing.seal_box().size)?];
+    for step in &steps {
+        if let Step::Write { offset, bytes } = step {
+            let at = usize::try_from(*offset)?;
+            file.get_mut(at..at + bytes.len()).context("a write behind the end")?.copy_from_slice(bytes);
+        }
+    }
+    Ok(file)
 }
 
 fn quiet_ffmpeg() -> Command {

@@ -3,7 +3,9 @@
 use super::error::Error;
 use super::link::Link;
 use super::local::Local;
+use super::pace::Pace;
 use super::posix_rename::Renamer;
+use super::syncs::Syncs;
 use libssh2_sys::{
     LIBSSH2_ERROR_EAGAIN, LIBSSH2_ERROR_SFTP_PROTOCOL, LIBSSH2_FX_FAILURE, LIBSSH2_FX_FILE_ALREADY_EXISTS,
     LIBSSH2_FX_NO_SUCH_FILE, LIBSSH2_FX_NO_SUCH_PATH, LIBSSH2_FX_PERMISSION_DENIED,
@@ -21,19 +23,35 @@ const READ_BACK: usize = 256 << 10;
 /// With less room than this on the remote host, a write that fails has failed for want of room.
 const FULL_BELOW: u64 = 1 << 20;
 
+/// Where it flows this much is confirmed at a time: half a piece.
+const ENOUGH: usize = 256 << 10;
 /// Zeros that are worth a request of their own behind them.
 const LONG_RUN: usize = 4 << 10;
 
 /// The inbox. Fields are let go in their order: files, channels, then the session.
 pub struct Inbox {
-    /// `NAME.part` of what is under way, open for writing.
-    parts: HashMap<RecordingName, File>,
+    /// What is under way, open for writing.
+    parts: HashMap<RecordingName, Part>,
+    /// The part of which more is on its way than is confirmed.
+    flowing: Option<RecordingName>,
+    syncs: Syncs,
     renamer: Option<Renamer>,
     sftp: Sftp,
     link: Link,
     dir: String,
     /// What is being sent or compared; kept so that it need not be made anew for each GOP.
     buf: Vec<u8>,
+}
+
+/// `NAME.part`.
+struct Part {
+    file: File,
+    /// What is told as confirmed ends here.
+    told: u64,
+    /// What is confirmed behind that, since another recording came between.
+    ahead: u64,
+    /// Bytes that are on their way; while there are any the library takes each write for their continuation.
+    on_its_way: usize,
 }
 
 impl Drop for Inbox {
@@ -49,17 +67,31 @@ impl Inbox {
         let sftp = link.ask("begin SFTP", || link.session.sftp())?;
         let sftp = sftp.map_err(|source| refused(&link, "begin", "SFTP", source))?;
         let (parts, dir) = (HashMap::new(), dir.to_owned());
-        Ok(Self { parts, renamer: None, sftp, link, dir, buf: Vec::new() })
+        Ok(Self {
+            parts,
+            flowing: None,
+            syncs: Syncs::default(),
+            renamer: None,
+            sftp,
+            link,
+            dir,
+            buf: Vec::new(),
+        })
     }
 
-    /// Carries out one step for `local`; of a [`Step::WritePart`] at most `most` bytes.
+    /// Carries out one step for `local`; of a [`Step::WritePart`] as much at once as `pace` says.
     pub fn perform(
         &mut self,
         step: &Step,
         local: &Local,
         token: &LockToken,
-        most: u64,
+        pace: &Pace,
     ) -> Result<Reply, Error> {
+        let most = pace.piece();
+        let goes_on = matches!(step, Step::WritePart { .. } | Step::BeginSync | Step::EndSync);
+        if !goes_on || self.flowing != Some(local.name) {
+            self.settle()?;
+        }
         let path = |extension: &str| format!("{}/{}.{extension}", self.dir, local.name);
         let (lock, part, whole) = (path("lockfile"), path("part"), path(local.extension));
         match step {
@@ -72,7 +104,7 @@ impl Inbox {
                 self.forget(&local.name)?;
                 let flags = OpenFlags::WRITE | OpenFlags::TRUNCATE;
                 let file = self.open_file("create", &part, flags)?;
-                self.parts.insert(local.name, file);
+                self.parts.insert(local.name, Part::new(file));
                 Ok(Reply::Done)
             }
             Step::CutPart(to) => self.cut(&part, local, *to),
@@ -80,15 +112,17 @@ impl Inbox {
             Step::WriteHead => {
                 self.buf.clear();
                 self.buf.extend_from_slice(&mp4::head());
-                self.put(&part, local, 0).map(|()| Reply::Done)
+                self.put(&part, local, 0, mp4::HEAD).map(|_| Reply::Done)
             }
             Step::WritePart { from, to } => {
-                self.write(&part, local, *from, (*to).min(from.saturating_add(most)))
+                self.write(&part, local, *from, (*to).min(from.saturating_add(most)), pace.flows())
             }
             Step::WriteRoom { from } => {
                 self.write_room(&part, local, *from, MEDIA_AT.min(from.saturating_add(most)))
             }
             Step::SyncPart => self.sync_part(&part, local),
+            Step::BeginSync => self.begin_sync(&part, local),
+            Step::EndSync => self.end_sync(&part, local),
             Step::SizeRecording => self.size(&whole),
             Step::Rename => {
                 // The handle would keep the old name's inode open.
@@ -102,7 +136,9 @@ impl Inbox {
 
     /// The part of this recording is no longer written.
     pub fn forget(&mut self, name: &RecordingName) -> Result<(), Error> {
-        self.parts.remove(name).map_or(Ok(()), |file| self.close(file))
+        self.settle()?;
+        self.syncs.forget(&self.link, name)?;
+        self.parts.remove(name).map_or(Ok(()), |part| self.link.close(part.file))
     }
 
     /// Closes the parts of all recordings that are not to be kept.
@@ -115,7 +151,7 @@ impl Inbox {
     pub fn is_full(&self) -> Result<bool, Error> {
         let mut dir = self.open_file("open", &self.dir, OpenFlags::READ)?;
         let room = self.link.ask("ask for the room in", || dir.statvfs())?;
-        self.close(dir)?;
+        self.link.close(dir)?;
         let Ok(room) = room else { return Ok(false) };
         Ok(room.f_favail == 0 && room.f_files > 0 || room.f_bavail.saturating_mul(room.f_frsize) < FULL_BELOW)
     }
@@ -160,7 +196,7 @@ impl Inbox {
         }
         let synced = self.link.ask("sync", || file.fsync())?;
         synced.map_err(|source| self.why("sync", path, source))?;
-        self.close(file).map(|()| Reply::Done)
+        self.link.close(file).map(|()| Reply::Done)
     }
 
     fn read_lock(&self, path: &str) -> Result<Reply, Error> {
@@ -170,7 +206,7 @@ impl Inbox {
                 let mut content = vec![0; MOST_TOKEN_BYTES + 1];
                 let length = self.fill(&mut file, path, &mut content)?;
                 content.truncate(length);
-                self.close(file)?;
+                self.link.close(file)?;
                 Ok(Reply::Lock(content))
             }
             Err(error) if is_absent(&error) => Ok(Reply::Absent),
@@ -206,7 +242,7 @@ impl Inbox {
                 break;
             }
         }
-        self.close(file)?;
+        self.link.close(file)?;
         Ok(Reply::SameUpTo(at))
     }
 
@@ -226,12 +262,28 @@ impl Inbox {
         Ok(length)
     }
 
-    /// Sends the bytes `from..to`.
-    fn write(&mut self, path: &str, local: &Local, from: u64, to: u64) -> Result<Reply, Error> {
-        self.buf.resize(usize::try_from(to - from).unwrap_or(0), 0);
-        local.read_at(&mut self.buf, from)?;
-        self.put(path, local, from)?;
-        Ok(Reply::Written(to))
+    /// Sends the bytes `from..to`; where it `flows`, half of them may still be on their way in the end.
+    fn write(&mut self, path: &str, local: &Local, from: u64, to: u64, flows: bool) -> Result<Reply, Error> {
+        if self.parts.get(&local.name).is_some_and(|part| part.told != from) {
+            self.settle()?;
+        }
+        self.open_part(path, local)?;
+        let (mut at, mut known) = (from, 0);
+        if let Some(part) = self.parts.get_mut(&local.name).filter(|part| part.told == from) {
+            at += std::mem::take(&mut part.ahead);
+            known = part.on_its_way;
+        }
+        if at >= to {
+            return Ok(Reply::Written(to));
+        }
+        self.buf.resize(usize::try_from(to - at).unwrap_or(0), 0);
+        if let Some(rest) = self.buf.get_mut(known..) {
+            // What is on its way was copied; of what is given for it now only the length counts.
+            local.read_at(rest, at + known as u64)?;
+        }
+        let enough = if flows { self.buf.len().min(ENOUGH) } else { self.buf.len() };
+        let confirmed = self.put(path, local, at, enough)?;
+        Ok(Reply::Written(at + confirmed as u64))
     }
 
     /// Sends the bytes `from..to` without the zeros in front of them, up to the next long run of zeros.
@@ -241,24 +293,50 @@ impl Inbox {
         let (zeros, end) = dense(&self.buf);
         self.buf.truncate(end);
         self.buf.drain(..zeros);
-        self.put(path, local, from + zeros as u64)?;
+        self.put(path, local, from + zeros as u64, self.buf.len())?;
         Ok(Reply::Written(from + end as u64))
     }
 
-    /// Writes `buf` at `offset` of the part. All of it is on its way before the first answer is waited for.
-    fn put(&mut self, path: &str, local: &Local, offset: u64) -> Result<(), Error> {
+    /// Writes `buf` at `offset` of the part; all of it is on its way before the first answer is waited for, and `enough` of it
+    /// is waited for. Gives how much is confirmed.
+    fn put(&mut self, path: &str, local: &Local, offset: u64, enough: usize) -> Result<usize, Error> {
         self.open_part(path, local)?;
-        let Self { parts, link, buf, .. } = &mut *self;
-        let Some(file) = parts.get_mut(&local.name) else { return Ok(()) };
-        // Only the handle's own offset: whatever was sent over this handle is confirmed.
-        let _at = file.seek(SeekFrom::Start(offset));
-        let mut rest = buf.as_slice();
-        while !rest.is_empty() {
-            let written =
-                link.ask("write", || file.write(rest).map_err(|error| ssh_error(&link.session, &error)))?;
-            match written {
-                Ok(written) => rest = rest.get(written..).unwrap_or_default(),
+        let Self { parts, link, buf, flowing, .. } = &mut *self;
+        let Some(part) = parts.get_mut(&local.name) else { return Ok(0) };
+        if part.on_its_way == 0 {
+            // Only the handle's own offset: whatever was sent over this handle is confirmed.
+            let _at = part.file.seek(SeekFrom::Start(offset));
+        }
+        let all = part.on_its_way.max(buf.len());
+        let mut confirmed = 0;
+        while confirmed < enough {
+            match part.send(link, buf.get(confirmed..).unwrap_or_default())? {
+                Ok(written) => confirmed += written,
                 Err(source) => return Err(self.why("write", path, source)),
+            }
+        }
+        (part.told, part.ahead, part.on_its_way) = (offset + confirmed as u64, 0, all - confirmed);
+        *flowing = (part.on_its_way > 0).then_some(local.name);
+        Ok(confirmed)
+    }
+
+    /// Waits until nothing is on its way: on one channel the library cannot tell the requests of two files apart that it has
+    /// sent in part.
+    fn settle(&mut self) -> Result<(), Error> {
+        let Some(name) = self.flowing.take() else { return Ok(()) };
+        let Some(part) = self.parts.get_mut(&name) else { return Ok(()) };
+        self.buf.resize(part.on_its_way, 0);
+        while part.on_its_way > 0 {
+            let rest = self.buf.get(..part.on_its_way).unwrap_or_default();
+            match part.send(&self.link, rest)? {
+                Ok(written) => {
+                    part.on_its_way -= written;
+                    part.ahead += written as u64;
+                }
+                Err(source) => {
+                    let path = format!("{}/{name}.part", self.dir);
+                    return Err(self.why("write", &path, source));
+                }
             }
         }
         Ok(())
@@ -267,24 +345,37 @@ impl Inbox {
     fn sync_part(&mut self, path: &str, local: &Local) -> Result<Reply, Error> {
         self.open_part(path, local)?;
         let Self { parts, link, .. } = &mut *self;
-        let Some(file) = parts.get_mut(&local.name) else { return Ok(Reply::Done) };
-        let synced = link.ask("sync", || file.fsync())?;
+        let Some(part) = parts.get_mut(&local.name) else { return Ok(Reply::Done) };
+        let synced = link.ask("sync", || part.file.fsync())?;
+        synced.map(|()| Reply::Done).map_err(|source| self.why("sync", path, source))
+    }
+
+    fn begin_sync(&mut self, path: &str, local: &Local) -> Result<Reply, Error> {
+        let begun = self.syncs.begin(&self.link, &local.name, path)?;
+        begun.map(|()| Reply::Done).map_err(|source| refused(&self.link, "sync", path, source))
+    }
+
+    fn end_sync(&mut self, path: &str, local: &Local) -> Result<Reply, Error> {
+        let synced = self.syncs.end(&self.link, &local.name)?;
+        if synced.is_err() {
+            self.settle()?;
+        }
         synced.map(|()| Reply::Done).map_err(|source| self.why("sync", path, source))
     }
 
     fn cut(&mut self, path: &str, local: &Local, to: u64) -> Result<Reply, Error> {
         self.open_part(path, local)?;
         let Self { parts, link, .. } = &mut *self;
-        let Some(file) = parts.get_mut(&local.name) else { return Ok(Reply::Done) };
+        let Some(part) = parts.get_mut(&local.name) else { return Ok(Reply::Done) };
         tracing::warn!(recording = %local.name, to, "the part there ends in what is not of this recording; it is cut");
-        let cut = link.ask("cut", || file.setstat(of_size(to)))?;
+        let cut = link.ask("cut", || part.file.setstat(of_size(to)))?;
         cut.map(|()| Reply::Done).map_err(|source| refused(&self.link, "cut", path, source))
     }
 
     fn open_part(&mut self, path: &str, local: &Local) -> Result<(), Error> {
         if !self.parts.contains_key(&local.name) {
             let file = self.open_file("open", path, OpenFlags::WRITE)?;
-            self.parts.insert(local.name, file);
+            self.parts.insert(local.name, Part::new(file));
         }
         Ok(())
     }
@@ -311,7 +402,7 @@ impl Inbox {
         let mut dir = self.open_file("open", &self.dir, OpenFlags::READ)?;
         let synced = self.link.ask("sync", || dir.fsync())?;
         synced.map_err(|source| refused(&self.link, "sync", &self.dir, source))?;
-        self.close(dir).map(|()| Reply::Done)
+        self.link.close(dir).map(|()| Reply::Done)
     }
 
     /// Asks for something that may be gone already.
@@ -334,12 +425,6 @@ impl Inbox {
         opened.map_err(|source| refused(&self.link, doing, path, source))
     }
 
-    /// Closes a file: left to itself it would wait for the answer without a look at the wish to end. What the remote host
-    /// says to it does not matter.
-    fn close(&self, mut file: File) -> Result<(), Error> {
-        self.link.ask("close", || file.close()).map(|_answer| ())
-    }
-
     /// SFTP says only "failure" when there is no room: asks how much there is.
     fn why(&self, doing: &'static str, path: &str, source: ssh2::Error) -> Error {
         match self.is_full() {
@@ -347,6 +432,17 @@ impl Inbox {
             Ok(false) => refused(&self.link, doing, path, source),
             Err(error) => error,
         }
+    }
+}
+
+impl Part {
+    fn new(file: File) -> Self {
+        Self { file, told: 0, ahead: 0, on_its_way: 0 }
+    }
+
+    /// Sends bytes from the handle's offset on, or goes on with them; gives how many are newly confirmed.
+    fn send(&mut self, link: &Link, bytes: &[u8]) -> Result<Result<usize, ssh2::Error>, Error> {
+        link.ask("write", || self.file.write(bytes).map_err(|error| ssh_error(&link.session, &error)))
     }
 }
 

@@ -9,7 +9,7 @@ use media::Ticks90k;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use ssh_key::{HashAlg, PublicKey};
-use ssh2::{BlockDirections, ErrorCode, MethodType, Session};
+use ssh2::{BlockDirections, ErrorCode, File, MethodType, Session};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -53,7 +53,10 @@ impl Link {
         session.set_tcp_stream(socket.try_clone().map_err(unreachable)?);
         session.set_blocking(false);
         session.set_timeout(LETTING_GO);
-        session.method_pref(MethodType::HostKey, signature_algorithms(&pinned)).map_err(broken)?;
+        // A host without a key of the pinned kind shows another one, and is told apart by it from a connection that breaks.
+        let others = session.supported_algs(MethodType::HostKey).map_err(broken)?.join(",");
+        let kinds = format!("{},{others}", signature_algorithms(&pinned));
+        session.method_pref(MethodType::HostKey, &kinds).map_err(broken)?;
         let (stop, heartbeat) = (stop.clone(), heartbeat.clone());
         let link = Self { remote, session, socket, patience, stop, heartbeat };
         link.check_host(&pinned)?;
@@ -64,25 +67,18 @@ impl Link {
     /// Exchanges keys and compares the host's with the pinned one.
     fn check_host(&self, pinned: &PublicKey) -> Result<(), Error> {
         let mut session = self.session.clone();
-        let mismatch = |found: String| Error::HostKey {
-            remote: self.remote.clone(),
-            found,
-            pinned: pinned.fingerprint(HashAlg::Sha256).to_string(),
-        };
-        match self.call("exchange keys", || session.handshake()) {
-            // Only the pinned kind of key was asked for.
-            Err(Error::Broken { source, .. }) if is_no_agreement(&source) => {
-                return Err(mismatch("a key of another kind".to_owned()));
-            }
-            exchanged => exchanged?,
-        }
+        self.call("exchange keys", || session.handshake())?;
         let found = session.host_key().map(|(blob, _)| blob.to_owned()).unwrap_or_default();
         if pinned.to_bytes().is_ok_and(|pinned| pinned == found) {
             return Ok(());
         }
         let fingerprint =
             PublicKey::from_bytes(&found).map(|key| key.fingerprint(HashAlg::Sha256).to_string());
-        Err(mismatch(fingerprint.unwrap_or_else(|_| "a key that cannot be read".to_owned())))
+        Err(Error::HostKey {
+            remote: self.remote.clone(),
+            found: fingerprint.unwrap_or_else(|_| "a key that cannot be read".to_owned()),
+            pinned: pinned.fingerprint(HashAlg::Sha256).to_string(),
+        })
     }
 
     fn log_in(&self, user: &str, key: &DeviceKey) -> Result<(), Error> {
@@ -104,26 +100,68 @@ impl Link {
         doing: &'static str,
         mut request: impl FnMut() -> Result<T, ssh2::Error>,
     ) -> Result<Result<T, ssh2::Error>, Error> {
+        let deadline = self.deadline();
+        loop {
+            if let Some(answer) = self.try_once(doing, &mut request)? {
+                return Ok(answer);
+            }
+            self.wait(doing, deadline)?;
+        }
+    }
+
+    /// As [`Link::ask`], and does not wait for the answer: `None` once the request is on its way.
+    pub fn send<T>(
+        &self,
+        doing: &'static str,
+        mut request: impl FnMut() -> Result<T, ssh2::Error>,
+    ) -> Result<Option<Result<T, ssh2::Error>>, Error> {
+        let deadline = self.deadline();
+        loop {
+            let answer = self.try_once(doing, &mut request)?;
+            if answer.is_some() || self.session.block_directions() == BlockDirections::Inbound {
+                return Ok(answer);
+            }
+            self.wait(doing, deadline)?;
+        }
+    }
+
+    /// Closes a file: left to itself it would wait for the answer without a look at the wish to end. What the remote host
+    /// says to it does not matter.
+    pub fn close(&self, mut file: File) -> Result<(), Error> {
+        self.ask("close", || file.close()).map(|_answer| ())
+    }
+
+    fn deadline(&self) -> Ticks90k {
         let patience = Ticks90k::from_duration(self.patience);
         self.heartbeat.quiet_for(patience);
-        let deadline = clock::media_now() + patience;
-        loop {
-            match request() {
-                Err(error) if error.code() == AGAIN => {}
-                Err(source) if matches!(source.code(), ErrorCode::Session(_)) => {
-                    return Err(Error::Broken { remote: self.remote.clone(), doing, source });
-                }
-                answered => return Ok(answered),
+        clock::media_now() + patience
+    }
+
+    /// `None`: it says "again".
+    fn try_once<T>(
+        &self,
+        doing: &'static str,
+        mut request: impl FnMut() -> Result<T, ssh2::Error>,
+    ) -> Result<Option<Result<T, ssh2::Error>>, Error> {
+        match request() {
+            Err(error) if error.code() == AGAIN => Ok(None),
+            Err(source) if matches!(source.code(), ErrorCode::Session(_)) => {
+                Err(Error::Broken { remote: self.remote.clone(), doing, source })
             }
-            if self.stop.asked() {
-                return Err(Error::Stopped);
-            }
-            if clock::media_now() >= deadline {
-                let seconds = self.patience.as_secs();
-                return Err(Error::Slow { remote: self.remote.clone(), doing, seconds });
-            }
-            self.wait_for_socket()?;
+            answered => Ok(Some(answered)),
         }
+    }
+
+    /// Waits for the socket, as long as nobody asks for the end and the deadline is not there.
+    fn wait(&self, doing: &'static str, deadline: Ticks90k) -> Result<(), Error> {
+        if self.stop.asked() {
+            return Err(Error::Stopped);
+        }
+        if clock::media_now() >= deadline {
+            let seconds = self.patience.as_secs();
+            return Err(Error::Slow { remote: self.remote.clone(), doing, seconds });
+        }
+        self.wait_for_socket()
     }
 
     /// As [`Link::ask`], for what is no SFTP request.
@@ -171,7 +209,7 @@ pub fn remote_name(config: &config::Upload) -> String {
     format!("{}@{}:{}", config.user, config.host, config.port)
 }
 
-/// The signature algorithms that a host with this key can offer; no other is asked for.
+/// The signature algorithms that a host with this key can offer.
 fn signature_algorithms(key: &PublicKey) -> &'static str {
     match key.algorithm().as_str() {
         "ssh-rsa" => "rsa-sha2-512,rsa-sha2-256",
@@ -180,10 +218,6 @@ fn signature_algorithms(key: &PublicKey) -> &'static str {
         "ecdsa-sha2-nistp521" => "ecdsa-sha2-nistp521",
         _ => "ssh-ed25519",
     }
-}
-
-fn is_no_agreement(error: &ssh2::Error) -> bool {
-    error.code() == ErrorCode::Session(libssh2_sys::LIBSSH2_ERROR_KEX_FAILURE)
 }
 
 fn is_refusal(error: &ssh2::Error) -> bool {

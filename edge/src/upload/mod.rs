@@ -21,6 +21,7 @@ mod local;
 mod pace;
 mod posix_rename;
 mod report;
+mod syncs;
 
 pub use error::Error;
 
@@ -213,11 +214,13 @@ impl Uploader {
             ref step => {
                 let Some((_, inbox)) = &mut self.session else { return Ok(()) };
                 let begun = clock::media_now();
-                let reply = inbox.perform(step, local, machine.token(), self.pace.piece())?;
+                let reply = inbox.perform(step, local, machine.token(), &self.pace)?;
                 let took = clock::media_now() - begun;
                 match (step, &reply) {
                     (Step::WritePart { from, .. }, Reply::Written(to)) => self.pace.wrote(to - from, took),
                     (Step::SyncPart, _) => self.pace.synced(took),
+                    // What they wait for began earlier, or is still to come.
+                    (Step::BeginSync | Step::EndSync, _) => {}
                     _ => self.pace.answered(took),
                 }
                 reply
@@ -251,7 +254,7 @@ impl Uploader {
                     });
                 }
             }
-            Step::SyncPart => {
+            Step::SyncPart | Step::EndSync => {
                 task.synced(now);
                 self.backoff.reset();
                 self.failure = None;

@@ -5,8 +5,8 @@
 
 use media::Ticks90k;
 
-/// The smallest and the largest piece, in bytes.
-const PIECES: (u64, u64) = (32 << 10, 1 << 20);
+/// The smallest and the largest piece, in bytes: a sync begins after each of the largest ones.
+const PIECES: (u64, u64) = (32 << 10, 512 << 10);
 /// How long a piece may take beyond the round trip.
 const SPAN: Ticks90k = Ticks90k(Ticks90k::SECOND.0 / 4);
 /// A growing part is synced that long after its last sync.
@@ -40,6 +40,11 @@ impl Pace {
         self.piece
     }
 
+    /// Whether the link takes so much that more may be on its way behind a piece while its end is confirmed.
+    pub fn flows(&self) -> bool {
+        self.piece == PIECES.1
+    }
+
     /// Bytes a second that the link took lately.
     pub fn rate(&self) -> Option<f64> {
         self.rate
@@ -54,8 +59,8 @@ impl Pace {
     pub fn wrote(&mut self, bytes: u64, took: Ticks90k) {
         self.answered(took);
         let beyond = took - self.round_trip.unwrap_or(took);
-        // A small write says nothing of how large a piece may be.
-        if bytes >= self.piece {
+        // A small write says nothing of how large a piece may be; where it flows half of one is confirmed at a time.
+        if bytes >= self.piece / 2 {
             if beyond < SPAN {
                 self.piece = (self.piece * 2).min(PIECES.1);
             } else if beyond > SPAN + SPAN {

@@ -34,6 +34,11 @@ use crate::names::LockToken;
 /// much of its tail, and so this much is read back before a part is gone on with.
 pub const PIECE: u64 = 1 << 20;
 
+/// A sync of the part begins when so much is written behind the last one, and more is written while it runs.
+const SYNC_EACH: u64 = PIECE / 2;
+/// Its end is waited for when so much is written that it does not cover: what is on its way behind that still fits.
+const SYNC_ENDS: u64 = PIECE / 4 * 3;
+
 /// The least that is read back, even of a part that this process synced itself: a length alone proves nothing.
 const LEAST_VERIFIED: u64 = 64 << 10;
 
@@ -106,7 +111,8 @@ pub enum Step {
     /// Write [`crate::mp4::head`], the first bytes of a growing recording, to the start of `NAME.part`. Reply: [`Reply::Done`].
     WriteHead,
     /// Write bytes `from..to` of the recording into `NAME.part`, or as many of them as should go at once. A GOP is sent
-    /// with its final `moof`, whatever the file on the edge still says. Reply: [`Reply::Written`] once they are confirmed.
+    /// with its final `moof`, whatever the file on the edge still says. Reply: [`Reply::Written`] once some are confirmed; the
+    /// others of `from..to` may be on their way.
     WritePart {
         /// The first byte.
         from: u64,
@@ -120,6 +126,11 @@ pub enum Step {
     },
     /// `fsync` of `NAME.part`. Reply: [`Reply::Done`].
     SyncPart,
+    /// Ask for an `fsync` of `NAME.part`, of what is confirmed by now. Reply: [`Reply::Done`] as soon as it is asked for: more
+    /// is written while it runs.
+    BeginSync,
+    /// Wait for the end of the `fsync` that [`Step::BeginSync`] asked for. Reply: [`Reply::Done`].
+    EndSync,
     /// Nothing until [`Upload::update`] says that there is more; [`Upload::sync`] may be asked for meanwhile.
     Wait,
     /// LSTAT `NAME.mp4`. Reply: [`Reply::Size`] or [`Reply::Absent`].
@@ -215,6 +226,8 @@ enum State {
     },
     E2Write,
     E2Sync,
+    E2BeginSync,
+    E2EndSync,
     E2Wait,
     E3Room {
         from: u64,
@@ -251,11 +264,15 @@ pub struct Upload {
     at: u64,
     /// All before this is on the remote host's disk: it was synced, with our lock there ever since.
     synced: u64,
+    /// A sync is under way of all before this.
+    syncing: Option<u64>,
     /// The part is sealed: its head says so, and it did not before everything else was synced.
     flipped: bool,
     /// A sync may have failed there. What it dropped reads well and counts as written, so that a later sync says nothing of it:
     /// what is not known to be synced is written again.
     doubted: bool,
+    /// Where that ends, in this session.
+    doubted_to: u64,
 }
 
 impl Upload {
@@ -263,8 +280,10 @@ impl Upload {
     /// journal before the first step; `begun` says that it had been kept there before.
     pub fn new(journal: Journal, content: Content, token: LockToken, begun: bool) -> Self {
         let state = State::Free;
-        let (at, synced, flipped, doubted) = (0, 0, false, begun);
-        let mut upload = Self { journal, content, token, begun, state, at, synced, flipped, doubted };
+        let (at, synced, syncing, flipped) = (0, 0, None, false);
+        let (doubted, doubted_to) = (begun, 0);
+        let mut upload =
+            Self { journal, content, token, begun, state, at, synced, syncing, flipped, doubted, doubted_to };
         upload.state = upload.after_restart();
         upload
     }
@@ -272,9 +291,9 @@ impl Upload {
     /// The session broke: whether the last step was done, or will be done later, is unknown.
     pub fn retry(&mut self) {
         self.begun = true;
-        self.doubted |= matches!(self.state, State::E2Sync | State::E3SyncRoom | State::E3SyncFlip);
-        self.at = 0;
-        self.flipped = false;
+        let sync = [State::E2Sync, State::E2BeginSync, State::E3SyncRoom, State::E3SyncFlip];
+        self.doubted |= self.syncing.take().is_some() || sync.contains(&self.state);
+        (self.at, self.doubted_to, self.flipped) = (0, 0, false);
         self.state = self.after_restart();
     }
 
@@ -320,11 +339,12 @@ impl Upload {
             State::E2Head { .. } => Step::WriteHead,
             State::E2Shorten { to } | State::E2Cut { to, .. } => Step::CutPart(to),
             State::E2Verify { from, to } => Step::VerifyPart { from, to },
-            State::E2Write => Step::WritePart {
-                from: self.at,
-                to: self.content.bytes().min(self.synced.max(self.first()) + PIECE),
-            },
+            State::E2Write => {
+                Step::WritePart { from: self.at, to: self.content.bytes().min(self.floor() + PIECE) }
+            }
             State::E2Sync | State::E3SyncRoom | State::E3SyncFlip => Step::SyncPart,
+            State::E2BeginSync => Step::BeginSync,
+            State::E2EndSync => Step::EndSync,
             State::E2Wait => Step::Wait,
             State::E3Room { from } => Step::WriteRoom { from },
             State::E3Flip => Step::WritePart { from: FLIP_AT, to: HEAD as u64 },
@@ -352,7 +372,9 @@ impl Upload {
             | State::E2Shorten { .. }
             | State::E2Verify { .. }
             | State::E2Cut { .. } => self.find(&reply),
-            State::E2Write | State::E2Sync | State::E2Wait => self.send(&reply),
+            State::E2Write | State::E2Sync | State::E2BeginSync | State::E2EndSync | State::E2Wait => {
+                self.send(&reply)
+            }
             State::E3Room { .. }
             | State::E3SyncRoom
             | State::E3Flip
@@ -446,7 +468,7 @@ impl Upload {
 
     /// E2: the part ends at `to`, and reads well from `from` on.
     fn verified(&mut self, from: u64, to: u64) {
-        self.at = to;
+        (self.at, self.doubted_to) = (to, to);
         if self.doubted {
             self.at = self.synced.clamp(from, to);
             self.synced = self.at;
@@ -469,18 +491,37 @@ impl Upload {
             (State::E2Write, Reply::Written(to)) if *to > self.at && *to <= self.content.bytes() => {
                 self.at = *to
             }
-            (State::E2Sync, Reply::Done) => (self.synced, self.doubted) = (self.at, false),
+            (State::E2Sync, Reply::Done) => self.on_disk(self.at),
+            (State::E2BeginSync, Reply::Done) => self.syncing = Some(self.at),
+            (State::E2EndSync, Reply::Done) => {
+                let synced = self.syncing.take()?;
+                self.on_disk(synced);
+            }
             _ => return None,
         }
         Some(self.go_on())
     }
 
+    /// All before `to` is on the remote host's disk.
+    fn on_disk(&mut self, to: u64) {
+        self.synced = to;
+        self.doubted &= to < self.doubted_to;
+    }
+
+    /// Where what may not be on the remote host's disk begins.
+    fn floor(&self) -> u64 {
+        self.synced.max(self.first()).min(self.at)
+    }
+
     /// E2: `at` bytes are there.
     fn go_on(&self) -> State {
-        let unsynced = self.at - self.synced.max(self.first()).min(self.at);
-        if unsynced >= PIECE {
-            State::E2Sync
-        } else if self.at < self.content.bytes() {
+        let unsynced = self.at - self.floor();
+        let is_left = self.at < self.content.bytes();
+        if self.syncing.is_some() && (unsynced >= SYNC_ENDS || !is_left) {
+            State::E2EndSync
+        } else if self.syncing.is_none() && unsynced >= SYNC_EACH {
+            State::E2BeginSync
+        } else if is_left {
             State::E2Write
         } else {
             match self.content {
@@ -503,7 +544,7 @@ impl Upload {
             }
             (State::E3Room { .. }, Reply::Written(MEDIA_AT)) => State::E3SyncRoom,
             (State::E3SyncRoom, Reply::Done) => {
-                (self.synced, self.doubted) = (self.at, false);
+                self.on_disk(self.at);
                 State::E3Flip
             }
             (State::E3Flip, Reply::Written(to)) if *to == HEAD as u64 => State::E3SyncFlip,

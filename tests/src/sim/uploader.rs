@@ -48,6 +48,8 @@ struct Way {
 struct Open {
     session: Session,
     parts: BTreeMap<RecordingName, u64>,
+    /// Whether the syncs that were begun were done.
+    syncs: BTreeMap<RecordingName, bool>,
     handles: u64,
 }
 
@@ -117,7 +119,7 @@ impl Uploader<'_> {
         let edge = self.edge;
         if self.open.is_none() {
             let session = edge.network.connect(&edge.remote.host, edge.remote.is_up()).await?;
-            self.open = Some(Open { session, parts: BTreeMap::new(), handles: 0 });
+            self.open = Some(Open { session, parts: BTreeMap::new(), syncs: BTreeMap::new(), handles: 0 });
         }
         if !self.ways.contains_key(name) {
             self.begin(name).await?;
@@ -225,6 +227,16 @@ impl Open {
             Step::SyncPart => {
                 let handle = self.part(name, &part).await?;
                 self.done(Request::Sync(handle)).await
+            }
+            Step::BeginSync => {
+                let handle = self.part(name, &part).await?;
+                // What it comes to is told by the step that waits for it: more is written meanwhile.
+                let synced = matches!(self.session.ask(Request::Sync(handle)).await?, Answer::Done);
+                self.syncs.insert(*name, synced);
+                Ok(Reply::Done)
+            }
+            Step::EndSync => {
+                self.syncs.remove(name).filter(|synced| *synced).map(|_| Reply::Done).ok_or(Failure::Session)
             }
             Step::Rename => {
                 self.forget(name).await?;
