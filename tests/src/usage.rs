@@ -57,6 +57,12 @@ pub fn resident(id: u32) -> Result<u64> {
     Ok((own + files) * 1024)
 }
 
+/// Threads that the process `id` has now.
+pub fn threads(id: u32) -> Result<usize> {
+    let tasks = fs::read_dir(format!("/proc/{id}/task"));
+    Ok(tasks.with_context(|| format!("process {id} has ended"))?.count())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

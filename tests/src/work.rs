@@ -18,6 +18,11 @@ pub fn saw(what: impl Display) {
     println!("saw: {what}");
 }
 
+/// The one seed to repeat, if `PORTHOLE_SEED` names it.
+pub fn seed() -> Option<u64> {
+    std::env::var("PORTHOLE_SEED").ok()?.parse().ok()
+}
+
 fn number(variable: &str) -> Option<u32> {
     std::env::var(variable).ok()?.parse().ok()
 }
