@@ -27,6 +27,8 @@ use std::sync::Arc;
 const MAX_MISSING: u64 = 16;
 /// A hole between two segments that is longer than this is a discontinuity, whatever the GOP says.
 const MAX_HOLE: Ticks90k = Ticks90k::from_millis(100);
+/// A first part under this length is shown together with the second (docs/design/live-formats.md, "Parts").
+const SHORT_FIRST: Ticks90k = Ticks90k::from_millis(250);
 /// More than any fragment's boxes need: `moof` and `mdat` around a part, and an entry of `trun` for each access unit.
 const PART_OVERHEAD: u64 = 160;
 const UNIT_OVERHEAD: u64 = 16;
@@ -93,7 +95,7 @@ impl Part {
 }
 
 /// The parts of one track of a GOP. Of a GOP that still grows (not `complete`) the last part is left out, since what belongs
-/// to it is not known yet.
+/// to it is not known yet, and so is the first one as long as it is the only one and shorter than [`SHORT_FIRST`].
 pub fn parts(gop: &Gop, track: Track, complete: bool) -> Vec<Part> {
     let cut = Cut::of(&gop.config, track);
     let mut parts: Vec<Part> = Vec::new();
@@ -113,6 +115,10 @@ pub fn parts(gop: &Gop, track: Track, complete: bool) -> Vec<Part> {
     if complete {
         let end = if track == Track::Video { gop.video_end() } else { last + cut.unit };
         parts.extend(open.map(|part| ended(part, end)));
+    } else if let [first] = parts.as_slice()
+        && first.duration < SHORT_FIRST
+    {
+        parts.clear();
     }
     parts
 }
@@ -574,7 +580,7 @@ mod tests {
     fn a_growing_gop_shows_a_part_once_the_next_one_has_begun() {
         let whole = gop(&config(false), 7, 3000);
         let shown = |count| parts(&growing(&whole, count), Track::Video, false).len();
-        assert_eq!([0, 1, 2, 3, 9, 10, 30].map(shown), [0, 0, 0, 1, 1, 2, 4]);
+        assert_eq!([0, 1, 2, 3, 9, 10, 17, 30].map(shown), [0, 0, 0, 0, 0, 2, 3, 4], "the first two at once");
         let all = parts(&whole, Track::Video, true);
         assert_eq!(
             parts(&growing(&whole, 10), Track::Video, false),

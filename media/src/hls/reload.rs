@@ -201,9 +201,9 @@ mod tests {
         let mut timeline = timeline(&config, 100..105);
         let request = "_HLS_msn=104&_HLS_part=5";
         assert_eq!(answer(&timeline, request), Answer::Wait { msn: 105, part: Some(0) });
-        timeline.update(&growing(&gop(&config, 105, 3000), 2), false);
+        timeline.update(&growing(&gop(&config, 105, 3000), 9), false);
         assert_eq!(answer(&timeline, request), Answer::Wait { msn: 105, part: Some(0) });
-        timeline.update(&growing(&gop(&config, 105, 3000), 3), false);
+        timeline.update(&growing(&gop(&config, 105, 3000), 10), false);
         assert_eq!(answer(&timeline, request), Answer::Now);
     }
 
