@@ -80,7 +80,10 @@ pub enum Step {
     Copy,
     /// W3: read the whole copy: what its seal promises, or else every box and sample.
     /// Reply: [`Reply::Whole`] or [`Reply::Broken`].
-    Verify,
+    Verify {
+        /// Without a seal it is [`Reply::Broken`]: a part that ends with a whole GOP opens well, and is half a recording.
+        sealed: bool,
+    },
     /// W3: cut the copy of a part at its last whole GOP, seal and sync it; from here on its name is `NAME-partial`.
     /// Reply: [`Reply::Done`], or [`Reply::Broken`] if there is not one whole GOP.
     Mend,
@@ -212,7 +215,7 @@ impl Claim {
             State::W3Take => Step::Take,
             State::W3Adopt => Step::Adopt,
             State::W3Copy => Step::Copy,
-            State::W3Verify => Step::Verify,
+            State::W3Verify => Step::Verify { sealed: self.is_part() },
             State::W3Mend => Step::Mend,
             State::W3Accept => Step::Accept,
             State::W3Look => Step::Look,
@@ -257,7 +260,7 @@ impl Claim {
     }
 
     fn next(&self, reply: Reply) -> Result<State, Unexpected> {
-        let from_part = matches!(self.found, Found::Part | Found::Orphan { part: true });
+        let from_part = self.is_part();
         Ok(match (&self.state, reply) {
             (State::W1Lock, Reply::Done) => State::W2Check,
             (State::W1Lock, Reply::Exists) => State::End(Outcome::Lost),
@@ -316,6 +319,10 @@ impl Claim {
         })
     }
 
+    fn is_part(&self) -> bool {
+        matches!(self.found, Found::Part | Found::Orphan { part: true })
+    }
+
     fn failed(&self) -> Tries {
         Tries { failures: self.tries.failures + 1, ..self.tries }
     }
@@ -368,12 +375,12 @@ pub enum Lock {
     Edge {
         /// The camera has been heard with a newer boot than the token's.
         newer_boot: bool,
-        /// How long ago it last changed.
+        /// How long it has been as it is.
         quiet: Duration,
     },
     /// Anything else, mostly empty: a script's.
     Script {
-        /// How long ago it last changed.
+        /// How long it has been as it is.
         quiet: Duration,
     },
 }

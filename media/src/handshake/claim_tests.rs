@@ -35,7 +35,7 @@ fn a_whole_recording_is_locked_checked_taken_copied_worked_on_archived_and_unloc
         Step::Check,
         Step::Take,
         Step::Copy,
-        Step::Verify,
+        Step::Verify { sealed: false },
         Step::Accept,
         Step::Look,
         Step::Count(Tries { starts: 1, failures: 0 }),
@@ -64,7 +64,9 @@ fn half_a_part_is_cut_and_sealed_and_a_whole_one_is_taken_as_it_is() {
     use Reply::{Done, Whole};
     for (found, taken) in [(Found::Part, Step::Take), (Found::Orphan { part: true }, Step::Adopt)] {
         let steps = steps(found, Tries::default(), vec![Done, Done, broken(), Done]);
-        assert_eq!(steps, [taken, Step::Copy, Step::Verify, Step::Mend, Step::Accept]);
+        // A part that grew ends with a whole GOP, and opens: what makes it whole is its seal.
+        let verify = Step::Verify { sealed: true };
+        assert_eq!(steps, [taken, Step::Copy, verify, Step::Mend, Step::Accept]);
         assert_eq!(last(found, vec![Done, Done, Whole]), Step::Accept);
         let nothing = last(found, vec![Done, Done, broken(), broken()]);
         assert_eq!(nothing, Step::Quarantine { claimed: true, reason: "half".to_owned() });
@@ -177,7 +179,7 @@ fn replies(step: &Step, part: bool) -> Vec<Reply> {
         Step::SyncInbox | Step::Quarantine { .. } => vec![Done, Absent],
         Step::Take => vec![Done, Absent, Exists, broken],
         Step::Adopt => vec![Done, Absent, Exists],
-        Step::Verify => vec![Whole, broken],
+        Step::Verify { .. } => vec![Whole, broken],
         Step::Mend | Step::Work => vec![Done, broken],
         Step::Look => vec![Absent, Same, Exists],
         Step::Accept if part => vec![Done, Exists],
@@ -292,7 +294,7 @@ impl Host {
             Step::Lock if self.lock.is_some() => return Reply::Exists,
             Step::Lock => self.lock = Some(1),
             Step::Check if !*gone => return Reply::Absent,
-            Step::Check | Step::Verify => return Reply::Whole,
+            Step::Check | Step::Verify { .. } => return Reply::Whole,
             Step::Take if self.claim.is_some() => return Reply::Exists,
             Step::Take => {
                 assert!(std::mem::take(gone));

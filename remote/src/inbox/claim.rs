@@ -120,7 +120,7 @@ impl<'a> Hand<'a> {
             Step::Take => self.take(),
             Step::Adopt => self.adopt(),
             Step::Copy => self.copy(),
-            Step::Verify => self.verify(),
+            Step::Verify { sealed } => self.verify(*sealed),
             Step::Mend => self.mend(),
             Step::Accept => self.accept(),
             Step::Look => self.look(),
@@ -247,8 +247,8 @@ impl<'a> Hand<'a> {
         Ok(Reply::Done)
     }
 
-    fn verify(&self) -> Result<Reply, Failure> {
-        whole::read_through(self.own_copy()?).map_err(|problem| self.failure(problem))?;
+    fn verify(&self, sealed: bool) -> Result<Reply, Failure> {
+        whole::read_through(self.own_copy()?, sealed).map_err(|problem| self.failure(problem))?;
         Ok(Reply::Whole)
     }
 

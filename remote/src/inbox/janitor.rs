@@ -10,8 +10,9 @@ use super::tries::{self, Record};
 use super::{Inbox, lease, scratch};
 use crate::folder::{self, Error, Kind, Meta};
 use crate::supervise::{self, Pulse, Stop};
-use media::handshake::claim::{Found, Lock, Seen, Sight, Verdict, Writer, judge};
-use media::names::{CameraId, LockToken, MOST_TOKEN_BYTES};
+use media::handshake::claim::{Found, Seen, Verdict, Writer, judge};
+use media::handshake::watch::{Looked, Mark, Owner, Watch};
+use media::names::{LockToken, MOST_TOKEN_BYTES};
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -24,14 +25,13 @@ const NAMELESS: &str =
     "its name is none: 1 to 128 of A-Z, a-z, 0-9, '.', '_' and '-', a letter or digit first";
 /// From one look to the next.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Cameras whose boots are remembered.
-const MOST_CAMERAS: usize = 4096;
 /// Claims that one look takes.
 const MOST_CLAIMS: usize = 4096;
 
 /// Looks again and again until the stop is asked for.
 pub fn run(inbox: &Inbox, stop: &Stop, pulse: &Pulse) {
-    let mut janitor = Janitor { inbox, scan: Scan::default(), heard: Heard::default() };
+    let mut janitor =
+        Janitor { inbox, scan: Scan::default(), watches: HashMap::new(), claims: Watch::default() };
     let mut trouble = String::new();
     while !stop.asked() {
         pulse.beat();
@@ -50,21 +50,29 @@ pub fn run(inbox: &Inbox, stop: &Stop, pulse: &Pulse) {
 struct Janitor<'a> {
     inbox: &'a Inbox,
     scan: Scan,
-    heard: Heard,
+    /// What it remembers of each account's inbox.
+    watches: HashMap<String, Watch<Id>>,
+    /// What it remembers of the claims.
+    claims: Watch<Id>,
 }
+
+/// Device and inode.
+type Id = (u64, u64);
 
 /// The lock beside a recording.
 struct SeenLock {
-    lock: Lock,
+    mark: Mark<Id>,
+    owner: Owner,
     /// Open, and its flock held if it is a dead worker's.
     file: Option<File>,
-    id: Option<(u64, u64)>,
 }
 
 impl Janitor<'_> {
     fn look(&mut self, stop: &Stop) -> Result<(), Error> {
         let mut trouble = Ok(());
-        for account in self.scan.accounts(&self.inbox.folders.inbox)? {
+        let accounts = self.scan.accounts(&self.inbox.folders.inbox)?;
+        self.watches.retain(|name, _| accounts.iter().any(|account| account.name == *name));
+        for account in accounts {
             if stop.asked() {
                 return Ok(());
             }
@@ -81,8 +89,12 @@ impl Janitor<'_> {
     /// All names of one account. One of them that is not for us must not hold up the others.
     fn look_at(&mut self, account: &Arc<Account>) -> Result<(), Error> {
         let mut trouble = Ok(());
-        for file in self.scan.names(account)? {
+        let (files, ends) = self.scan.names(account)?;
+        for file in files {
             trouble = trouble.and(self.look_at_file(account, &file));
+        }
+        if ends {
+            self.watch(account).end_pass();
         }
         trouble
     }
@@ -120,65 +132,49 @@ impl Janitor<'_> {
         Ok(())
     }
 
+    fn watch(&mut self, account: &Account) -> &mut Watch<Id> {
+        self.watches.entry(account.name.clone()).or_default()
+    }
+
     /// Does what is to be done about one NAME.
     fn settle(&mut self, account: &Arc<Account>, name: &Name) -> Result<(), Error> {
-        let now = supervise::wall_now();
         let patience = self.inbox.config.inbox.patience();
-        let seen_lock = self.see_lock(account, name, now)?;
-        let see = |file: String| -> Result<Option<Seen>, Error> {
+        let lock = see_lock(account, name)?;
+        let look = |file: String| -> Result<Option<Mark<Id>>, Error> {
             let meta = account.folder.look(&file)?.filter(|meta| meta.kind != Kind::Folder);
-            let Some(meta) = meta else { return Ok(None) };
-            let quiet = now.saturating_sub(meta.changed);
-            // Asking for a lease is an open of the file; nobody needs the answer before.
-            let writer = match quiet >= patience.abandoned.min(patience.lost) {
-                true => readable(account, &file)?.map_or(Writer::Unknown, |file| lease::writer(&file)),
-                false => Writer::Unknown,
-            };
-            Ok(Some(Seen { writer, quiet }))
+            Ok(meta.map(mark))
         };
-        let sight =
-            Sight { lock: seen_lock.lock, recording: see(name.recording())?, part: see(name.part())? };
+        let looked = Looked {
+            lock: lock.as_ref().map(|lock| (lock.mark, lock.owner.clone())),
+            recording: look(name.recording())?,
+            part: look(name.part())?,
+        };
+        let mut sight = self.watch(account).look(name.as_str(), &looked, supervise::monotonic());
+        for (seen, file) in [(&mut sight.recording, name.recording()), (&mut sight.part, name.part())] {
+            if let Some(Seen { writer, quiet }) = seen
+                // Asking for a lease is an open of the file; nobody needs the answer before.
+                && *quiet >= patience.abandoned.min(patience.lost)
+            {
+                *writer = readable(account, &file)?.map_or(Writer::Unknown, |file| lease::writer(&file));
+            }
+        }
         match judge(&sight, patience) {
             Verdict::Wait => {}
             Verdict::Claim(found) => {
-                let lock = seen_lock.id;
-                self.inbox.queue.offer(Job {
-                    account: Some(Arc::clone(account)),
-                    name: name.clone(),
-                    found,
-                    lock,
-                });
+                let (account, lock) = (Some(Arc::clone(account)), lock.map(|lock| lock.mark.id));
+                self.inbox.queue.offer(Job { account, name: name.clone(), found, lock });
             }
-            Verdict::RemoveLock => remove_lock(account, name, &seen_lock, self.inbox)?,
+            Verdict::RemoveLock => {
+                lock.map_or(Ok(()), |lock| remove_lock(account, name, &lock, self.inbox))?;
+            }
         }
         Ok(())
     }
 
-    fn see_lock(&mut self, account: &Account, name: &Name, now: Duration) -> Result<SeenLock, Error> {
-        let absent = SeenLock { lock: Lock::None, file: None, id: None };
-        let Some(Meta { changed, id, .. }) = account.folder.look(name.lock())? else { return Ok(absent) };
-        let quiet = now.saturating_sub(changed);
-        let script = SeenLock { lock: Lock::Script { quiet }, file: None, id: Some(id) };
-        let Some(file) = readable(account, &name.lock())? else { return Ok(script) };
-        let mut content = Vec::new();
-        let read = (&file).take(MOST_TOKEN_BYTES as u64 + 1).read_to_end(&mut content);
-        read.map_err(|source| Error::new("read", &account.folder.path().join(name.lock()), source))?;
-        Ok(match LockToken::parse(&content) {
-            Ok(LockToken::Chop { .. }) => {
-                let held = !try_hold(&file)?;
-                SeenLock { lock: Lock::Worker { held }, file: Some(file), id: Some(id) }
-            }
-            Ok(LockToken::Upload { camera, boot, .. }) => {
-                let newer_boot = self.heard.newer(camera, &boot, changed);
-                SeenLock { lock: Lock::Edge { newer_boot, quiet }, ..script }
-            }
-            Err(_) => script,
-        })
-    }
-
     /// Offers the claims whose owner is dead, and removes tries without a claim.
-    fn look_at_claims(&self) -> Result<(), Error> {
-        let claims = &self.inbox.folders.claim;
+    fn look_at_claims(&mut self) -> Result<(), Error> {
+        let inbox = self.inbox;
+        let claims = &inbox.folders.claim;
         for file in claims.names()?.take(MOST_CLAIMS) {
             let file = file?;
             match FileName::of(&file) {
@@ -197,10 +193,11 @@ impl Janitor<'_> {
                 }
             }
         }
+        self.claims.end_pass();
         Ok(())
     }
 
-    fn offer_claim(&self, file: &OsStr, name: Name, part: bool) -> Result<(), Error> {
+    fn offer_claim(&mut self, file: &OsStr, name: Name, part: bool) -> Result<(), Error> {
         let claims = &self.inbox.folders.claim;
         let Some(claim) = claims.open_file(file)? else {
             // Put into the place of a recording at the instant when that was taken.
@@ -214,12 +211,35 @@ impl Janitor<'_> {
         }
         drop(claim);
         let tries = Record::load(claims, &name)?.tries;
-        let counted = claims.look(tries::file(&name))?.map_or(Duration::ZERO, |meta| meta.changed);
-        if supervise::wall_now().saturating_sub(counted) >= tries.rest() {
+        let counted = claims.look(tries::file(&name))?.map(mark);
+        let looked = Looked { lock: None, recording: counted, part: None };
+        let rested = self.claims.look(name.as_str(), &looked, supervise::monotonic()).recording;
+        if rested.is_none_or(|rested| rested.quiet >= tries.rest()) {
             self.inbox.queue.offer(Job { account: None, name, found: Found::Orphan { part }, lock: None });
         }
         Ok(())
     }
+}
+
+fn mark(meta: Meta) -> Mark<Id> {
+    Mark { id: meta.id, size: meta.size, changed: meta.changed }
+}
+
+fn see_lock(account: &Account, name: &Name) -> Result<Option<SeenLock>, Error> {
+    let Some(meta) = account.folder.look(name.lock())? else { return Ok(None) };
+    let mark = mark(meta);
+    let Some(file) = readable(account, &name.lock())? else {
+        return Ok(Some(SeenLock { mark, owner: Owner::Script, file: None }));
+    };
+    let mut content = Vec::new();
+    let read = (&file).take(MOST_TOKEN_BYTES as u64 + 1).read_to_end(&mut content);
+    read.map_err(|source| Error::new("read", &account.folder.path().join(name.lock()), source))?;
+    let (owner, file) = match LockToken::parse(&content) {
+        Ok(LockToken::Chop { .. }) => (Owner::Worker { held: !try_hold(&file)? }, Some(file)),
+        Ok(LockToken::Upload { camera, boot, .. }) => (Owner::Edge { camera, boot }, None),
+        Err(_) => (Owner::Script, None),
+    };
+    Ok(Some(SeenLock { mark, owner, file }))
 }
 
 /// Opens a file of a camera; `None` if there is none, or if its owner keeps us out.
@@ -235,65 +255,14 @@ fn remove_lock(account: &Account, name: &Name, seen: &SeenLock, inbox: &Inbox) -
     let id = match &seen.file {
         // While its flock is held, no other janitor can remove it.
         Some(file) => {
-            Some(folder::id(file).map_err(|source| Error::new("look at", account.folder.path(), source))?)
+            folder::id(file).map_err(|source| Error::new("look at", account.folder.path(), source))?
         }
-        None => seen.id,
+        None => seen.mark.id,
     };
-    if account.folder.look(name.lock())?.map(|meta| meta.id) == id {
+    if account.folder.look(name.lock())?.is_some_and(|meta| meta.id == id) {
         account.folder.remove(name.lock())?;
         inbox.status.metrics.locks_removed.inc();
         tracing::info!(account = account.name, %name, "lock removed: its owner is gone");
     }
     Ok(())
-}
-
-/// Which boot of each camera was heard last.
-#[derive(Default)]
-struct Heard(HashMap<CameraId, (Duration, String)>);
-
-impl Heard {
-    /// Hears a boot from a lock that changed at `at`; whether the camera has been heard with another boot since then.
-    fn newer(&mut self, camera: CameraId, boot: &str, at: Duration) -> bool {
-        match self.0.get_mut(&camera) {
-            Some((last, known)) if known == boot => *last = at.max(*last),
-            Some((last, _)) if *last > at => return true,
-            Some(entry) => *entry = (at, boot.to_owned()),
-            None => {
-                if self.0.len() >= MOST_CAMERAS {
-                    self.0.clear();
-                }
-                self.0.insert(camera, (at, boot.to_owned()));
-            }
-        }
-        false
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_boot_is_old_once_another_one_was_heard_later() {
-        let mut heard = Heard::default();
-        let (front, back) = (CameraId::new(b"key", "front"), CameraId::new(b"key", "back"));
-        let at = Duration::from_secs;
-        assert!(!heard.newer(front, "first", at(10)));
-        assert!(!heard.newer(front, "second", at(20)));
-        assert!(heard.newer(front, "first", at(10)));
-        assert!(!heard.newer(front, "second", at(15)), "an older lock of the same boot");
-        assert!(heard.newer(front, "first", at(10)));
-        assert!(!heard.newer(back, "first", at(10)), "another camera");
-        assert!(!heard.newer(front, "third", at(30)));
-        assert!(heard.newer(front, "second", at(20)));
-    }
-
-    #[test]
-    fn no_number_of_cameras_fills_the_memory() {
-        let mut heard = Heard::default();
-        for n in 0..3 * MOST_CAMERAS {
-            heard.newer(CameraId::new(b"key", &n.to_string()), "boot", Duration::ZERO);
-        }
-        assert!(heard.0.len() <= MOST_CAMERAS);
-    }
 }

@@ -56,20 +56,21 @@ impl Scan {
         Ok(accounts)
     }
 
-    /// The next names of an account.
+    /// The next names of an account, and whether they are the last ones: then all were seen.
     ///
     /// # Errors
     /// Its folder cannot be read.
-    pub fn names(&mut self, account: &Account) -> Result<Vec<OsString>, Error> {
+    pub fn names(&mut self, account: &Account) -> Result<(Vec<OsString>, bool), Error> {
         let mut names = match self.unfinished.remove(&account.name) {
             Some(names) => names,
             None => account.folder.names()?,
         };
         let some = names.by_ref().take(MOST_NAMES).collect::<Result<Vec<_>, _>>()?;
-        if some.len() == MOST_NAMES {
+        let ends = some.len() < MOST_NAMES;
+        if !ends {
             self.unfinished.insert(account.name.clone(), names);
         }
-        Ok(some)
+        Ok((some, ends))
     }
 }
 
@@ -115,10 +116,10 @@ mod tests {
         let inboxes = Folder::open(dir.path()).expect("opens");
         let mut scan = Scan::default();
         let mut seen = HashSet::new();
-        for expected in [MOST_NAMES, 10] {
+        for expected in [(MOST_NAMES, false), (10, true)] {
             let accounts = scan.accounts(&inboxes).expect("reads");
-            let names = scan.names(&accounts[0]).expect("reads");
-            assert_eq!(names.len(), expected);
+            let (names, ends) = scan.names(&accounts[0]).expect("reads");
+            assert_eq!((names.len(), ends), expected);
             seen.extend(names);
         }
         assert_eq!(seen.len(), MOST_NAMES + 10);

@@ -80,14 +80,16 @@ pub fn check(file: &File) -> Result<(), Problem> {
     look(&Opened::new(file)?).map(drop)
 }
 
-/// The same, and reads all footage that the seal promises, if there is a seal.
+/// The same, and reads all footage that the seal promises, if there is a seal; without one it is half where it `must_be_sealed`.
 ///
 /// # Errors
 /// It is not whole.
-pub fn read_through(file: &File) -> Result<(), Problem> {
+pub fn read_through(file: &File, must_be_sealed: bool) -> Result<(), Problem> {
     let opened = Opened::new(file)?;
-    if look(&opened)?.is_some() {
-        verify(&opened)?;
+    match look(&opened)? {
+        Some(_) => verify(&opened).map(drop)?,
+        None if must_be_sealed => return Err(Problem::Broken("it is not sealed".to_owned())),
+        None => {}
     }
     Ok(())
 }

@@ -33,7 +33,7 @@ pub fn vouch_and_remove(inbox: &Folder, name: &Name) -> Result<(), Error> {
     is_there(inbox, name)?;
     let recording = name.recording();
     let file = inbox.open_file(&recording)?.ok_or_else(|| Error::Absent { recording: recording.clone() })?;
-    match read_through(&file) {
+    match read_through(&file, false) {
         Ok(()) => {}
         Err(Problem::Broken(reason)) => return Err(Error::Damaged { recording, lock: name.lock(), reason }),
         Err(Problem::Host(source)) => return Err(host("read", inbox, name, source)),

@@ -1,26 +1,35 @@
-//! The janitor: shows [`media::handshake::claim::judge`] what stands in the inbox, and does what it says.
+//! The janitor: shows [`media::handshake::watch`] and [`media::handshake::claim::judge`] what stands in the inbox, and does what
+//! they say.
 
-use super::disk::{Errno, Inode};
-use super::host::File;
+use super::disk::{Errno, Inode, Meta};
+use super::host::{File, Host};
 use super::queue::Job;
 use super::remote::Service;
 use super::worker::load_tries;
-use media::handshake::claim::{Found, Lock, Seen, Sight, Verdict, Writer, judge};
-use media::names::{CameraId, LockToken};
-use std::collections::BTreeMap;
+use media::handshake::claim::{Found, Seen, Verdict, Writer, judge};
+use media::handshake::watch::{Looked, Mark, Owner, Watch};
+use media::names::LockToken;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// From one look to the next; longer while nothing changes, up to the second one.
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(120)];
 
+/// What it remembers.
+#[derive(Default)]
+struct Memory {
+    inbox: Watch<Inode>,
+    claims: Watch<Inode>,
+}
+
 /// Looks again and again.
 pub async fn run(service: &Service) {
     let host = &service.remote.host;
-    let mut heard = BTreeMap::new();
+    let mut memory = Memory::default();
     let mut pause = PAUSES[0];
     loop {
         let before = host.disk.borrow().changes();
-        if let Err(errno) = look(service, &mut heard).await {
+        if let Err(errno) = look(service, &mut memory).await {
             host.world.tell(|| format!("the janitor cannot look: {errno:?}"));
         }
         let changed = host.disk.borrow().changes() != before;
@@ -29,58 +38,59 @@ pub async fn run(service: &Service) {
     }
 }
 
-/// Which boot of each camera was heard last, and when.
-type Heard = BTreeMap<CameraId, (Duration, String)>;
-
-async fn look(service: &Service, heard: &mut Heard) -> Result<(), Errno> {
+async fn look(service: &Service, memory: &mut Memory) -> Result<(), Errno> {
     let inbox = &service.remote.inbox;
     let names = service.remote.host.names(inbox).await?;
     let mut seen: Vec<&str> = names.iter().filter_map(|file| Some(file.split_once('.')?.0)).collect();
     seen.dedup();
     for name in seen {
-        settle(service, name, heard).await?;
+        settle(service, name, &mut memory.inbox).await?;
     }
-    look_at_claims(service).await?;
+    memory.inbox.end_pass();
+    look_at_claims(service, &mut memory.claims).await?;
+    memory.claims.end_pass();
     clean(service).await
 }
 
 /// The lock beside a recording.
 struct SeenLock {
-    lock: Lock,
+    mark: Mark<Inode>,
+    owner: Owner,
     /// Open, and its flock held if it is a dead worker's.
     file: Option<File>,
-    inode: Option<Inode>,
 }
 
-async fn settle(service: &Service, name: &str, heard: &mut Heard) -> Result<(), Errno> {
+async fn settle(service: &Service, name: &str, watch: &mut Watch<Inode>) -> Result<(), Errno> {
     let (host, inbox) = (&service.remote.host, &service.remote.inbox);
     let patience = service.remote.patience;
-    let lock = see_lock(service, name, heard).await?;
-    let mut seen = [None, None];
-    for (seen, extension) in seen.iter_mut().zip(["mp4", "part"]) {
-        let file = format!("{inbox}/{name}.{extension}");
-        let Some(meta) = host.look(&file).await? else { continue };
-        let quiet = host.wall().saturating_sub(meta.changed);
-        let writer = match quiet >= patience.abandoned.min(patience.lost) {
-            true => host.open(&file).await?.map_or(Writer::Unknown, |file| file.writer()),
-            false => Writer::Unknown,
-        };
-        *seen = Some(Seen { writer, quiet });
+    let lock = see_lock(host, &format!("{inbox}/{name}.lockfile")).await?;
+    let [recording, part] = ["mp4", "part"].map(|extension| format!("{inbox}/{name}.{extension}"));
+    let looked = Looked {
+        lock: lock.as_ref().map(|lock| (lock.mark, lock.owner.clone())),
+        recording: host.look(&recording).await?.map(mark),
+        part: host.look(&part).await?.map(mark),
+    };
+    let mut sight = watch.look(name, &looked, host.world.tasks.now());
+    for (seen, file) in [(&mut sight.recording, recording), (&mut sight.part, part)] {
+        if let Some(Seen { writer, quiet }) = seen
+            && *quiet >= patience.abandoned.min(patience.lost)
+        {
+            *writer = host.open(&file).await?.map_or(Writer::Unknown, |file| file.writer());
+        }
     }
-    let [recording, part] = seen;
-    let sight = Sight { lock: lock.lock, recording, part };
     host.world.tell(|| format!("{name} {sight:?}"));
     match judge(&sight, patience) {
         Verdict::Wait => {}
         Verdict::Claim(found) => {
-            let job = Job { name: name.to_owned(), found, lock: lock.inode };
-            service.queue.offer(&host.world.tasks, job);
+            let lock = lock.map(|lock| lock.mark.id);
+            service.queue.offer(&host.world.tasks, Job { name: name.to_owned(), found, lock });
         }
         Verdict::RemoveLock => {
             let path = format!("{inbox}/{name}.lockfile");
+            let Some(SeenLock { mark, file, .. }) = lock else { return Ok(()) };
             // While its flock is held, no other janitor can remove it.
-            let inode = lock.file.as_ref().and_then(File::inode).or(lock.inode);
-            if host.look(&path).await?.map(|meta| meta.inode) == inode {
+            let inode = file.as_ref().and_then(File::inode).unwrap_or(mark.id);
+            if host.look(&path).await?.is_some_and(|meta| meta.inode == inode) {
                 host.remove(&path).await?;
             }
         }
@@ -88,34 +98,26 @@ async fn settle(service: &Service, name: &str, heard: &mut Heard) -> Result<(), 
     Ok(())
 }
 
-async fn see_lock(service: &Service, name: &str, heard: &mut Heard) -> Result<SeenLock, Errno> {
-    let host = &service.remote.host;
-    let path = format!("{}/{name}.lockfile", service.remote.inbox);
-    let Some(meta) = host.look(&path).await? else {
-        return Ok(SeenLock { lock: Lock::None, file: None, inode: None });
+fn mark(meta: Meta) -> Mark<Inode> {
+    Mark { id: meta.inode, size: meta.size, changed: meta.changed }
+}
+
+async fn see_lock(host: &Rc<Host>, path: &str) -> Result<Option<SeenLock>, Errno> {
+    let Some(meta) = host.look(path).await? else { return Ok(None) };
+    let mark = mark(meta);
+    let Some(file) = host.open(path).await? else {
+        return Ok(Some(SeenLock { mark, owner: Owner::Script, file: None }));
     };
-    let quiet = host.wall().saturating_sub(meta.changed);
-    let script = SeenLock { lock: Lock::Script { quiet }, file: None, inode: Some(meta.inode) };
-    let Some(file) = host.open(&path).await? else { return Ok(script) };
-    Ok(match LockToken::parse(&file.bytes().to_vec()) {
-        Ok(LockToken::Chop { .. }) => {
-            let held = !file.flock();
-            SeenLock { lock: Lock::Worker { held }, file: Some(file), inode: Some(meta.inode) }
-        }
-        Ok(LockToken::Upload { camera, boot, .. }) => {
-            let (last, known) = heard.entry(camera).or_insert((meta.changed, boot.clone()));
-            let newer_boot = *known != boot && *last > meta.changed;
-            if !newer_boot {
-                (*last, *known) = (meta.changed.max(*last), boot);
-            }
-            SeenLock { lock: Lock::Edge { newer_boot, quiet }, ..script }
-        }
-        Err(_) => script,
-    })
+    let (owner, file) = match LockToken::parse(&file.bytes().to_vec()) {
+        Ok(LockToken::Chop { .. }) => (Owner::Worker { held: !file.flock() }, Some(file)),
+        Ok(LockToken::Upload { camera, boot, .. }) => (Owner::Edge { camera, boot }, None),
+        Err(_) => (Owner::Script, None),
+    };
+    Ok(Some(SeenLock { mark, owner, file }))
 }
 
 /// Offers the claims whose owner is dead, and removes tries without a claim.
-async fn look_at_claims(service: &Service) -> Result<(), Errno> {
+async fn look_at_claims(service: &Service, watch: &mut Watch<Inode>) -> Result<(), Errno> {
     let host = &service.remote.host;
     for file in host.names("claim").await? {
         let Some((name, kind)) = file.split_once('.') else { continue };
@@ -132,8 +134,10 @@ async fn look_at_claims(service: &Service) -> Result<(), Errno> {
         }
         drop(claim);
         let tries = load_tries(host, name).await?;
-        let counted = host.look(&format!("claim/{name}.tries")).await?.map(|meta| meta.changed);
-        if host.wall().saturating_sub(counted.unwrap_or_default()) >= tries.rest() {
+        let counted = host.look(&format!("claim/{name}.tries")).await?.map(mark);
+        let looked = Looked { lock: None, recording: counted, part: None };
+        let rested = watch.look(name, &looked, host.world.tasks.now()).recording;
+        if rested.is_none_or(|rested| rested.quiet >= tries.rest()) {
             let found = Found::Orphan { part: kind == "part" };
             service.queue.offer(&host.world.tasks, Job { name: name.to_owned(), found, lock: None });
         }

@@ -9,7 +9,7 @@ use super::remote::Service;
 use super::store::apply;
 use media::handshake::claim::{Claim, Found, Outcome, Reply, Step, Tries, Writer};
 use media::mp4::demux::{structure, verify};
-use media::mp4::{Recovered, recover};
+use media::mp4::{Recovered, Seal, recover};
 use media::names::LockToken;
 use std::rc::Rc;
 use std::time::Duration;
@@ -71,9 +71,7 @@ struct Hand<'a> {
 
 impl Drop for Hand<'_> {
     fn drop(&mut self) {
-        if self.working {
-            self.host().world.judge.borrow_mut().rests(&self.job.name);
-        }
+        self.rests();
     }
 }
 
@@ -134,7 +132,7 @@ impl<'a> Hand<'a> {
             Step::Take => self.take().await,
             Step::Adopt => self.adopt().await,
             Step::Copy => self.copy().await,
-            Step::Verify => Ok(whole(&self.own_copy())),
+            Step::Verify { sealed } => Ok(whole(&self.own_copy(), *sealed)),
             Step::Mend => self.mend().await,
             Step::Accept => self.accept().await,
             Step::Look => self.look().await,
@@ -225,6 +223,13 @@ impl<'a> Hand<'a> {
         crowd.into_iter().for_each(|crowd| world.fail(crowd));
     }
 
+    /// The claim has left its name, or the worker has let go of it: another file may be claimed under that name.
+    fn rests(&mut self) {
+        if std::mem::take(&mut self.working) {
+            self.host().world.judge.borrow_mut().rests(&self.job.name);
+        }
+    }
+
     async fn copy(&mut self) -> Result<Reply, Errno> {
         let tmp = format!("{}.copy", self.worker);
         self.host().remove(&tmp).await?;
@@ -304,22 +309,24 @@ impl<'a> Hand<'a> {
     }
 
     /// W5.
-    async fn archive(&self) -> Result<Reply, Errno> {
+    async fn archive(&mut self) -> Result<Reply, Errno> {
         self.host().rename(&self.claim_path(), &format!("archive/{}.mp4", self.name), false).await?;
+        self.rests();
         self.host().sync_folder("archive").await?;
         self.host().sync_folder("claim").await?;
         self.host().remove(&format!("claim/{}.tries", self.name)).await?;
         Ok(Reply::Done)
     }
 
-    async fn drop_claim(&self) -> Result<Reply, Errno> {
+    async fn drop_claim(&mut self) -> Result<Reply, Errno> {
         self.host().remove(&self.claim_path()).await?;
+        self.rests();
         self.host().sync_folder("claim").await?;
         self.host().remove(&format!("claim/{}.tries", self.name)).await?;
         Ok(Reply::Done)
     }
 
-    async fn quarantine(&self, claimed: bool, reason: &str) -> Result<Reply, Errno> {
+    async fn quarantine(&mut self, claimed: bool, reason: &str) -> Result<Reply, Errno> {
         let from = if claimed { self.claim_path() } else { self.in_inbox("mp4") };
         self.host().world.tell(|| format!("{from} is put aside: {reason}"));
         let new = format!("quarantine/{}-{}", self.host().world.tasks.id(), self.claimed_as);
@@ -328,6 +335,7 @@ impl<'a> Hand<'a> {
             Err(Errno::Absent) => return Ok(Reply::Absent),
             Err(errno) => return Err(errno),
         }
+        self.rests();
         self.host().sync_folder("quarantine").await?;
         if claimed {
             self.host().sync_folder("claim").await?;
@@ -361,10 +369,11 @@ impl<'a> Hand<'a> {
     }
 }
 
-/// The structure, and where there is a seal all that it promises.
-fn whole(pages: &Pages) -> Reply {
-    let read =
-        structure(pages).and_then(|seal| if seal.is_some() { verify(pages).map(drop) } else { Ok(()) });
+/// The structure, and where there is a seal, or must be one, all that it promises.
+fn whole(pages: &Pages, sealed: bool) -> Reply {
+    let promised =
+        |seal: Option<Seal>| if sealed || seal.is_some() { verify(pages).map(drop) } else { Ok(()) };
+    let read = structure(pages).and_then(promised);
     read.map_or_else(|error| Reply::Broken(error.to_string()), |()| Reply::Whole)
 }
 
