@@ -4,7 +4,7 @@
 //
 // PLAYER is `page` (URL is a page of its own) or one of those in players.html. Watching starts with the first picture.
 // Environment: SCREENSHOT=FILE.png takes one at the end; CORRUPT=PATTERN overwrites the middle of every answer whose
-// address matches that regular expression, some seconds after the start.
+// address matches that regular expression, once INTACT pictures were seen.
 // LAST=N then seeks to N seconds before the end of a recording and waits until it has ended.
 //
 //   first_frame_ms   from opening the page, in a browser that has finished its own start, to the first picture
@@ -126,12 +126,12 @@ async function started() {
   }
 }
 
-// From a while after the first picture on, what matches `pattern` arrives damaged.
-async function corrupt(page, pattern) {
+// Once so many pictures were seen, what matches `pattern` arrives damaged.
+async function corrupt(page, pattern, pictures) {
   await page.route(new RegExp(pattern), async (route) => {
     const response = await route.fetch();
     const body = await response.body();
-    const intact = await page.evaluate(() => window.__seen.times.length < 30);
+    const intact = await page.evaluate((pictures) => window.__seen.times.length < pictures, pictures);
     if (!intact) body.fill(0xff, body.length >> 2, body.length >> 1);
     await route.fulfill({ response, body });
   });
@@ -157,7 +157,7 @@ async function main([player, url, seconds]) {
     page.on('pageerror', (error) => errors.push(`page: ${error.message}`));
     page.on('console', (message) => { if (message.type() === 'error') errors.push(`console: ${message.text()}`); });
     await page.addInitScript(observe);
-    if (process.env.CORRUPT) await corrupt(page, process.env.CORRUPT);
+    if (process.env.CORRUPT) await corrupt(page, process.env.CORRUPT, Number(process.env.INTACT));
     const players = `http://localhost:${server.address().port}/players.html?player=${player}&url=${encodeURIComponent(url)}`;
     await started();
     const opened = Date.now();

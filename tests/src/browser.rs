@@ -76,9 +76,16 @@ pub fn watch(player: Player, url: &str, duration: Duration) -> Result<Watched> {
     run(player, url, duration, &[])
 }
 
-/// Watches while everything whose address matches the regular expression `pattern` arrives damaged.
-pub fn watch_corrupted(player: Player, url: &str, duration: Duration, pattern: &str) -> Result<Watched> {
-    run(player, url, duration, &[("CORRUPT", pattern)])
+/// Watches while everything whose address matches the regular expression `pattern` arrives damaged, once so many pictures
+/// were seen.
+pub fn watch_corrupted(
+    player: Player,
+    url: &str,
+    duration: Duration,
+    pattern: &str,
+    pictures: u32,
+) -> Result<Watched> {
+    run(player, url, duration, &[("CORRUPT", pattern), ("INTACT", &pictures.to_string())])
 }
 
 /// Watches a recording, seeks to `last` seconds before its end, and watches those. The figures `ended` and `duration_s` say how that went.

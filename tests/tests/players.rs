@@ -33,7 +33,7 @@ fn plays(player: Player, path: &str) -> Watched {
 fn stumbles(player: Player, path: &str) {
     let (edge, _turn) = edge();
     let segments = r"/live/front/.*\.(m4s|mp4|ts)";
-    let watched = browser::watch_corrupted(player, &edge.url(path), work::watch(10), segments).unwrap();
+    let watched = browser::watch_corrupted(player, &edge.url(path), work::watch(10), segments, 30).unwrap();
     assert!(!watched.is_smooth(), "{player:?} noticed nothing on {path}: {:#}", watched.figures);
 }
 

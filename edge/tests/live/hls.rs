@@ -76,23 +76,23 @@ fn payload(mut segment: &[u8]) -> Vec<u8> {
 fn a_blocking_reload_is_answered_with_the_part_it_waits_for() {
     let (house, mut camera) = House::with_camera("");
     camera.gops(4);
-    (0..3).for_each(|_| camera.picture());
+    (0..10).for_each(|_| camera.picture());
     let now = live(&house, "video.m3u8").text();
-    let hint = "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"video-4.1.m4s\"";
+    let hint = "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"video-4.2.m4s\"";
     assert!(now.contains(hint), "{now}");
-    let playlist = ask_meanwhile(&house, "video.m3u8?_HLS_msn=4&_HLS_part=1");
-    let delta = ask_meanwhile(&house, "video.m3u8?_HLS_msn=4&_HLS_part=1&_HLS_skip=YES");
-    let hinted = ask_meanwhile(&house, "video-4.1.m4s");
+    let playlist = ask_meanwhile(&house, "video.m3u8?_HLS_msn=4&_HLS_part=2");
+    let delta = ask_meanwhile(&house, "video.m3u8?_HLS_msn=4&_HLS_part=2&_HLS_skip=YES");
+    let hinted = ask_meanwhile(&house, "video-4.2.m4s");
     wait_until("all three wait", || house.status.metrics.connections_accepted.get() == 4);
     (0..7).for_each(|_| camera.picture());
     let playlist = playlist.join().expect("answered").text();
-    assert!(playlist.contains("#EXT-X-PART:DURATION=0.23333,URI=\"video-4.1.m4s\""), "{playlist}");
+    assert!(playlist.contains("#EXT-X-PART:DURATION=0.23333,URI=\"video-4.2.m4s\""), "{playlist}");
     assert_eq!(delta.join().expect("answered").status, 200);
     let hinted = hinted.join().expect("answered");
     let gop = house.rings[0].read(4).expect("in the ring");
     let pictures = gop.track(media::Track::Video);
-    let third_to_ninth: Vec<u8> = pictures.skip(2).take(7).flat_map(|unit| unit.data.to_vec()).collect();
-    assert_eq!((hinted.status, payload(&hinted.body)), (200, third_to_ninth));
+    let tenth_to_sixteenth: Vec<u8> = pictures.skip(9).take(7).flat_map(|unit| unit.data.to_vec()).collect();
+    assert_eq!((hinted.status, payload(&hinted.body)), (200, tenth_to_sixteenth));
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn wrong_directives_get_400_with_the_culprit() {
     for (query, text) in [
         ("_HLS_msn=x", "_HLS_msn has a value that it cannot have"),
         ("_HLS_msn=-1", "_HLS_msn has a value that it cannot have"),
-        ("_HLS_part=1", "_HLS_part without _HLS_msn"),
+        ("_HLS_part=2", "_HLS_part without _HLS_msn"),
         ("_HLS_msn=3&_HLS_msn=3", "_HLS_msn is given twice"),
         ("_HLS_skip=NO", "_HLS_skip has a value that it cannot have"),
         ("_HLS_msn=9", "_HLS_msn or _HLS_part is too far in the future: the last segment is 2"),
@@ -163,10 +163,10 @@ fn a_hole_in_the_footage_is_a_discontinuity_and_a_new_configuration_a_new_map() 
 fn the_segment_that_grows_comes_in_chunks_as_they_are_made() {
     let (house, mut camera) = House::with_camera("");
     camera.gops(3);
-    (0..7).for_each(|_| camera.picture());
+    (0..10).for_each(|_| camera.picture());
     let mut segment = open(connect(house.address), "GET", "/live/front/video-3.m4s", &[]);
     assert_eq!(next_box(&mut segment).expect("box").0, "styp");
-    (0..24).for_each(|_| camera.picture());
+    (0..21).for_each(|_| camera.picture());
     let mut rest = Vec::new();
     segment.read_to_end(&mut rest).expect("the segment ends with its GOP");
     let whole = live(&house, "video-3.m4s").body;

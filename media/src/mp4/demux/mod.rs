@@ -330,27 +330,39 @@ impl Opened {
         let fields = found.fields(&payload);
         let ends = |id| self.movie.tracks.iter().find(|track| track.id == id).map_or(0, |track| track.end);
         let moof = Moof::parse(&fields, &self.trex, budget, ends)?;
-        for traf in &moof.trafs {
-            let Some(track) = self.movie.tracks.iter().find(|track| track.id == traf.track_id) else {
-                continue;
-            };
-            if traf.data_end > source.size() {
-                return Err(fields.malformed("its samples reach beyond the end of the file"));
-            }
-            if !is_sane(traf.end, track.timescale) {
-                return Err(fields.malformed("it lasts too long"));
-            }
-            let last = track.samples.last().map_or(0, |sample| sample.dts);
-            if traf.samples.first().is_some_and(|first| first.dts < last) {
-                return Err(fields.malformed("time goes back"));
+        let before: Vec<_> = self.movie.tracks.iter().map(|track| (track.samples.len(), track.end)).collect();
+        let added = moof.trafs.into_iter().try_for_each(|traf| self.add_samples(source, &fields, traf));
+        if added.is_err() {
+            for (track, (samples, end)) in self.movie.tracks.iter_mut().zip(before) {
+                track.samples.truncate(samples);
+                track.end = end;
             }
         }
-        for traf in moof.trafs {
-            if let Some(track) = self.movie.tracks.iter_mut().find(|track| track.id == traf.track_id) {
-                track.end = track.end.max(traf.end);
-                track.samples.extend(traf.samples);
-            }
+        added
+    }
+
+    /// Adds the samples of one `traf`; those of a track that is not read are left out.
+    fn add_samples(
+        &mut self,
+        source: &(impl ReadAt + ?Sized),
+        fields: &source::Fields<'_>,
+        traf: moof::Traf,
+    ) -> Result<(), ReadError> {
+        let Some(track) = self.movie.tracks.iter_mut().find(|track| track.id == traf.track_id) else {
+            return Ok(());
+        };
+        if traf.data_end > source.size() {
+            return Err(fields.malformed("its samples reach beyond the end of the file"));
         }
+        if !is_sane(traf.end, track.timescale) {
+            return Err(fields.malformed("it lasts too long"));
+        }
+        let last = track.samples.last().map_or(0, |sample| sample.dts);
+        if traf.samples.first().is_some_and(|first| first.dts < last) {
+            return Err(fields.malformed("time goes back"));
+        }
+        track.end = track.end.max(traf.end);
+        track.samples.extend(traf.samples);
         Ok(())
     }
 
