@@ -63,7 +63,9 @@ fn a_link_below_the_bitrate_and_one_that_is_dead_are_told_and_disturb_nothing() 
     rig.wait_until("the status to say so", |rig| rig.upload()["failure"]["kind"] == "slow").unwrap();
     rig.goes_on().unwrap();
     let gaps = rig.edge.json("/api/gaps").unwrap();
-    assert_eq!(gaps["gaps"].as_array().map(Vec::len), Some(0), "{gaps}");
+    // A machine that is too slow for its camera is no matter of the link.
+    let of_the_link = |gap: &serde_json::Value| gap["cause"] != "overload";
+    assert!(!gaps["gaps"].as_array().unwrap().iter().any(of_the_link), "{gaps}");
     rig.finish(1).unwrap();
 }
 
@@ -75,15 +77,15 @@ fn a_backlog_arrives_four_times_as_fast_as_it_was_recorded_and_what_grows_before
     // Sixteen times the bitrate of the backlog.
     rig.proxy.slow_down(400_000);
     rig.edge.start_again().unwrap();
-    let begun = rig.growing().map_or(0.0, |(_, seconds)| seconds);
     rig.wait_until("a time to finish", |rig| rig.upload()["seconds_to_finish"].as_f64().is_some()).unwrap();
     rig.wait_until("the second receipt", |rig| rig.upload()["receipts"].as_u64() >= Some(2)).unwrap();
     let part = std::fs::read_dir(rig.sshd.inbox()).unwrap().flatten().map(|file| file.path());
     let live = part.filter(|path| path.extension().is_some_and(|end| end == "part"));
     assert!(live.count() >= 1, "nothing of what grows is there");
     rig.wait_until("the backlog to arrive", |rig| rig.upload()["receipts"] == RECORDINGS).unwrap();
-    let meanwhile = rig.growing().map_or(f64::NAN, |(_, seconds)| seconds) - begun;
     let footage = (RECORDINGS * GOPS) as f64;
+    // What the camera has recorded since the start.
+    let meanwhile = rig.recorded() - footage;
     saw(format!("a backlog arrived {:.1} times as fast as it was recorded", footage / meanwhile));
     assert!(footage >= 4.0 * meanwhile, "{footage} s of backlog took {meanwhile} s");
     rig.finish(RECORDINGS as usize + 1).unwrap();

@@ -34,6 +34,7 @@ impl Rig {
     pub fn new(settings: Settings, backlog: u64, (gops, bytes): (u64, usize)) -> Result<Self> {
         let sshd = Sshd::start(View::Whole)?;
         let proxy = Proxy::start(sshd.port())?;
+        let settings = settings.set("record.minutes", 15);
         let edge = Edge::prepare(settings.upload_to(&sshd)?.set("upload.port", proxy.port()))?;
         sshd.authorize(&edge.public_key()?)?;
         let folder = edge.file("recordings");
@@ -50,19 +51,18 @@ impl Rig {
         self.edge.json("/api/status").map(|mut status| status["upload"].take()).unwrap_or_default()
     }
 
-    /// Bytes and seconds of the recording that grows.
-    pub fn growing(&self) -> Option<(u64, f64)> {
-        let recordings = self.edge.recordings().ok()?;
-        let growing = recordings.iter().find(|recording| recording["state"] == "growing")?;
-        Some((growing["bytes"].as_u64()?, growing["seconds"].as_f64()?))
+    /// Seconds of footage on the edge, in all recordings.
+    pub fn recorded(&self) -> f64 {
+        let status = self.edge.json("/api/status").unwrap_or_default();
+        status["recordings"]["seconds"].as_f64().unwrap_or_default()
     }
 
     /// Waits until the camera and the recording have gone on from here.
     pub fn goes_on(&mut self) -> Result<()> {
         let frames = |edge: &Edge| edge.metric("porthole_edge_frames_encoded_total{camera=\"front\"}");
-        let before = (frames(&self.edge), self.growing().map_or(0.0, |(_, seconds)| seconds));
+        let before = (frames(&self.edge), self.recorded());
         self.wait_until("the camera and the recording to go on", |rig| {
-            frames(&rig.edge) > before.0 && rig.growing().is_some_and(|(_, seconds)| seconds > before.1)
+            frames(&rig.edge) > before.0 && rig.recorded() > before.1
         })
     }
 
@@ -112,9 +112,12 @@ impl Rig {
         ensure!(self.edge.terminate()?.success());
         let (here, there) = (files(&self.edge.file("recordings")), files(&self.sshd.inbox()));
         let published: Vec<&String> = there.iter().filter(|name| name.ends_with(".mp4")).collect();
-        ensure!(published.len() == receipted, "{receipted} receipts, and there is {there:?} of {here:?}");
-        // The new start's recording is on its way.
-        ensure!(there.len() <= published.len() + 2, "more than one part and its lock are left: {there:?}");
+        ensure!(published.len() >= receipted, "{receipted} receipts, and there is {there:?} of {here:?}");
+        // The new start's recording is on its way, or two if one was sealed just now.
+        ensure!(
+            there.len() <= published.len() + 4,
+            "more than two parts and their locks are left: {there:?}"
+        );
         for name in published {
             let [sent, arrived] = [self.edge.file("recordings"), self.sshd.inbox()]
                 .map(|folder| fs::read(folder.join(name)).map(Sha256::digest));
