@@ -63,6 +63,7 @@ const PACKAGES: &[Package] = &[
     row("npm", Test, Program("npm")),
     row("python3-pip", Test, Program("pip3")),
     row("iproute2", Test, Program("ip")),
+    row("e2fsprogs", Test, Program("mkfs.ext4")),
     row("strace", Test, Program("strace")),
     row("spin", Test, Program("spin")),
     row("systemd", Test, Program("systemd-analyze")),
