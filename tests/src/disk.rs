@@ -123,7 +123,7 @@ impl Disk {
 
     /// Gives the room back.
     pub fn make_room(&self) -> Result<()> {
-        Ok(fs::remove_file(self.folder.join(BALLAST))?)
+        give_back(&self.folder.join(BALLAST))
     }
 }
 
@@ -131,6 +131,12 @@ impl Drop for Disk {
     fn drop(&mut self) {
         while umount2(&self.folder, MntFlags::MNT_DETACH).is_ok() {}
     }
+}
+
+/// Removes a file whose room is free at once: a process that is about to be started may have it open for a moment yet.
+fn give_back(path: &Path) -> Result<()> {
+    File::options().write(true).truncate(true).open(path)?;
+    Ok(fs::remove_file(path)?)
 }
 
 fn run(command: &mut Command) -> Result<()> {
@@ -155,7 +161,7 @@ mod tests {
                 let error = file.write_all(&vec![0; (pages * PAGE + 1) as usize]).unwrap_err();
                 assert_eq!(error.kind(), ErrorKind::StorageFull);
                 assert_eq!(file.metadata()?.len(), pages * PAGE);
-                fs::remove_file(folder.path().join("file"))?;
+                give_back(&folder.path().join("file"))?;
             }
             disk.make_room()?;
             assert_eq!(disk.free()?, 256);

@@ -264,6 +264,7 @@ impl Edge {
             let receipts = in_state("receipted");
             receipts >= at_least && receipts + in_state("growing") == recordings.len()
         })
+        .with_context(|| format!("of {at_least} at least: {:?}", self.recordings()))
     }
 
     /// GET of a path whose answer must be JSON.

@@ -15,11 +15,12 @@ fn at_risk(edge: &Edge) -> f64 {
     edge.metric("porthole_edge_at_risk_seconds{camera=\"front\"}")
 }
 
-/// Restarts it, so that what grew is sealed and arrives.
-fn restart(edge: &mut Edge, receipts: usize) -> anyhow::Result<()> {
+/// Restarts it, so that what grew is sealed and arrives. What has a receipt before it is moved from RAM to the card leaves the edge,
+/// so one recording at least is left.
+fn restart(edge: &mut Edge) -> anyhow::Result<()> {
     assert!(edge.terminate()?.success(), "{}", edge.log());
     edge.start_again()?;
-    edge.wait_for_receipts(receipts)
+    edge.wait_for_receipts(1)
 }
 
 #[test]
@@ -39,14 +40,14 @@ fn a_card_that_turns_read_only_costs_nothing_and_has_everything_once_it_works() 
         assert_eq!(edge.json("/api/status")?["storage"]["ram"], true);
         edge.wait_until("the remote host to follow", |edge| at_risk(edge) < 4.0)?;
         // The next process finds the card as it is, and what is in RAM.
-        restart(&mut edge, 1)?;
+        restart(&mut edge)?;
         assert!(has_fault(&edge, "disk_failed"), "{}", edge.log());
 
         card.repair()?;
         edge.wait_until("the end of the fault", |edge| !has_fault(edge, "disk_failed"))?;
         edge.wait_until("footage", |edge| records(edge, 2.0))?;
         assert_live(&edge);
-        restart(&mut edge, 3)?;
+        restart(&mut edge)?;
         edge.wait_until("RAM to be left", |edge| !edge.ring().join("recordings").exists())?;
         assert_eq!(edge.json("/api/status")?["storage"]["ram"], false);
         let gops = assert_every_gop(&[sshd.inbox()]);
@@ -78,7 +79,7 @@ fn without_room_in_ram_the_ring_bridges_a_card_that_fails() {
         edge.wait_until("footage in RAM", |edge| records(edge, 2.0))?;
         card.repair()?;
         edge.wait_until("the end of the fault", |edge| !has_fault(edge, "disk_failed"))?;
-        restart(&mut edge, 2)?;
+        restart(&mut edge)?;
         let gops = assert_every_gop(&[sshd.inbox()]);
         edge.kill();
         assert_accounted_for(&sshd.inbox());
@@ -121,7 +122,7 @@ fn a_sync_that_fails_costs_nothing_and_makes_nothing_twice() {
             assert_live(&edge);
             edge.wait_until("the card to be used again", |edge| !has_fault(edge, "disk_failed"))?;
         }
-        restart(&mut edge, 2)?;
+        restart(&mut edge)?;
         let gops = assert_every_gop(&[sshd.inbox()]);
         edge.kill();
         assert_accounted_for(&sshd.inbox());
