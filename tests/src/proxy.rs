@@ -210,6 +210,7 @@ impl Wire {
     fn write(&self, connection: &Connection, way: Way, queue: &Receiver<Chunk>) {
         let cut = connection.cut.filter(|cut| cut.way == way);
         let mut left = cut.map_or(u64::MAX, |cut| cut.after);
+        let mut early = 0.0;
         for (due, mut bytes) in queue {
             while Instant::now() < due || self.stalled.load(Ordering::Relaxed) {
                 if connection.over.load(Ordering::Relaxed) {
@@ -225,7 +226,7 @@ impl Wire {
             }
             bytes.truncate(usize::try_from(left).unwrap_or(usize::MAX));
             left -= bytes.len() as u64;
-            if !self.deliver(connection, way, &bytes) {
+            if !self.deliver(connection, way, &bytes, &mut early) {
                 return connection.finished(way);
             }
             if let Some(cut) = cut.filter(|_| left == 0) {
@@ -234,8 +235,8 @@ impl Wire {
         }
     }
 
-    /// Whether all of it could be delivered.
-    fn deliver(&self, connection: &Connection, way: Way, mut bytes: &[u8]) -> bool {
+    /// Whether all of it could be delivered. `early` are bytes whose time on the wire is not over yet.
+    fn deliver(&self, connection: &Connection, way: Way, mut bytes: &[u8], early: &mut f64) -> bool {
         let mut to = connection.end(way, true);
         while !bytes.is_empty() && !connection.dead.load(Ordering::Relaxed) {
             let rate = self.rate.load(Ordering::Relaxed);
@@ -246,7 +247,8 @@ impl Wire {
                 Ok(written) => {
                     bytes = &bytes[written..];
                     self.passed(way).fetch_add(written as u64, Ordering::Relaxed);
-                    self.take_time(written as u64);
+                    *early += written as f64;
+                    self.take_time(early);
                 }
                 Err(error) if is_early(&error) && !connection.over.load(Ordering::Relaxed) => {}
                 Err(_) => return false,
@@ -255,18 +257,19 @@ impl Wire {
         true
     }
 
-    /// Lets pass what so many bytes take; looks again and again whether the wire is faster now.
-    fn take_time(&self, bytes: u64) {
-        let mut left = bytes as f64;
+    /// Lets pass what so many bytes take, but for less than a slice; looks again and again whether the wire is faster now.
+    fn take_time(&self, early: &mut f64) {
         loop {
-            match self.rate.load(Ordering::Relaxed) {
-                0 => return,
-                rate => left -= rate as f64 * SLICE.as_secs_f64(),
+            let rate = self.rate.load(Ordering::Relaxed) as f64;
+            if rate == 0.0 {
+                *early = 0.0;
             }
-            thread::sleep(SLICE);
-            if left <= 0.0 {
+            if *early <= rate * SLICE.as_secs_f64() {
                 return;
             }
+            let began = Instant::now();
+            thread::sleep(SLICE);
+            *early -= rate * began.elapsed().as_secs_f64();
         }
     }
 }

@@ -151,7 +151,7 @@ function tick() {
   text($('#behind'), live || media === null ? '' : `\u2212${duration(media - stage.position)}`);
 }
 
-let before = { at: performance.now(), pictures: 0, bytes: 0 };
+let before = { at: performance.now(), pictures: 0, bytes: 0, playing: false };
 
 /** Once a second: the measured figures. */
 function measure() {
@@ -159,14 +159,16 @@ function measure() {
   const at = performance.now();
   const seconds = (at - before.at) / 1000;
   const playing = stage.mode === 'live' && stage.state === 'live';
+  // What a stream begins with comes at once, and is no rate.
+  const rate = (now, then) => playing && before.playing ? (now - then) / seconds : null;
   panel.showPicture({
     latency: playing ? latency.now() : null,
     p95: playing ? latency.p95() : null,
     uncertainty: clock.uncertainty() * 1000,
-    fps: (pictures - before.pictures) / seconds,
-    bits: ((bytes - before.bytes) * 8) / seconds,
+    fps: rate(pictures, before.pictures),
+    bits: rate(bytes * 8, before.bytes * 8),
   });
-  before = { at, pictures, bytes };
+  before = { at, pictures, bytes, playing };
 }
 
 setInterval(tick, 250);
