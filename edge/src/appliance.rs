@@ -16,7 +16,7 @@ use crate::live::control::Control;
 use crate::ring::{self, Ring};
 use crate::status::{CameraStatus, Cause, Status};
 use crate::store::Store;
-use crate::supervise::{Stages, Stop, Threads, clock};
+use crate::supervise::{Stages, Stalled, Stop, Threads, Watch, clock};
 use crate::{encode, frames, live, record, source, upload};
 use anyhow::Context;
 use std::sync::Arc;
@@ -26,6 +26,7 @@ pub struct Appliance {
     current: Current,
     producers: Group,
     consumers: Group,
+    watchdog: Group,
 }
 
 /// Threads that end together.
@@ -47,22 +48,28 @@ impl Group {
 }
 
 impl Appliance {
-    /// Opens everything and starts the threads.
+    /// Opens everything and starts the threads. `stalled`: the process before this one ended because a stage stood still. Whoever calls
+    /// this is one of the two watchers.
     ///
     /// # Errors
     /// Something that the appliance cannot be without: its ring, its port, a thread.
-    pub fn start(config: Config) -> anyhow::Result<Self> {
+    pub fn start(config: Config, stalled: Option<Stalled>) -> anyhow::Result<(Self, Watch)> {
         let stages = Stages::default();
         let status = Arc::new(Status::new(&config, stages.clone(), clock::media_now()));
         let current = Current::new(config);
         let mut producers = Group::new(&stages);
         let mut consumers = Group::new(&stages);
+        let mut watchdog = Group::new(&stages);
+        let restarts = stalled.as_ref().map_or(0, |stalled| stalled.count);
+        status.metrics.watchdog_restarts.inc_by(restarts);
+        // Why there is no footage from the end of the process before this one.
+        let cause = if stalled.is_some() { Cause::Overload } else { Cause::NoPower };
         let store = Store::new(current.clone(), Arc::clone(&status), current.get().device_key());
         let server = live::Server::bind(&current.get().live)?;
         let control = Control::bind(&current.get().live.control)?;
         let mut rings = Vec::new();
         for own in &status.cameras {
-            let ring = start_camera(&current, own, &status, &mut producers.threads)?;
+            let ring = start_camera(&current, own, &status, cause, &mut producers.threads)?;
             rings.push(ring.clone());
             if current.get().record.enabled {
                 start_recorder(&current, own, ring, &store, &status, &mut consumers.threads)?;
@@ -77,7 +84,12 @@ impl Appliance {
         let told = sources.clone();
         consumers.threads.spawn("control", move |stop, heartbeat| control.run(&told, &stop, &heartbeat))?;
         consumers.threads.spawn("live", |stop, heartbeat| server.run(sources, stop, heartbeat))?;
-        Ok(Self { current, producers, consumers })
+        let own = stages.register("main");
+        let watched = stages.clone();
+        let watch = move |stop, heartbeat| Watch::new(&watched, heartbeat, restarts).run(&stop);
+        watchdog.threads.spawn("watchdog", watch)?;
+        let watch = Watch::new(&stages, own, restarts);
+        Ok((Self { current, producers, consumers, watchdog }, watch))
     }
 
     /// Takes over a changed configuration and says what waits for a restart.
@@ -93,8 +105,9 @@ impl Appliance {
         }
     }
 
-    /// Ends all threads: the last picture is encoded, then recordings are sealed.
+    /// Ends all threads: the last picture is encoded, then recordings are sealed. Whoever takes long then is not watched any more.
     pub fn end(self) {
+        self.watchdog.end();
         self.producers.end();
         self.consumers.end();
     }
@@ -105,11 +118,12 @@ fn start_camera(
     current: &Current,
     own: &Arc<CameraStatus>,
     status: &Arc<Status>,
+    cause: Cause,
     threads: &mut Threads,
 ) -> anyhow::Result<Ring> {
     let config = current.get();
     let camera = config.camera.iter().find(|camera| camera.name == own.name).context("camera")?;
-    let (writer, ring) = open_ring(&config, own, status)?;
+    let (writer, ring) = open_ring(&config, own, status, cause)?;
     let (sender, frames) = frames::queue(camera.width.into(), camera.height.into());
     let audio = start_audio(&config, own, status, threads)?;
     let capture = (camera.clone(), Arc::clone(own), Arc::clone(status));
@@ -171,8 +185,14 @@ fn start_recorder(
     threads.spawn(&format!("record {}", own.name), |stop, heartbeat| record::run(inputs, stop, heartbeat))
 }
 
-/// Opens the ring of one camera, and says loudly what is wrong with its place.
-fn open_ring(config: &Config, own: &CameraStatus, status: &Status) -> anyhow::Result<(ring::Writer, Ring)> {
+/// Opens the ring of one camera, and says loudly what is wrong with its place. Where it has footage of an earlier process, a gap begins
+/// for `cause`.
+fn open_ring(
+    config: &Config,
+    own: &CameraStatus,
+    status: &Status,
+    cause: Cause,
+) -> anyhow::Result<(ring::Writer, Ring)> {
     let limits = ring::Limits { seconds: config.ring.seconds, bytes: config.ring.bytes };
     let opened = ring::open(&config.ring.dir, &own.name, limits, &clock::boot_id(), own.metrics.clone())?;
     let dir = config.ring.dir.display();
@@ -189,7 +209,7 @@ fn open_ring(config: &Config, own: &CameraStatus, status: &Status) -> anyhow::Re
     if let Some(newest) = opened.1.newest() {
         let end = newest.last_video + newest.config.video.frame_duration;
         let wall = newest.wall.map(|wall| wall.plus(end - newest.start));
-        status.gaps.open(&own.name, Cause::NoPower, end, wall);
+        status.gaps.open(&own.name, cause, end, wall);
         tracing::info!(camera = own.name, until = %end, "footage of an earlier process is in the ring");
     }
     Ok(opened)

@@ -9,6 +9,7 @@ use edge::source::probe;
 use edge::store;
 use edge::summary::summary;
 use edge::supervise::signals::{Signals, Wish};
+use edge::supervise::{EVERY, Stalled};
 use edge::upload::key::DeviceKey;
 use service::{config, logs};
 use std::io::{ErrorKind, Write};
@@ -160,14 +161,17 @@ impl Run {
 }
 
 fn run(options: &Run) -> anyhow::Result<()> {
+    let stalled = Stalled::inherited();
     logs::start(options.log, &options.log_level)?;
     let config = options.config()?;
     let signals = Signals::hold().context("signals")?;
-    let appliance = Appliance::start(config)?;
+    let (appliance, mut watch) = Appliance::start(config, stalled)?;
     loop {
-        match signals.next_wish().context("signals")? {
-            Wish::End => break,
-            Wish::Reload => match options.config() {
+        watch.look();
+        match signals.next_wish(EVERY).context("signals")? {
+            None => {}
+            Some(Wish::End) => break,
+            Some(Wish::Reload) => match options.config() {
                 Ok(config) => appliance.reload(config),
                 Err(error) => tracing::error!("configuration kept as it was: {error:#}"),
             },

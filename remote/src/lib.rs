@@ -19,7 +19,7 @@
 //! | [`enroll`] | accounts of cameras and scripts |
 //! | [`serve`] | the service: its roles and threads |
 //! | [`folders`], [`folder`] | where everything is, and files that are reached without following links |
-//! | [`supervise`] | the only place with threads and clocks |
+//! | [`supervise`], [`watchdog`] | the only place with threads and clocks; what ends the process when a thread hangs |
 //! | [`config`], [`status`], [`notify`] | what is configured, what is going on, and what systemd is told of it |
 
 pub mod check;
@@ -36,4 +36,5 @@ pub mod serve;
 pub mod status;
 pub mod supervise;
 pub mod sweep;
+pub mod watchdog;
 pub mod web;

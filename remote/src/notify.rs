@@ -5,9 +5,8 @@
 //! $WATCHDOG_USEC   a service that is silent for so long is killed and started again
 //! ```
 //!
-//! Signs of life are told only while every thread moves.
+//! [`crate::watchdog`] gives the signs of life.
 
-use crate::supervise::{Pulse, Pulses, Stop, monotonic};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
@@ -43,25 +42,9 @@ impl Notify {
         }
     }
 
-    /// Gives signs of life until `stop` is asked for, as long as all threads give theirs.
-    pub fn keep_alive(&self, pulses: &Pulses, stop: &Stop, pulse: &Pulse) {
-        pulse.idle();
-        let Some(patience) = self.patience else { return };
-        let mut silent = false;
-        while !stop.wait(patience / TIMES) {
-            let still = pulses.health(monotonic()).into_iter().find(|health| !health.moving);
-            match &still {
-                None => self.tell("WATCHDOG=1"),
-                Some(still) if !silent => {
-                    tracing::error!(
-                        thread = still.thread,
-                        "stands still: systemd will start the service again"
-                    );
-                }
-                Some(_) => {}
-            }
-            silent = still.is_some();
-        }
+    /// From one sign of life to the next, if systemd wants any.
+    pub fn rhythm(&self) -> Option<Duration> {
+        self.patience.map(|patience| patience / TIMES)
     }
 }
 
@@ -80,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn systemd_hears_of_life_while_there_is_some() {
+    fn systemd_hears_what_it_is_told() {
         let dir = tempfile::tempdir().expect("dir");
         let path = dir.path().join("notify");
         let systemd = UnixDatagram::bind(&path).expect("binds");
@@ -93,28 +76,6 @@ mod tests {
         };
         notify.tell("READY=1");
         assert_eq!(heard(), "READY=1");
-
-        let pulses = Pulses::default();
-        let (own, other, stop) = (pulses.register("watchdog"), pulses.register("janitor"), Stop::default());
-        std::thread::scope(|scope| {
-            scope.spawn(|| notify.keep_alive(&pulses, &stop, &own));
-            assert_eq!(heard(), "WATCHDOG=1");
-            stop.ask();
-        });
-        systemd.set_nonblocking(true).expect("is set");
-        while systemd.recv(&mut [0; 32]).is_ok() {}
-
-        let died = std::thread::spawn(move || {
-            let _other = other;
-            panic!("as meant");
-        });
-        assert!(died.join().is_err());
-        let stop = Stop::default();
-        std::thread::scope(|scope| {
-            scope.spawn(|| notify.keep_alive(&pulses, &stop, &own));
-            std::thread::sleep(10 * patience);
-            stop.ask();
-        });
-        assert!(systemd.recv(&mut [0; 32]).is_err(), "no sign of life");
+        assert_eq!(notify.rhythm(), Some(patience / TIMES));
     }
 }

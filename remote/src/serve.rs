@@ -9,6 +9,7 @@ use crate::notify::Notify;
 use crate::status::Status;
 use crate::supervise::{Signals, Stop, Threads};
 use crate::sweep;
+use crate::watchdog::Watchdog;
 use crate::web::{Server, Sources};
 use anyhow::Context;
 use std::sync::Arc;
@@ -44,10 +45,8 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
         }
     }
     let notify = Arc::new(Notify::from_env());
-    let (watchdog, pulses) = (Arc::clone(&notify), threads.pulses());
-    threads
-        .spawn("watchdog", move |stop, pulse| watchdog.keep_alive(&pulses, &stop, &pulse))
-        .context("threads")?;
+    let (told, pulses) = (Arc::clone(&notify), threads.pulses());
+    threads.spawn("watchdog", move |stop, _| Watchdog::new(&told, pulses).run(&stop)).context("threads")?;
     notify.tell("READY=1");
     tracing::info!(dir = %config.dir.display(), roles = ?config.roles, "serving");
     signals.wait().context("signals")?;

@@ -5,37 +5,54 @@ mod pulse;
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
 use nix::time::{ClockId, clock_gettime};
-pub use pulse::{Pulse, Pulses, ThreadHealth};
+use pulse::Sign;
+pub use pulse::{Pulse, Pulses, STUCK_AFTER, ThreadHealth};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-/// The wish to end, shared by everything that must end with the process.
+/// From one look at the wish to end to the next, while waiting.
+const TURN: Duration = Duration::from_secs(1);
+
+/// The wish to end, shared by everything that must end with the process. A thread has its own: whoever looks at it shows with that that it
+/// moves, because whatever takes long has to look at it.
 #[derive(Clone, Debug, Default)]
-pub struct Stop(Arc<(Mutex<bool>, Condvar)>);
+pub struct Stop {
+    wish: Arc<(Mutex<bool>, Condvar)>,
+    pulse: Option<Sign>,
+}
 
 impl Stop {
+    /// The same wish for the thread of `pulse`.
+    fn of(&self, pulse: &Pulse) -> Self {
+        Self { wish: Arc::clone(&self.wish), pulse: Some(pulse.sign()) }
+    }
+
     /// Asks everything to end.
     pub fn ask(&self) {
-        let (asked, changed) = &*self.0;
+        let (asked, changed) = &*self.wish;
         *asked.lock().unwrap_or_else(PoisonError::into_inner) = true;
         changed.notify_all();
     }
 
     /// Whether the end was asked for.
     pub fn asked(&self) -> bool {
-        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pulse.iter().for_each(Sign::give);
+        *self.wish.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until the end is asked for, at most `timeout`; says whether it was.
     pub fn wait(&self, timeout: Duration) -> bool {
-        let (asked, changed) = &*self.0;
-        let asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let (asked, _) = changed
-            .wait_timeout_while(asked, timeout, |asked| !*asked)
-            .unwrap_or_else(PoisonError::into_inner);
-        *asked
+        let (asked, changed) = &*self.wish;
+        let mut left = timeout;
+        while !self.asked() && !left.is_zero() {
+            let turn = left.min(TURN);
+            left -= turn;
+            let asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
+            let _waited = changed.wait_timeout_while(asked, turn, |asked| !*asked);
+        }
+        self.asked()
     }
 }
 
@@ -57,7 +74,8 @@ impl Threads {
     /// # Errors
     /// The system has no thread left.
     pub fn spawn(&mut self, name: &str, stage: impl FnOnce(Stop, Pulse) + Send + 'static) -> io::Result<()> {
-        let (stop, pulse) = (self.stop.clone(), self.pulses.register(name));
+        let pulse = self.pulses.register(name);
+        let stop = self.stop.of(&pulse);
         self.running.push(Builder::new().name(name.to_owned()).spawn(move || stage(stop, pulse))?);
         Ok(())
     }

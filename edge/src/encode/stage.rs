@@ -186,7 +186,9 @@ impl Stage {
         self.storing = stored(begun, &mut self.ring_errors, &self.inputs.status);
         if self.storing {
             // Ends the gap that the start of the process left open; later it does nothing.
-            self.inputs.status.gaps.close(&self.inputs.camera.name, Cause::NoPower, start);
+            for cause in [Cause::NoPower, Cause::Overload] {
+                self.inputs.status.gaps.close(&self.inputs.camera.name, cause, start);
+            }
         }
     }
 

@@ -41,6 +41,9 @@ pub(super) struct Patience {
     pub(super) longest_look: Ticks90k,
 }
 
+/// What a device may take to open, before the thread counts as one that stands still.
+const SLOW_DEVICE: Ticks90k = Ticks90k::from_millis(15_000);
+
 pub(super) const PATIENCE: Patience = Patience {
     frame: Duration::from_millis(250),
     first_frame: Ticks90k::from_millis(5000),
@@ -139,7 +142,7 @@ impl Capture<'_> {
         let mut back_off = self.patience.shortest_back_off;
         let mut opens = 0_u64;
         while !self.stop.asked() {
-            self.heartbeat.beat();
+            self.heartbeat.quiet_for(SLOW_DEVICE);
             let error = match self.opening.open(true) {
                 Ok(opened) => {
                     self.own.metrics.camera_reopened.inc_by(u64::from(opens > 0));
@@ -189,7 +192,8 @@ impl Capture<'_> {
         self.awake = heard;
         let mut look = opened.stand_in.then(|| Look::new(&self.patience, heard));
         while !self.stop.asked() {
-            self.heartbeat.beat();
+            // Looking for a camera is opening it.
+            self.heartbeat.quiet_for(look.as_ref().map_or(Ticks90k::ZERO, |_| SLOW_DEVICE));
             let captured = match self.next(source) {
                 Ok(captured) => captured,
                 Err(error) => return (delivered, End::Failed(error)),

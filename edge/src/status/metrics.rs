@@ -158,6 +158,8 @@ metrics! {
         upload_bytes: Counter,
         /// Failed tries to upload.
         upload_failures: Counter,
+        /// Times that the process began anew because a thread stood still.
+        watchdog_restarts: Counter,
     }
 }
 

@@ -1,17 +1,30 @@
 //! Progress of each stage, so that health can say which one is not moving.
 
 use super::clock::media_now;
+use super::stop::Stop;
 use media::Ticks90k;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// A stage that has neither beaten nor said that it waits for this long is stuck.
 pub const STUCK_AFTER: Ticks90k = Ticks90k(5 * media::time::TICKS_PER_SECOND);
 
-struct Stage {
-    name: String,
+/// From one beat to the next of a stage that rests.
+const TURN: Duration = Duration::from_secs(1);
+
+/// One stage, as health and the watchers see it.
+pub(super) struct Stage {
+    pub(super) name: String,
     /// Media time until which silence is fine: the last beat plus what the stage said it may take.
     quiet_until: AtomicI64,
+}
+
+impl Stage {
+    /// Whether it made progress lately, or waits for something bounded, at media time `now`.
+    pub(super) fn is_moving(&self, now: Ticks90k) -> bool {
+        now.0 <= self.quiet_until.load(Ordering::Relaxed)
+    }
 }
 
 /// Held by a stage; it calls [`Heartbeat::beat`] whenever it makes progress.
@@ -30,6 +43,19 @@ impl Heartbeat {
     pub fn quiet_for(&self, span: Ticks90k) {
         let until = media_now() + span.max(STUCK_AFTER);
         self.stage.quiet_until.store(until.0, Ordering::Relaxed);
+    }
+
+    /// The stage waits for `span`, or until the end is asked for: whether it was. It beats meanwhile.
+    pub fn rest(&self, stop: &Stop, span: Duration) -> bool {
+        let mut left = span;
+        loop {
+            self.beat();
+            let turn = left.min(TURN);
+            left -= turn;
+            if stop.wait(turn) || left.is_zero() {
+                return stop.asked();
+            }
+        }
     }
 }
 
@@ -60,14 +86,15 @@ impl Stages {
 
     /// The state of every stage at media time `now`.
     pub fn health(&self, now: Ticks90k) -> Vec<StageHealth> {
-        let stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner);
-        stages
+        self.all()
             .iter()
-            .map(|stage| StageHealth {
-                stage: stage.name.clone(),
-                moving: now.0 <= stage.quiet_until.load(Ordering::Relaxed),
-            })
+            .map(|stage| StageHealth { stage: stage.name.clone(), moving: stage.is_moving(now) })
             .collect()
+    }
+
+    /// All that are registered by now.
+    pub(super) fn all(&self) -> Vec<Arc<Stage>> {
+        self.stages.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

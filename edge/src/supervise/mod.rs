@@ -1,6 +1,6 @@
 //! The one place that starts threads and reads clocks.
 //!
-//! Every pipeline thread has a name, a [`Heartbeat`] that health reads, and a [`Stop`] that ends it.
+//! Every pipeline thread has a name, a [`Heartbeat`] that health and the two watchers ([`Watch`]) read, and a [`Stop`] that ends it.
 
 mod backoff;
 mod bell;
@@ -9,12 +9,14 @@ mod dial;
 mod heartbeat;
 pub mod signals;
 mod stop;
+mod watchdog;
 
 pub use backoff::Backoff;
 pub use bell::Bell;
 pub use dial::dial;
 pub use heartbeat::{Heartbeat, StageHealth, Stages};
 pub use stop::Stop;
+pub use watchdog::{EVERY, Stalled, Watch};
 
 use std::io;
 use std::thread::{Builder, JoinHandle};

@@ -113,8 +113,7 @@ pub fn run(inputs: Inputs, stop: Stop, heartbeat: Heartbeat) {
                 let wait = uploader.backoff.next_wait();
                 uploader.fail(&error);
                 uploader.show(UploadState::BackingOff { seconds: wait.as_secs() });
-                heartbeat.quiet_for(Ticks90k::from_duration(wait + call));
-                if stop.wait(wait) {
+                if heartbeat.rest(&stop, wait) {
                     return;
                 }
             }

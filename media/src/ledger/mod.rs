@@ -60,7 +60,7 @@ pub enum Cause {
     NoPower,
     /// The wall clock was not set.
     ClockUnset,
-    /// The encoder or the disk did not keep up.
+    /// The encoder or the disk did not keep up, or a thread stood still.
     Overload,
     /// No room on the disk.
     DiskFull,

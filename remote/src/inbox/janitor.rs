@@ -25,6 +25,8 @@ const NAMELESS: &str =
     "its name is none: 1 to 128 of A-Z, a-z, 0-9, '.', '_' and '-', a letter or digit first";
 /// From one look to the next.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Tries without a claim are removed after this time: a worker writes them just before it takes the claim.
+const FORSAKEN: Duration = Duration::from_secs(3);
 /// Claims that one look takes.
 const MOST_CLAIMS: usize = 4096;
 
@@ -173,7 +175,7 @@ impl Janitor<'_> {
 
     /// Offers the claims whose owner is dead, and removes tries without a claim.
     fn look_at_claims(&mut self) -> Result<(), Error> {
-        let inbox = self.inbox;
+        let (inbox, now) = (self.inbox, supervise::wall_now());
         let claims = &inbox.folders.claim;
         for file in claims.names()?.take(MOST_CLAIMS) {
             let file = file?;
@@ -185,8 +187,9 @@ impl Janitor<'_> {
                     if let Some(name) = name.and_then(|(name, _)| Name::new(name))
                         && claims.look(name.recording())?.is_none()
                         && claims.look(name.part())?.is_none()
-                        // Else a worker may be about to take it.
+                        // Else a worker may be about to take it, here or in another service.
                         && !self.inbox.queue.knows(&name)
+                        && claims.look(&file)?.is_some_and(|meta| now.saturating_sub(meta.changed) >= FORSAKEN)
                     {
                         claims.remove(&file)?;
                     }

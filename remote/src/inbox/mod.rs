@@ -41,8 +41,6 @@ use std::time::Duration;
 
 /// Waits of a worker that is hindered: the first, and the longest.
 const HINDERED: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
-/// A worker that has had one recording in hand for longer does not move: a transcoder has its own limit, which is shorter.
-const LONGEST_WORK: Duration = Duration::from_secs(3 * 3600);
 
 /// What is made of a recording (W4).
 pub trait Work: Send + Sync {
@@ -138,7 +136,6 @@ impl Inbox {
             };
             let Some(trouble) = trouble else { return };
             self.status.set_fault(Some(trouble.to_string()));
-            pulse.quiet_for(wait);
             stop.wait(wait);
             wait = HINDERED[1].min(wait * 2);
         }
@@ -153,15 +150,11 @@ impl Inbox {
         pulse: &Pulse,
         wait: &mut Duration,
     ) -> Option<Error> {
-        let next = || {
-            pulse.idle();
-            self.queue.next()
-        };
-        while let Some(job) = next() {
-            pulse.quiet_for(LONGEST_WORK);
+        while let Some(job) = self.queue.next(|| pulse.beat()) {
+            pulse.beat();
             self.status.metrics.queue.set(self.queue.len() as i64);
             self.status.begin(worker, job.name.as_str(), supervise::wall_now());
-            let (outcome, trouble) = match Hand::new(self, scratch, stop, &job) {
+            let (outcome, trouble) = match Hand::new(self, scratch, (stop, pulse), &job) {
                 Ok(mut hand) => hand.run(),
                 Err(error) => (Outcome::Hindered, Some(error)),
             };

@@ -14,6 +14,9 @@ pub const MOST: usize = 256;
 /// Jobs of one account that wait or are worked on at most.
 pub const MOST_OF_ACCOUNT: usize = 128;
 
+/// From one word of a worker that waits to the next.
+const TURN: Duration = Duration::from_secs(1);
+
 /// A recording that a worker may have.
 #[derive(Clone, Debug)]
 pub struct Job {
@@ -71,13 +74,14 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Waits for the next job; `None` once the queue is closed. [`Queue::done`] must follow.
-    pub fn next(&self) -> Option<Job> {
-        let jobs = self.lock();
-        let mut jobs = self
-            .changed
-            .wait_while(jobs, |jobs| jobs.waiting.is_empty() && !jobs.closed)
-            .unwrap_or_else(PoisonError::into_inner);
+    /// Waits for the next job, and tells `waits` once a second that it does; `None` once the queue is closed. [`Queue::done`] must follow.
+    pub fn next(&self, waits: impl Fn()) -> Option<Job> {
+        let mut jobs = self.lock();
+        while jobs.waiting.is_empty() && !jobs.closed {
+            waits();
+            let waited = self.changed.wait_timeout(jobs, TURN);
+            jobs = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
         if jobs.closed {
             return None;
         }
@@ -148,7 +152,7 @@ mod tests {
         queue.offer(job("a", "x"));
         queue.offer(job("b", "x"));
         assert_eq!(queue.len(), 2);
-        let first = queue.next().expect("a job");
+        let first = queue.next(|| {}).expect("a job");
         queue.offer(job("a", "x"));
         assert_eq!(queue.len(), 1);
         queue.done(&first);
@@ -167,6 +171,6 @@ mod tests {
         (0..1000).for_each(|n| queue.offer(job("c", &n.to_string())));
         assert_eq!(queue.len(), MOST);
         queue.close();
-        assert!(queue.next().is_none());
+        assert!(queue.next(|| {}).is_none());
     }
 }

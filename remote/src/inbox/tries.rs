@@ -4,8 +4,7 @@
 //! claim/NAME.tries     ACCOUNT STARTS FAILURES\n
 //! ```
 //!
-//! It is written before the claim is taken. It may be missing all the same: where several services have one inbox, the janitor of
-//! another one may find it without a claim and remove it, and if the worker dies too, nobody knows the account.
+//! It is written before the claim is taken, and without a claim it stays for some seconds: whoever goes on after a crash knows whose it is.
 
 use super::name::Name;
 use super::quarantine::NOBODY;

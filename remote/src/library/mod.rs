@@ -35,6 +35,8 @@ use std::time::Duration;
 const EVERY: Duration = Duration::from_secs(1);
 /// After so long everything is looked at, changed or not: a folder's time is no finer than a tick of the kernel.
 const ALL_EVERY: Duration = Duration::from_secs(10);
+/// A look that takes longer does not move.
+const LONGEST_LOOK: Duration = Duration::from_secs(30);
 
 /// What there is, as it was seen at one moment.
 #[derive(Clone, Debug, Default)]
@@ -120,7 +122,7 @@ impl Library {
     pub fn run(mut self, stop: &Stop, pulse: &Pulse) {
         let mut trouble = String::new();
         while !stop.asked() {
-            pulse.beat();
+            pulse.quiet_for(LONGEST_LOOK);
             let looked = self.look();
             let now = looked.as_ref().err().map(ToString::to_string).unwrap_or_default();
             if now != trouble {

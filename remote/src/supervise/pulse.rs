@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// A thread that has neither beaten nor said that it waits for this long does not move.
-const STUCK_AFTER: Duration = Duration::from_secs(30);
+pub const STUCK_AFTER: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 struct Beat {
@@ -31,9 +31,20 @@ impl Pulse {
         self.0.quiet_until.store(millis(monotonic() + span.max(STUCK_AFTER)), Ordering::Relaxed);
     }
 
-    /// It waits for something to do, for as long as that takes.
-    pub fn idle(&self) {
-        self.0.quiet_until.store(u64::MAX, Ordering::Relaxed);
+    /// A way to give signs of life, for what the thread does.
+    pub(super) fn sign(&self) -> Sign {
+        Sign(Arc::clone(&self.0))
+    }
+}
+
+/// Gives signs of life for a thread.
+#[derive(Clone, Debug)]
+pub(super) struct Sign(Arc<Beat>);
+
+impl Sign {
+    /// The thread moves; what it said that it may take still holds.
+    pub(super) fn give(&self) {
+        self.0.quiet_until.fetch_max(millis(monotonic() + STUCK_AFTER), Ordering::Relaxed);
     }
 }
 
@@ -91,14 +102,14 @@ mod tests {
     }
 
     #[test]
-    fn a_silent_thread_is_told_from_one_that_waits() {
+    fn a_silent_thread_is_told_from_one_that_said_that_it_takes_long() {
         let pulses = Pulses::default();
-        let [_silent, idle, working] = ["janitor", "worker 1", "worker 2"].map(|name| pulses.register(name));
-        idle.idle();
+        let [_silent, working] = ["janitor", "worker 1"].map(|name| pulses.register(name));
         working.quiet_for(STUCK_AFTER * 10);
+        working.sign().give();
         let now = monotonic();
-        assert_eq!(moving(&pulses, now), [true, true, true]);
-        assert_eq!(moving(&pulses, now + STUCK_AFTER * 2), [false, true, true]);
+        assert_eq!(moving(&pulses, now), [true, true]);
+        assert_eq!(moving(&pulses, now + STUCK_AFTER * 2), [false, true]);
         assert_eq!(pulses.health(now)[0].thread, "janitor");
     }
 
@@ -108,7 +119,7 @@ mod tests {
         drop(pulses.register("well"));
         let pulse = pulses.register("dead");
         let died = std::thread::spawn(move || {
-            pulse.idle();
+            pulse.beat();
             panic!("as meant");
         });
         assert!(died.join().is_err());

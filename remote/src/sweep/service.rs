@@ -7,8 +7,6 @@ use crate::supervise::{Pulse, Stop, monotonic, wall_now};
 use std::time::Duration;
 
 const EVERY: Duration = Duration::from_secs(600);
-/// A sweep that takes longer does not move.
-const LONGEST_SWEEP: Duration = Duration::from_secs(3600);
 /// The wall clock jumped when it went on by so much more or less than time did.
 const JUMP: Duration = Duration::from_secs(3600);
 /// How long ages are not believed after a jump: somebody may notice, or the clock be put right.
@@ -46,7 +44,7 @@ pub fn run(config: &Config, status: &Status, stop: &Stop, pulse: &Pulse) {
     let metrics = &status.metrics;
     let mut trust = Trust::default();
     loop {
-        pulse.quiet_for(EVERY + LONGEST_SWEEP);
+        pulse.beat();
         let now = Moment { wall: wall_now(), steady: monotonic() };
         let mut policy = config.sweep.policy();
         if !trust.holds(now) {

@@ -180,8 +180,7 @@ pub fn run(mut inputs: Inputs, stop: Stop, heartbeat: Heartbeat) {
         }
         inputs.frames.start(Stream::Silent);
         inputs.complain(&error, &mut complaint);
-        heartbeat.quiet_for(Ticks90k::from_duration(back_off * 2));
-        stop.wait(back_off);
+        heartbeat.rest(&stop, back_off);
         back_off = (back_off * 2).min(LONGEST_BACK_OFF);
     }
 }
