@@ -84,6 +84,7 @@ pub struct Edge {
     process: Option<Process>,
     _temporary: Option<TempDir>,
     ring: TempDir,
+    environment: Vec<(&'static str, PathBuf)>,
 }
 
 impl Edge {
@@ -99,7 +100,14 @@ impl Edge {
     pub fn prepare_at(folder: &Path, port: u16, settings: Settings) -> Result<Self> {
         fs::create_dir_all(folder.join("state")).with_context(|| folder.display().to_string())?;
         let ring = TempDir::with_prefix_in("porthole-", "/dev/shm").context("no RAM disk at /dev/shm")?;
-        let edge = Self { folder: folder.to_owned(), port, process: None, _temporary: None, ring };
+        let edge = Self {
+            folder: folder.to_owned(),
+            port,
+            process: None,
+            _temporary: None,
+            ring,
+            environment: Vec::new(),
+        };
         edge.configure(settings)?;
         Ok(edge)
     }
@@ -123,6 +131,11 @@ impl Edge {
             settings = settings.text("upload.key", path("id_ed25519"));
         }
         Ok(fs::write(self.file("edge.toml"), settings.toml())?)
+    }
+
+    /// What it is started with from now on, besides what the test itself has.
+    pub fn environment(&mut self, environment: Vec<(&'static str, PathBuf)>) {
+        self.environment = environment;
     }
 
     /// Starts the edge, and waits until it says that it is healthy.
@@ -168,6 +181,7 @@ impl Edge {
     fn command(&self, subcommand: &str) -> Command {
         let mut command = Command::new(crate::built("porthole-edge"));
         command.arg(subcommand).arg("--config").arg(self.file("edge.toml"));
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.env("STATE_DIRECTORY", self.file("state")).env("RUST_BACKTRACE", "1");
         command.current_dir(&self.folder);
         command

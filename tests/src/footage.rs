@@ -68,8 +68,23 @@ pub fn mp4(seconds: u32) -> Result<PathBuf> {
 
 /// Recording `n` of a camera that is not ours: a second of the same footage, and no two have the same bytes.
 pub fn recording(n: u32) -> Result<Vec<u8>> {
-    let unlike = [&12_u32.to_be_bytes()[..], b"free", &n.to_be_bytes()].concat();
-    Ok([fs::read(mp4(1)?)?, unlike].concat())
+    Ok([fs::read(mp4(1)?)?, unlike(n)].concat())
+}
+
+/// Recording `n` of a camera that is not ours, as small as they come: one picture, and no two have the same bytes.
+pub fn small(n: u32) -> Result<Vec<u8>> {
+    let picture = made("picture.mp4", |file| {
+        let mut ffmpeg = quiet_ffmpeg();
+        ffmpeg.args(["-f", "lavfi", "-i", "testsrc2=s=64x64:r=30", "-frames:v", "1", "-c:v", "libx264"]);
+        ffmpeg.args(["-pix_fmt", "yuv420p", "-movflags", "+faststart", "-f", "mp4"]).arg(file);
+        ffmpeg
+    })?;
+    Ok([fs::read(picture)?, unlike(n)].concat())
+}
+
+/// A box that every reader passes over, with a number in it.
+fn unlike(n: u32) -> Vec<u8> {
+    [&12_u32.to_be_bytes()[..], b"free", &n.to_be_bytes()].concat()
 }
 
 /// `seconds` of a stereo tone at 48 kHz, 16 bits a sample.

@@ -17,6 +17,9 @@
 //! | [`hls_rules`] | the rules of RFC 8216bis over the text of playlists |
 //! | [`ts_rules`] | the rules of ISO/IEC 13818-1 over transport streams |
 //! | [`sim`] | the simulator: edges and a remote host in one thread, on disks, clocks and a network of its own |
+//! | [`clock`] | a wall clock for one program alone |
+//! | [`dice`] | chance that can be repeated |
+//! | [`frozen`] | one thread of a process that stands still |
 //! | [`usage`] | CPU time and memory of processes |
 //! | [`strace`] | a program that is killed, stopped or failed at a chosen system call |
 //! | [`process`], [`port`], [`wait`], [`work`] | child processes, free ports, conditions, how much to do |
@@ -25,10 +28,13 @@
 
 pub mod browser;
 pub mod client;
+pub mod clock;
+pub mod dice;
 pub mod disk;
 pub mod edge;
 pub mod files;
 pub mod footage;
+pub mod frozen;
 pub mod hls_rules;
 pub mod host;
 pub mod http;

@@ -110,6 +110,11 @@ impl Remote {
         self.services.clear();
     }
 
+    /// Ends one service, counted in no order, at once and without a chance to tidy up.
+    pub fn kill_one(&mut self, n: usize) {
+        drop(self.services.swap_remove(n));
+    }
+
     /// Asks all services to end; gives how long the slowest took.
     pub fn terminate(&mut self) -> Result<Duration> {
         let begun = std::time::Instant::now();
@@ -200,6 +205,15 @@ impl Remote {
         found.sort();
         found
     }
+}
+
+/// What `porthole-remote check` says of a folder whose recordings were signed with `keys`. An error if it is not satisfied.
+pub fn checked(folder: &Path, keys: &Path) -> Result<Value> {
+    let mut check = Command::new(crate::built("porthole-remote"));
+    let output = check.args(["check", "--json", "--keys"]).args([keys, folder]).output()?;
+    let report: Value = serde_json::from_slice(&output.stdout).with_context(|| format!("{output:?}"))?;
+    ensure!(output.status.success(), "{report:#}");
+    Ok(report)
 }
 
 fn collect(folder: &Path, prefix: &str, found: &mut Vec<String>) {

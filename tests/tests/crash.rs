@@ -8,30 +8,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use tests::dice::Dice;
 use tests::edge::{Edge, Settings};
 use tests::sshd::{Sshd, View};
 use tests::{players, work};
-
-/// xorshift64*: the same instants for the same seed.
-struct Dice(u64);
-
-impl Dice {
-    fn from_environment() -> Self {
-        let now =
-            SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(1, |now| now.as_nanos() as u64);
-        let seed = std::env::var("PORTHOLE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(now | 1);
-        println!("PORTHOLE_SEED={seed}");
-        Self(seed)
-    }
-
-    /// At least 0 and less than 1.
-    fn roll(&mut self) -> f64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11) as f64 / (1_u64 << 53) as f64
-    }
-}
 
 /// What is in a recording: a hash for each picture, in order.
 #[derive(Clone, Debug, Default, PartialEq)]

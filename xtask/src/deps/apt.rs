@@ -65,6 +65,7 @@ const PACKAGES: &[Package] = &[
     row("iproute2", Test, Program("ip")),
     row("e2fsprogs", Test, Program("mkfs.ext4")),
     row("strace", Test, Program("strace")),
+    row("libfaketime", Test, File("/usr/lib/*/faketime/libfaketimeMT.so.1")),
     row("spin", Test, Program("spin")),
     row("systemd", Test, Program("systemd-analyze")),
     row("nginx-light", Bench, Program("nginx")),

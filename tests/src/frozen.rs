@@ -1,0 +1,95 @@
+//! One thread of a process stands still, wherever it is at that instant, with all that it holds (ptrace(2)).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use nix::sys::ptrace;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+/// A thread that stands still until this is dropped, or until it is no more. Stays with the thread of the test that made it: only that
+/// one is its tracer.
+#[derive(Debug)]
+pub struct Frozen {
+    thread: Pid,
+    over: Arc<AtomicBool>,
+}
+
+impl Frozen {
+    /// Freezes the thread called `name` of the process `id`; the first one, if there are several.
+    pub fn freeze(id: u32, name: &str) -> Result<Self> {
+        let thread = thread(id, name)?;
+        ptrace::seize(thread, ptrace::Options::empty()).with_context(|| format!("cannot trace {name}"))?;
+        ptrace::interrupt(thread)?;
+        let status = waitpid(thread, Some(WaitPidFlag::__WALL))?;
+        let stands = matches!(status, WaitStatus::PtraceEvent(..) | WaitStatus::Stopped(..));
+        ensure!(stands, "{name} does not stand still: {status:?}");
+        let over = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&over);
+        std::thread::spawn(move || heed(thread, &seen));
+        Ok(Self { thread, over })
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        // It may be no more.
+        let _gone = ptrace::detach(self.thread, None);
+    }
+}
+
+/// Takes note of the end of `thread` as soon as that comes: the kernel holds up everybody else who waits for it until its tracer has.
+fn heed(thread: Pid, over: &AtomicBool) {
+    let look = || waitpid(thread, Some(WaitPidFlag::__WALL | WaitPidFlag::WNOHANG));
+    while !over.load(Ordering::Relaxed) && look() == Ok(WaitStatus::StillAlive) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The names of the threads of the process `id`; the kernel cuts them to 15 bytes.
+pub fn threads(id: u32) -> Vec<String> {
+    tasks(id).into_iter().filter_map(|task| name_of(&task)).collect()
+}
+
+fn thread(id: u32, name: &str) -> Result<Pid> {
+    let task = tasks(id).into_iter().find(|task| name_of(task).is_some_and(|found| found == name));
+    let number = task.and_then(|task| task.file_name()?.to_str()?.parse().ok());
+    let number = number.with_context(|| format!("no thread {name} among {:?}", threads(id)))?;
+    Ok(Pid::from_raw(number))
+}
+
+fn tasks(id: u32) -> Vec<PathBuf> {
+    let tasks = fs::read_dir(format!("/proc/{id}/task")).into_iter().flatten().flatten();
+    tasks.map(|task| task.path()).collect()
+}
+
+fn name_of(task: &Path) -> Option<String> {
+    Some(fs::read_to_string(task.join("comm")).ok()?.trim_end().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wait::{PATIENCE, wait_until};
+    use std::process::Command;
+
+    #[test]
+    fn a_frozen_thread_goes_on_when_it_is_let_go() {
+        let mut counting = Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap();
+        let ticks = |id| crate::usage::cpu(id).unwrap();
+        let frozen = Frozen::freeze(counting.id(), "sh").unwrap();
+        let before = ticks(counting.id());
+        std::thread::sleep(Duration::from_millis(50));
+        assert_eq!(ticks(counting.id()), before);
+        drop(frozen);
+        wait_until("it to go on", PATIENCE, || ticks(counting.id()) > before).unwrap();
+        counting.kill().unwrap();
+        counting.wait().unwrap();
+        assert!(Frozen::freeze(counting.id(), "sh").is_err());
+    }
+}

@@ -1,0 +1,213 @@
+//! One thread of the appliance stands still, each in turn, wherever it is at that instant: the process notices, the live view goes on
+//! within seconds, and no second is missing without its cause. The same on the remote host: whoever starts it again finds it with
+//! nothing held.
+//!
+//! `PORTHOLE_ROUNDS` times each.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tests::edge::{Edge, Settings};
+use tests::footage::small;
+use tests::frozen::{Frozen, threads};
+use tests::remote::{Remote, checked};
+use tests::sshd::{Sshd, View};
+use tests::wait::{PATIENCE, wait_until};
+use tests::work::rounds;
+
+/// An edge that uploads, and whoever starts it again when it ends.
+struct House {
+    edge: Edge,
+    sshd: Sshd,
+    /// How often it ended, rather than began anew by itself.
+    ended: u32,
+}
+
+/// The live view has stood still.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What was seen of one frozen thread.
+struct Seen {
+    /// From the freeze until everything moved again.
+    whole: Duration,
+    /// The longest that the newest picture stayed the same.
+    pause: Duration,
+}
+
+impl House {
+    fn start() -> Self {
+        let sshd = Sshd::start(View::Whole).unwrap();
+        let settings = Settings::default().text("audio.device", "beep").upload_to(&sshd).unwrap();
+        let mut edge = Edge::prepare(settings).unwrap();
+        let key = edge.public_key().unwrap();
+        sshd.authorize(&key).unwrap();
+        std::fs::write(edge.file("authorized_keys"), format!("restrict {key}\n")).unwrap();
+        edge.start_again().unwrap();
+        let mut house = Self { edge, sshd, ended: 0 };
+        house.settle();
+        house
+    }
+
+    /// Waits until this process has made and recorded something, and something of it is on the remote host: every thread has done its work.
+    fn settle(&mut self) {
+        let (newest, inbox) = (last_gop(&self.edge), self.sshd.inbox());
+        self.edge
+            .wait_until("new footage and a session", |edge| {
+                let upload = edge.json("/api/status").unwrap_or_default()["upload"].take();
+                let state = &upload["state"]["state"];
+                let open = (state == "sending" || state == "idle") && upload["failure"].is_null();
+                open && last_gop(edge) >= newest + 2 && std::fs::read_dir(&inbox).unwrap().count() > 0
+            })
+            .unwrap();
+    }
+
+    /// Freezes `name`, and waits until everything moves again.
+    fn freeze(&mut self, name: &str) -> Seen {
+        let id = self.edge.id().unwrap();
+        let anew = self.edge.metric("porthole_edge_watchdog_restarts_total");
+        let frozen = Frozen::freeze(id, name).unwrap();
+        let begun = Instant::now();
+        let (mut newest, mut moved, mut pause) = (0.0, begun, Duration::ZERO);
+        let mut gone = false;
+        wait_until(&format!("{name} to be noticed"), 2 * PATIENCE, || {
+            if !self.edge.is_running() {
+                self.ended += 1;
+                gone = true;
+                self.edge.launch().unwrap();
+            }
+            let picture = newest_picture(&self.edge);
+            if picture > newest {
+                (newest, moved) = (picture, Instant::now());
+            }
+            pause = pause.max(moved.elapsed());
+            gone |= self.edge.metric("porthole_edge_watchdog_restarts_total") > anew;
+            gone && picture > 0.0 && self.edge.get("/healthz").is_ok_and(|reply| reply.status == 200)
+        })
+        .unwrap_or_else(|error| panic!("{error}: {}", self.edge.log()));
+        drop(frozen);
+        Seen { whole: begun.elapsed(), pause }
+    }
+
+    /// Each of these threads in turn, and what is left of it all.
+    fn freeze_each(mut self, names: &[&str]) {
+        let mut pauses = 0;
+        for _ in 0..rounds(1) {
+            for name in names {
+                let Seen { whole, pause } = self.freeze(name);
+                pauses += usize::from(pause >= PAUSE);
+                println!("{name}: everything moves after {whole:.1?}; the live view stood for {pause:.1?}");
+                self.settle();
+            }
+        }
+        println!("{} ends that took somebody else to start it again", self.ended);
+        let gaps = self.edge.json("/api/gaps").unwrap();
+        assert!(self.edge.terminate().unwrap().success());
+        self.edge.start_again().unwrap();
+        self.edge.wait_for_receipts(1).unwrap();
+        assert!(self.edge.terminate().unwrap().success());
+        self.judge(&gaps, pauses);
+    }
+
+    /// Every second is there, on the remote host as on the edge, or is missing because a thread stood still.
+    fn judge(&self, shown: &Value, pauses: usize) {
+        let (keys, recordings) = (self.edge.file("authorized_keys"), self.edge.file("recordings"));
+        let report = checked(&recordings, &keys).unwrap();
+        let camera = &report["cameras"][0];
+        let gaps = camera["gaps"].as_array().unwrap();
+        let of = |cause: &str| gaps.iter().filter(|gap| gap["cause"] == cause).count();
+        let seconds: f64 = gaps.iter().filter_map(|gap| gap["seconds"].as_f64()).sum();
+        println!(
+            "{} s of footage; {} gaps of {seconds:.1} s: {} overload, {} no_power",
+            camera["footage_seconds"],
+            gaps.len(),
+            of("overload"),
+            of("no_power")
+        );
+        assert_eq!(of("overload") + of("no_power"), gaps.len(), "{camera:#}");
+        // The last start is the test's own.
+        assert!(of("no_power") <= self.ended as usize + 1, "{camera:#}");
+        assert!(of("overload") + self.ended as usize >= pauses, "{camera:#}");
+        let shown = shown["gaps"].as_array().unwrap();
+        assert!(shown.iter().any(|gap| gap["cause"] == "overload"), "{shown:?}");
+        checked(&self.sshd.inbox(), &keys).unwrap();
+    }
+}
+
+/// Media time of the newest picture that viewers can have, 0 if there is none.
+fn newest_picture(edge: &Edge) -> f64 {
+    let status = edge.json("/api/status").unwrap_or_default();
+    status["cameras"][0]["ring"]["end"].as_f64().unwrap_or(0.0)
+}
+
+/// The number of the GOP in flight, 0 if there is none.
+fn last_gop(edge: &Edge) -> u64 {
+    let status = edge.json("/api/status").unwrap_or_default();
+    status["cameras"][0]["ring"]["last_sequence"].as_u64().unwrap_or(0)
+}
+
+#[test]
+fn every_thread_of_the_appliance_is_known_here() {
+    let house = House::start();
+    let mut names = threads(house.edge.id().unwrap());
+    // Those of a pool, each for one request, and whoever dials. The control socket has its own, with the name of the main thread.
+    names.retain(|name| name != "live-io" && name != "dial");
+    names.sort();
+    names.dedup();
+    let mut known: Vec<&str> = LIVE.iter().chain(OTHERS).copied().collect();
+    known.sort_unstable();
+    assert_eq!(names, known);
+}
+
+/// The threads between camera and viewer.
+const LIVE: &[&str] = &["capture front", "audio front", "encode front", "live"];
+/// All others.
+const OTHERS: &[&str] = &["porthole-edge", "watchdog", "control", "record front", "upload"];
+
+#[test]
+fn a_frozen_thread_between_camera_and_viewer_is_replaced() {
+    House::start().freeze_each(LIVE);
+}
+
+#[test]
+fn any_other_frozen_thread_is_replaced() {
+    House::start().freeze_each(OTHERS);
+}
+
+/// Recordings that wait for each service.
+const WAITING: u32 = 100;
+
+/// A service with one worker and more to do than it has done when a thread of it freezes.
+fn busy(name: &str) -> (Remote, Frozen) {
+    let mut remote = Remote::prepare("[inbox]\nworkers = 1").unwrap();
+    remote.serve().unwrap();
+    for n in 0..WAITING {
+        let unfinished = remote.inbox().join("unfinished");
+        std::fs::write(&unfinished, small(n).unwrap()).unwrap();
+        std::fs::rename(unfinished, remote.inbox().join(format!("n{n}.mp4"))).unwrap();
+    }
+    remote.wait_until("the work to begin", |remote| !remote.files("archive").is_empty()).unwrap();
+    let frozen = Frozen::freeze(remote.ids()[0], name).unwrap();
+    (remote, frozen)
+}
+
+#[test]
+fn a_service_of_the_remote_host_with_a_frozen_thread_ends_and_the_next_one_does_all_the_work() {
+    let names = ["worker 1", "janitor", "web", "sweep", "library"];
+    let begun = Instant::now();
+    let busy = names.map(busy);
+    for (name, (mut remote, frozen)) in names.into_iter().zip(busy) {
+        let claims = remote.files("claim");
+        wait_until("its end", 2 * PATIENCE, || !remote.is_running()).unwrap();
+        let ended = begun.elapsed();
+        drop(frozen);
+        assert!(remote.log().contains("stands still: the process ends"), "{}", remote.log());
+        remote.kill();
+        remote.serve().unwrap();
+        remote.wait_until_settled(WAITING as usize).unwrap();
+        assert_eq!(remote.files("quarantine"), [""; 0]);
+        println!(
+            "{name}: the service ended within {ended:.1?}, with {claims:?} in hand; all is done after {:.1?}",
+            begun.elapsed()
+        );
+    }
+}
