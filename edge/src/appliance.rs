@@ -16,7 +16,7 @@ use crate::live::control::Control;
 use crate::ring::{self, Ring};
 use crate::status::{CameraStatus, Cause, Status};
 use crate::store::Store;
-use crate::supervise::{Stages, Stalled, Stop, Threads, Watch, clock};
+use crate::supervise::{Pulses, Stalled, Stop, Threads, Watchdog, clock};
 use crate::{encode, frames, live, record, source, upload};
 use anyhow::Context;
 use std::sync::Arc;
@@ -24,27 +24,9 @@ use std::sync::Arc;
 /// The running appliance.
 pub struct Appliance {
     current: Current,
-    producers: Group,
-    consumers: Group,
-    watchdog: Group,
-}
-
-/// Threads that end together.
-struct Group {
-    stop: Stop,
-    threads: Threads,
-}
-
-impl Group {
-    fn new(stages: &Stages) -> Self {
-        let stop = Stop::default();
-        Self { threads: Threads::new(stop.clone(), stages.clone()), stop }
-    }
-
-    fn end(self) {
-        self.stop.ask();
-        self.threads.join();
-    }
+    producers: Threads,
+    consumers: Threads,
+    watchdog: Threads,
 }
 
 impl Appliance {
@@ -53,43 +35,40 @@ impl Appliance {
     ///
     /// # Errors
     /// Something that the appliance cannot be without: its ring, its port, a thread.
-    pub fn start(config: Config, stalled: Option<Stalled>) -> anyhow::Result<(Self, Watch)> {
-        let stages = Stages::default();
-        let status = Arc::new(Status::new(&config, stages.clone(), clock::media_now()));
+    pub fn start(config: Config, stalled: Option<Stalled>) -> anyhow::Result<(Self, Watchdog)> {
+        let pulses = Pulses::default();
+        let status = Arc::new(Status::new(&config, pulses.clone(), clock::media_now()));
         let current = Current::new(config);
-        let mut producers = Group::new(&stages);
-        let mut consumers = Group::new(&stages);
-        let mut watchdog = Group::new(&stages);
+        let group = || Threads::new(Stop::default(), pulses.clone());
+        let (mut producers, mut consumers, mut watchdog) = (group(), group(), group());
         let restarts = stalled.as_ref().map_or(0, |stalled| stalled.count);
         status.metrics.watchdog_restarts.inc_by(restarts);
         // Why there is no footage from the end of the process before this one.
         let cause = if stalled.is_some() { Cause::Overload } else { Cause::NoPower };
         let store = Store::new(current.clone(), Arc::clone(&status), current.get().device_key());
-        let server = live::Server::bind(&current.get().live)?;
+        let server = live::Server::bind(&current.get().live, &pulses)?;
         let control = Control::bind(&current.get().live.control)?;
         let mut rings = Vec::new();
         for own in &status.cameras {
-            let ring = start_camera(&current, own, &status, cause, &mut producers.threads)?;
+            let ring = start_camera(&current, own, &status, cause, &mut producers)?;
             rings.push(ring.clone());
             if current.get().record.enabled {
-                start_recorder(&current, own, ring, &store, &status, &mut consumers.threads)?;
+                start_recorder(&current, own, ring, &store, &status, &mut consumers)?;
             }
         }
         if current.get().upload.is_some() {
             let (current, status) = (current.clone(), Arc::clone(&status));
             let inputs = upload::Inputs { store, current, status, patience: upload::Patience::default() };
-            consumers.threads.spawn("upload", |stop, heartbeat| upload::run(inputs, stop, heartbeat))?;
+            consumers.spawn("upload", |stop| upload::run(inputs, stop))?;
         }
         let sources = live::Sources { config: current.clone(), status, rings };
         let told = sources.clone();
-        consumers.threads.spawn("control", move |stop, heartbeat| control.run(&told, &stop, &heartbeat))?;
-        consumers.threads.spawn("live", |stop, heartbeat| server.run(sources, stop, heartbeat))?;
-        let own = stages.register("main");
-        let watched = stages.clone();
-        let watch = move |stop, heartbeat| Watch::new(&watched, heartbeat, restarts).run(&stop);
-        watchdog.threads.spawn("watchdog", watch)?;
-        let watch = Watch::new(&stages, own, restarts);
-        Ok((Self { current, producers, consumers, watchdog }, watch))
+        consumers.spawn("control", move |stop| control.run(&told, &stop))?;
+        consumers.spawn("live", |stop| server.run(sources, stop))?;
+        pulses.adopt("main");
+        let watched = pulses.clone();
+        watchdog.spawn("watchdog", move |stop| Watchdog::new(&watched, restarts).run(&stop))?;
+        Ok((Self { current, producers, consumers, watchdog }, Watchdog::new(&pulses, restarts)))
     }
 
     /// Takes over a changed configuration and says what waits for a restart.
@@ -107,9 +86,10 @@ impl Appliance {
 
     /// Ends all threads: the last picture is encoded, then recordings are sealed. Whoever takes long then is not watched any more.
     pub fn end(self) {
-        self.watchdog.end();
-        self.producers.end();
-        self.consumers.end();
+        for group in [self.watchdog, self.producers, self.consumers] {
+            group.stop();
+            group.join();
+        }
     }
 }
 
@@ -127,9 +107,9 @@ fn start_camera(
     let (sender, frames) = frames::queue(camera.width.into(), camera.height.into());
     let audio = start_audio(&config, own, status, threads)?;
     let capture = (camera.clone(), Arc::clone(own), Arc::clone(status));
-    threads.spawn(&format!("capture {}", camera.name), move |stop, heartbeat| {
+    threads.spawn(&format!("capture {}", camera.name), move |stop| {
         let (camera, own, status) = capture;
-        source::capture::run(&camera, &own, &status.gaps, sender, stop, heartbeat);
+        source::capture::run(&camera, &own, &status.gaps, sender, stop);
     })?;
     let inputs = encode::Inputs {
         camera: camera.clone(),
@@ -140,8 +120,7 @@ fn start_camera(
         status: Arc::clone(status),
         own: Arc::clone(own),
     };
-    threads
-        .spawn(&format!("encode {}", camera.name), |stop, heartbeat| encode::run(inputs, stop, heartbeat))?;
+    threads.spawn(&format!("encode {}", camera.name), |stop| encode::run(inputs, stop))?;
     Ok(ring)
 }
 
@@ -162,7 +141,7 @@ fn start_audio(
         status: Arc::clone(status),
         own: Arc::clone(own),
     };
-    threads.spawn(&format!("audio {}", own.name), |stop, heartbeat| audio::run(inputs, stop, heartbeat))?;
+    threads.spawn(&format!("audio {}", own.name), |stop| audio::run(inputs, stop))?;
     Ok(Some(receiver))
 }
 
@@ -182,7 +161,7 @@ fn start_recorder(
         status: Arc::clone(status),
         own: Arc::clone(own),
     };
-    threads.spawn(&format!("record {}", own.name), |stop, heartbeat| record::run(inputs, stop, heartbeat))
+    threads.spawn(&format!("record {}", own.name), |stop| record::run(inputs, stop))
 }
 
 /// Opens the ring of one camera, and says loudly what is wrong with its place. Where it has footage of an earlier process, a gap begins

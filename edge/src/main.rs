@@ -8,9 +8,9 @@ use edge::live::control;
 use edge::source::probe;
 use edge::store;
 use edge::summary::summary;
-use edge::supervise::signals::{Signals, Wish};
-use edge::supervise::{EVERY, Stalled};
+use edge::supervise::{EVERY, Signals, Stalled};
 use edge::upload::key::DeviceKey;
+use nix::sys::signal::Signal;
 use service::{config, logs};
 use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
@@ -164,17 +164,18 @@ fn run(options: &Run) -> anyhow::Result<()> {
     let stalled = Stalled::inherited();
     logs::start(options.log, &options.log_level)?;
     let config = options.config()?;
-    let signals = Signals::hold().context("signals")?;
-    let (appliance, mut watch) = Appliance::start(config, stalled)?;
+    let signals = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
+    let signals = Signals::hold(&signals).context("signals")?;
+    let (appliance, mut watchdog) = Appliance::start(config, stalled)?;
     loop {
-        watch.look();
-        match signals.next_wish(EVERY).context("signals")? {
+        watchdog.look();
+        match signals.next(EVERY).context("signals")? {
             None => {}
-            Some(Wish::End) => break,
-            Some(Wish::Reload) => match options.config() {
+            Some(Signal::SIGHUP) => match options.config() {
                 Ok(config) => appliance.reload(config),
                 Err(error) => tracing::error!("configuration kept as it was: {error:#}"),
             },
+            Some(_) => break,
         }
     }
     tracing::info!("ending");

@@ -11,7 +11,7 @@ use edge::ring::{self, Limits};
 use edge::source::pattern::Pattern;
 use edge::source::{Captured, Source};
 use edge::status::Status;
-use edge::supervise::{Stages, clock};
+use edge::supervise::{Pulses, clock};
 use media::AudioConfig;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,7 +39,7 @@ fn run(
 #[test]
 fn from_the_pattern_to_the_ring_nothing_is_allocated() {
     let config = Config { camera: vec![Camera { fps: 60, ..Camera::default() }], ..Config::default() };
-    let status = Arc::new(Status::new(&config, Stages::default(), clock::media_now()));
+    let status = Arc::new(Status::new(&config, Pulses::default(), clock::media_now()));
     let own = Arc::clone(&status.cameras[0]);
     let dir = tempfile::tempdir().expect("a directory");
     let limits = Limits { seconds: 2, bytes: 2 << 20 };

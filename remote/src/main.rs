@@ -6,7 +6,7 @@ use remote::check::Keys;
 use remote::chop::Options;
 use remote::config::{Config, Role};
 use remote::enroll::{self, Enrollment};
-use remote::supervise::Signals;
+use remote::supervise;
 use remote::{receive, serve};
 use service::{config, logs};
 use std::path::{Path, PathBuf};
@@ -193,7 +193,7 @@ fn chop(file: &Path, out: &Path, account: String) -> anyhow::Result<ExitCode> {
 
 fn sweep(place: &Place, dry_run: bool) -> anyhow::Result<ExitCode> {
     let config = place.config()?;
-    let now = remote::supervise::wall_now();
+    let now = supervise::wall_now();
     let report = remote::sweep::sweep(&config.dir, &config.sweep.policy(), now, dry_run, &|| false)?;
     println!("{report}");
     Ok(if report.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -221,7 +221,7 @@ fn enroll(options: &Enroll) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     // Half of it must not be left because somebody was impatient.
-    let _signals = Signals::hold().context("signals")?;
+    let _signals = supervise::hold_signals().context("signals")?;
     enroll::perform::perform(&plan)?;
     println!("{}", enrollment.welcome());
     Ok(ExitCode::SUCCESS)

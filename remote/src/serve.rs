@@ -7,7 +7,7 @@ use crate::inbox::Inbox;
 use crate::library::Library;
 use crate::notify::Notify;
 use crate::status::Status;
-use crate::supervise::{Signals, Stop, Threads};
+use crate::supervise::{self, Pulses, Stop, Threads};
 use crate::sweep;
 use crate::watchdog::Watchdog;
 use crate::web::{Server, Sources};
@@ -23,9 +23,9 @@ const END_WITHIN: Duration = Duration::from_millis(1500);
 /// # Errors
 /// Something that a role needs is not there.
 pub fn serve(config: Config) -> anyhow::Result<()> {
-    let signals = Signals::hold().context("signals")?;
-    let status = Arc::new(Status::default());
-    let mut threads = Threads::new(Stop::default());
+    let signals = supervise::hold_signals().context("signals")?;
+    let (status, pulses) = (Arc::new(Status::default()), Pulses::default());
+    let mut threads = Threads::new(Stop::default(), pulses.clone());
     let mut inbox = None;
     for role in &config.roles {
         match role {
@@ -38,18 +38,22 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
             Role::Sweep => {
                 Folders::open(&config.dir)?;
                 let (config, status) = (config.clone(), Arc::clone(&status));
-                let sweep = move |stop, pulse| sweep::service::run(&config, &status, &stop, &pulse);
+                let sweep = move |stop| sweep::service::run(&config, &status, &stop);
                 threads.spawn("sweep", sweep).context("threads")?;
             }
             Role::Web => web(&config, &status, &mut threads)?,
         }
     }
     let notify = Arc::new(Notify::from_env());
-    let (told, pulses) = (Arc::clone(&notify), threads.pulses());
-    threads.spawn("watchdog", move |stop, _| Watchdog::new(&told, pulses).run(&stop)).context("threads")?;
+    pulses.adopt("main");
+    let (watched, told) = (pulses.clone(), Arc::clone(&notify));
+    threads.spawn("watchdog", move |stop| Watchdog::new(&watched, told).run(&stop)).context("threads")?;
+    let mut watchdog = Watchdog::new(&pulses, Arc::clone(&notify));
     notify.tell("READY=1");
     tracing::info!(dir = %config.dir.display(), roles = ?config.roles, "serving");
-    signals.wait().context("signals")?;
+    while signals.next(watchdog.every()).context("signals")?.is_none() {
+        watchdog.look();
+    }
     tracing::info!("ending");
     notify.tell("STOPPING=1");
     threads.stop();
@@ -70,6 +74,6 @@ fn web(config: &Config, status: &Arc<Status>, threads: &mut Threads) -> anyhow::
         folders: Folders::open(&config.dir)?,
     };
     let server = Server::bind(sources)?;
-    threads.spawn("library", move |stop, pulse| library.run(&stop, &pulse)).context("threads")?;
-    threads.spawn("web", move |stop, pulse| server.run(&stop, &pulse)).context("threads")
+    threads.spawn("library", move |stop| library.run(&stop)).context("threads")?;
+    threads.spawn("web", move |stop| server.run(&stop)).context("threads")
 }

@@ -10,7 +10,7 @@
 //! | [`logs`] | text or JSON on standard error |
 //! | [`door`] | the listener of a web server: caps, deadlines, HTTPS |
 //! | [`page`] | files that the pages of both programs have in common |
-//! | [`standstill`] | why a thread stands still |
+//! | [`supervise`] | threads that can be asked to end, and are missed when they stand still |
 //! | [`files`] | files that are there whole or not at all, also after a power cut |
 //!
 //! Nothing here knows of cameras or recordings, but for the modules of the pages: formats and protocols are in `media`.
@@ -21,4 +21,4 @@ pub mod door;
 pub mod files;
 pub mod logs;
 pub mod page;
-pub mod standstill;
+pub mod supervise;

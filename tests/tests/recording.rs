@@ -9,7 +9,7 @@ use edge::record::{Inputs, run};
 use edge::ring;
 use edge::status::{RecordingState, Status};
 use edge::store::Store;
-use edge::supervise::{Stages, Stop, Threads};
+use edge::supervise::{Pulses, Stop, Threads};
 use media::mp4::{Movie, demux};
 use media::{Ticks90k, Track, WallTime};
 use tempfile::TempDir;
@@ -53,7 +53,7 @@ fn on_a_disk_that_fills_up_the_old_recordings_leave_and_the_new_ones_are_whole()
     let mut config = Config::default();
     config.record.dir = disk.0.join("recordings");
     config.record.minutes = 1;
-    let status = Arc::new(Status::new(&config, Stages::default(), Ticks90k::ZERO));
+    let status = Arc::new(Status::new(&config, Pulses::default(), Ticks90k::ZERO));
     let own = Arc::clone(&status.cameras[0]);
     let limits = ring::Limits { seconds: 900, bytes: 64 << 20 };
     let metrics = own.metrics.clone();
@@ -64,8 +64,8 @@ fn on_a_disk_that_fills_up_the_old_recordings_leave_and_the_new_ones_are_whole()
     let inputs =
         Inputs { ring: ring.clone(), store, current, status: Arc::clone(&status), own: Arc::clone(&own) };
     let stop = Stop::default();
-    let mut threads = Threads::new(stop.clone(), Stages::default());
-    threads.spawn("record", |stop, heartbeat| run(inputs, stop, heartbeat)).unwrap();
+    let mut threads = Threads::new(stop.clone(), Pulses::default());
+    threads.spawn("record", |stop| run(inputs, stop)).unwrap();
 
     // Three times the size of the disk, in pieces that the ring can hold.
     for round in 0..20 {

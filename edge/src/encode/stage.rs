@@ -8,7 +8,7 @@ use crate::config::{Camera, Current};
 use crate::frames::{FrameReceiver, Picture};
 use crate::ring;
 use crate::status::{CameraStatus, Cause, Status};
-use crate::supervise::{Heartbeat, Stop, clock};
+use crate::supervise::{Stop, clock};
 use media::{AudioConfig, StreamConfig, Ticks90k, Track};
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,10 +41,9 @@ pub struct Inputs {
 }
 
 /// Encodes until `stop` is asked for.
-pub fn run(inputs: Inputs, stop: Stop, heartbeat: Heartbeat) {
+pub fn run(inputs: Inputs, stop: Stop) {
     let mut stage = Stage::new(inputs);
     while !stop.asked() {
-        heartbeat.beat();
         let picture = stage.inputs.frames.receive(PATIENCE);
         stage.sound();
         if let Some(picture) = picture {

@@ -7,7 +7,7 @@ use crate::config::{Config, Current};
 use crate::frames::{self, Picture};
 use crate::ring::{self, Limits, Ring};
 use crate::status::Status;
-use crate::supervise::{Stages, clock};
+use crate::supervise::{Pulses, clock};
 use media::{AudioConfig, Ticks90k, Track};
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ struct Rig {
 impl Rig {
     fn new(audio: Option<audio::Receiver>) -> Self {
         let config = Config::default();
-        let status = Arc::new(Status::new(&config, Stages::default(), clock::media_now()));
+        let status = Arc::new(Status::new(&config, Pulses::default(), clock::media_now()));
         let own = Arc::clone(&status.cameras[0]);
         let dir = tempfile::tempdir().expect("a directory");
         let limits = Limits { seconds: 120, bytes: 4 << 20 };

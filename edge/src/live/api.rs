@@ -6,8 +6,8 @@
 use super::Sources;
 use crate::ring::{GopInfo, Ring};
 use crate::status::{CameraState, CameraStatus, Fault, Gap, Recording, StorageStatus, UploadStatus};
-use crate::supervise::StageHealth;
 use crate::supervise::clock::{mapping, media_now, wall_now};
+use crate::supervise::{ThreadHealth, monotonic};
 use media::{StreamConfig, Ticks90k, Track, WallTime};
 use serde::Serialize;
 use std::sync::Arc;
@@ -172,9 +172,20 @@ pub(super) struct Health {
     faults: Vec<Fault>,
 }
 
+/// One thread.
+#[derive(Serialize)]
+struct StageHealth {
+    /// Its name.
+    stage: String,
+    /// It made progress lately, or waits for something bounded.
+    moving: bool,
+}
+
 /// `/healthz`
 pub(super) fn health(sources: &Sources) -> Health {
-    let stages = sources.status.stages.health(media_now());
+    let health = sources.status.pulses.health(monotonic()).into_iter();
+    let stages: Vec<_> =
+        health.map(|ThreadHealth { thread, moving }| StageHealth { stage: thread, moving }).collect();
     Health { healthy: stages.iter().all(|stage| stage.moving), stages, faults: sources.status.faults() }
 }
 

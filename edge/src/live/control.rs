@@ -4,7 +4,7 @@
 //! tiny_http serves it: a few requests an hour, from this machine, by whoever may open the socket.
 
 use super::{Sources, api};
-use crate::supervise::{Heartbeat, Stop};
+use crate::supervise::Stop;
 use std::fs::{self, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
@@ -67,9 +67,8 @@ impl Control {
     }
 
     /// Answers until `stop` is asked for.
-    pub fn run(self, sources: &Sources, stop: &Stop, heartbeat: &Heartbeat) {
+    pub fn run(self, sources: &Sources, stop: &Stop) {
         while !stop.asked() {
-            heartbeat.beat();
             match self.server.recv_timeout(TURN) {
                 Ok(Some(request)) => answer(sources, request),
                 Ok(None) => {}

@@ -5,7 +5,7 @@ use super::routes::{self, Site};
 use super::tls;
 use crate::config;
 use crate::status::Metrics;
-use crate::supervise::{Heartbeat, Stop};
+use crate::supervise::{Pulses, Stop};
 use hyper::service::service_fn;
 use service::door::{Counters, Door, Limits, Options};
 use std::convert::Infallible;
@@ -46,12 +46,13 @@ impl Server {
     ///
     /// # Errors
     /// One of the two cannot be had.
-    pub fn bind(config: &config::Live) -> Result<Self, Error> {
+    pub fn bind(config: &config::Live, pulses: &Pulses) -> Result<Self, Error> {
         let options = Options {
             listen: config.listen,
             tls: config.tls.as_ref().map(tls::load).transpose()?,
             send_buffer: SEND_BUFFER,
             io_threads: "live-io",
+            pulses: pulses.clone(),
         };
         let failed = |source| Error::Listen { address: config.listen, source };
         Door::open(options).map(Self).map_err(failed)
@@ -63,7 +64,7 @@ impl Server {
     }
 
     /// Serves until `stop` is asked for, on the thread that calls this.
-    pub fn run(self, sources: Sources, stop: Stop, heartbeat: Heartbeat) {
+    pub fn run(self, sources: Sources, stop: Stop) {
         let (config, counters) = (sources.config.clone(), counters(&sources.status.metrics));
         let limits = || {
             let live = &config.get().live;
@@ -76,7 +77,7 @@ impl Server {
                 async move { Ok::<_, Infallible>(routes::answer(&site, request).await) }
             })
         };
-        self.0.serve(behind, limits, counters, stop.wait_async(), || heartbeat.beat());
+        self.0.serve(behind, limits, counters, stop.wait_async());
     }
 }
 

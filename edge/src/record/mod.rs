@@ -19,7 +19,7 @@ use crate::config::Current;
 use crate::ring::{self, GopInfo, Ring};
 use crate::status::{CameraStatus, Cause, Status};
 use crate::store::{self, Store};
-use crate::supervise::{Backoff, Heartbeat, Stop, clock};
+use crate::supervise::{Backoff, Stop, clock};
 use media::ledger::{Entry, SHORTEST_GAP};
 use media::mp4::{About, Growing};
 use media::names::RecordingName;
@@ -34,9 +34,6 @@ use writer::Writer;
 const POLL: Duration = Duration::from_millis(200);
 /// First and longest wait after a failure. The ring holds what comes meanwhile.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
-
-/// What a worn card may take for its syncs, or a start for torn recordings, before health calls the recorder stuck.
-const SLOW_DISK: Duration = Duration::from_secs(20);
 
 /// Minutes of a recording in RAM, where the oldest may have to leave soon.
 const MINUTES_IN_RAM: u32 = 1;
@@ -83,12 +80,11 @@ impl Error {
 
 /// Records until the end is asked for; then seals the open recording, with the GOP in flight. The encoder must have ended by
 /// then.
-pub fn run(inputs: Inputs, stop: Stop, heartbeat: Heartbeat) {
+pub fn run(inputs: Inputs, stop: Stop) {
     let mut recorder = Recorder::new(inputs);
     let mut backoff = Backoff::new(BACKOFF.0, BACKOFF.1);
     let mut wait = POLL;
     loop {
-        heartbeat.quiet_for(Ticks90k::from_duration(wait + SLOW_DISK));
         let ended = stop.wait(wait);
         let mut done = if ended { recorder.finish() } else { recorder.follow() };
         if let (true, Err(error)) = (ended, &done) {

@@ -4,7 +4,7 @@ use super::*;
 use crate::ring::{Limits, Writer as RingWriter};
 use crate::status::RecordingState;
 use crate::store::fixture::{config_in, stream};
-use crate::supervise::Stages;
+use crate::supervise::Pulses;
 use media::mp4::{Movie, demux};
 use media::{StreamConfig, Track, WallTime};
 use std::path::Path;
@@ -34,7 +34,7 @@ impl Camera {
         let dir = tempfile::tempdir().expect("folder");
         let mut config = config_in(dir.path());
         config.record.minutes = 1;
-        let status = Arc::new(Status::new(&config, Stages::default(), Ticks90k::ZERO));
+        let status = Arc::new(Status::new(&config, Pulses::default(), Ticks90k::ZERO));
         let limits = Limits { seconds: ring_seconds, bytes: 1 << 20 };
         let metrics = status.cameras[0].metrics.clone();
         let (writer, ring) =
@@ -231,10 +231,10 @@ fn a_recording_whose_file_fails_is_sealed_and_recording_goes_on_behind_it() {
 fn a_thread_records_and_seals_when_it_is_asked_to_end() {
     let mut camera = Camera::new(600);
     let inputs = camera.recorder().inputs;
-    let (stop, stages) = (Stop::default(), Stages::default());
-    let mut threads = crate::supervise::Threads::new(stop.clone(), stages);
+    let (stop, pulses) = (Stop::default(), Pulses::default());
+    let mut threads = crate::supervise::Threads::new(stop.clone(), pulses);
     camera.encode(1);
-    threads.spawn("record front", |stop, heartbeat| run(inputs, stop, heartbeat)).expect("thread");
+    threads.spawn("record front", |stop| run(inputs, stop)).expect("thread");
     stop.ask();
     threads.join();
     assert_eq!(camera.recorded().1, camera.encoded);

@@ -109,7 +109,7 @@ impl Writer {
     }
 
     fn sync(&mut self, now: Ticks90k) -> Result<(), Error> {
-        self.file.sync_data().map_err(Error::io("sync", &self.path))?;
+        files::sync_data(&self.file).map_err(Error::io("sync", &self.path))?;
         files::apply(&self.file, &self.after_sync).map_err(Error::io("write", &self.path))?;
         self.after_sync.clear();
         (self.last_sync, self.synced_until) = (now, self.growing.end());

@@ -17,7 +17,7 @@ use super::{Captured, Error, Source};
 use crate::config::Camera;
 use crate::frames::{FrameSender, Picture};
 use crate::status::{CameraState, CameraStatus, Cause, Gaps};
-use crate::supervise::{Heartbeat, Stop, clock};
+use crate::supervise::{Stop, clock, within};
 use media::Ticks90k;
 use media::ledger::SHORTEST_GAP;
 use std::time::Duration;
@@ -42,7 +42,7 @@ pub(super) struct Patience {
 }
 
 /// What a device may take to open, before the thread counts as one that stands still.
-const SLOW_DEVICE: Ticks90k = Ticks90k::from_millis(15_000);
+const SLOW_DEVICE: Duration = Duration::from_secs(15);
 
 pub(super) const PATIENCE: Patience = Patience {
     frame: Duration::from_millis(250),
@@ -60,14 +60,7 @@ const STALL: Ticks90k = Ticks90k::SECOND;
 /// Captures until `stop` is asked for.
 ///
 /// `own` gets the state and the counters, `gaps` the spans without the camera.
-pub fn run(
-    camera: &Camera,
-    own: &CameraStatus,
-    gaps: &Gaps,
-    sender: FrameSender,
-    stop: Stop,
-    heartbeat: Heartbeat,
-) {
+pub fn run(camera: &Camera, own: &CameraStatus, gaps: &Gaps, sender: FrameSender, stop: Stop) {
     let mut opener = super::Opener::new(camera);
     Capture {
         opening: &mut opener,
@@ -76,7 +69,6 @@ pub fn run(
         gaps,
         sender,
         stop,
-        heartbeat,
         spare: None,
         begun: clock::media_now(),
         last: None,
@@ -112,7 +104,6 @@ struct Capture<'a> {
     gaps: &'a Gaps,
     sender: FrameSender,
     stop: Stop,
-    heartbeat: Heartbeat,
     /// A picture that was taken from the queue and not filled.
     spare: Option<Picture>,
     /// When the loop began: a camera that never came is missing since then.
@@ -142,8 +133,7 @@ impl Capture<'_> {
         let mut back_off = self.patience.shortest_back_off;
         let mut opens = 0_u64;
         while !self.stop.asked() {
-            self.heartbeat.quiet_for(SLOW_DEVICE);
-            let error = match self.opening.open(true) {
+            let error = match within(SLOW_DEVICE, || self.opening.open(true)) {
                 Ok(opened) => {
                     self.own.metrics.camera_reopened.inc_by(u64::from(opens > 0));
                     opens += 1;
@@ -192,8 +182,6 @@ impl Capture<'_> {
         self.awake = heard;
         let mut look = opened.stand_in.then(|| Look::new(&self.patience, heard));
         while !self.stop.asked() {
-            // Looking for a camera is opening it.
-            self.heartbeat.quiet_for(look.as_ref().map_or(Ticks90k::ZERO, |_| SLOW_DEVICE));
             let captured = match self.next(source) {
                 Ok(captured) => captured,
                 Err(error) => return (delivered, End::Failed(error)),
@@ -212,7 +200,8 @@ impl Capture<'_> {
                 }
             }
             if let Some(look) = &mut look
-                && let Some(camera) = look.go_on(self.opening, &self.patience, now)
+                // Looking for a camera is opening it.
+                && let Some(camera) = within(SLOW_DEVICE, || look.go_on(self.opening, &self.patience, now))
             {
                 return (delivered, End::Replaced(camera));
             }
@@ -309,7 +298,7 @@ mod tests {
     use crate::frames::{self, FrameReceiver};
     use crate::source::Mode;
     use crate::status::Status;
-    use crate::supervise::Stages;
+    use crate::supervise::Pulses;
     use std::collections::VecDeque;
 
     const SHORT: Patience = Patience {
@@ -414,9 +403,7 @@ mod tests {
 
         /// The same with sources that may stand in for a camera.
         fn play_with(scripts: Vec<(Option<Vec<Act>>, bool)>) -> Self {
-            let stages = Stages::default();
-            let heartbeat = stages.register("capture front");
-            let status = Status::new(&Config::default(), stages, Ticks90k::ZERO);
+            let status = Status::new(&Config::default(), Pulses::default(), Ticks90k::ZERO);
             let stop = Stop::default();
             let (sender, receiver) = frames::queue(16, 16);
             let mut opening = Scripts { scripts: scripts.into(), stop: stop.clone() };
@@ -427,7 +414,6 @@ mod tests {
                 gaps: &status.gaps,
                 sender,
                 stop: stop.clone(),
-                heartbeat,
                 spare: None,
                 begun: Ticks90k(7),
                 last: None,

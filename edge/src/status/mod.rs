@@ -11,7 +11,7 @@ pub use metrics::{CameraMetrics, Metrics};
 
 use crate::config::Config;
 use crate::source::Mode;
-use crate::supervise::Stages;
+use crate::supervise::Pulses;
 use media::{Ticks90k, WallTime};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -27,7 +27,7 @@ pub struct Status {
     /// Counters for Prometheus.
     pub metrics: Metrics,
     /// Progress of the threads.
-    pub stages: Stages,
+    pub pulses: Pulses,
     /// When the process started, on the media clock.
     pub started: Ticks90k,
     recordings: Mutex<Arc<[Recording]>>,
@@ -273,7 +273,7 @@ pub struct Fault {
 
 impl Status {
     /// For the cameras of `config`.
-    pub fn new(config: &Config, stages: Stages, started: Ticks90k) -> Self {
+    pub fn new(config: &Config, pulses: Pulses, started: Ticks90k) -> Self {
         let metrics = Metrics::default();
         let cameras = config
             .camera
@@ -291,7 +291,7 @@ impl Status {
             cameras,
             gaps: Gaps::default(),
             metrics,
-            stages,
+            pulses,
             started,
             recordings: Mutex::new(Arc::from([])),
             storage: Mutex::default(),

@@ -1,11 +1,16 @@
 //! What the store does to the files of recordings.
 
+use crate::supervise::within;
 use media::mp4::Step;
 pub use service::files::{UNFINISHED, beside, parent, read_bounded, replace, sync as sync_dir};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::time::Duration;
+
+/// What a worn card may take for a sync, and what comes with it.
+pub const SLOW_DISK: Duration = Duration::from_secs(20);
 
 /// Puts what is in the file `from` at `path` as [`replace`] puts bytes there.
 pub fn copy(from: &Path, path: &Path) -> io::Result<()> {
@@ -49,12 +54,17 @@ pub fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Makes what was written into a recording durable (fdatasync).
+pub fn sync_data(file: &File) -> io::Result<()> {
+    within(SLOW_DISK, || file.sync_data())
+}
+
 /// Carries out the steps of a recording, each sync as fdatasync.
 pub fn apply(file: &File, steps: &[Step]) -> io::Result<()> {
     for step in steps {
         match step {
             Step::Write { offset, bytes } => file.write_all_at(bytes, *offset)?,
-            Step::Sync => file.sync_data()?,
+            Step::Sync => sync_data(file)?,
         }
     }
     Ok(())

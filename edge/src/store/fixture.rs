@@ -3,7 +3,7 @@
 use super::{Growth, Sealed, Store, files};
 use crate::config::{Config, Current, Upload, UploadMode};
 use crate::status::Status;
-use crate::supervise::Stages;
+use crate::supervise::Pulses;
 use bytes::Bytes;
 use media::mp4::{About, Growing};
 use media::names::RecordingName;
@@ -79,7 +79,7 @@ impl Shelf {
         let dir = tempfile::tempdir().expect("folder");
         let mut config = config_in(dir.path());
         change(&mut config);
-        let status = Arc::new(Status::new(&config, Stages::default(), Ticks90k::ZERO));
+        let status = Arc::new(Status::new(&config, Pulses::default(), Ticks90k::ZERO));
         Self { dir, current: Current::new(config), status }
     }
 

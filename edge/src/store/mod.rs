@@ -32,9 +32,10 @@ pub use waiting::{Backlog, Pending};
 
 use crate::config::Current;
 use crate::status::{Cause, Recording, RecordingState, Status, StorageStatus};
-use crate::supervise::{Bell, clock};
+use crate::supervise::{Bell, clock, within};
 use crate::upload::key::DeviceKey;
 use bytes::Bytes;
+use files::SLOW_DISK;
 use folder::{Entry, Folder};
 use media::ledger;
 use media::names::{CameraId, LockToken, RecordingName};
@@ -237,10 +238,10 @@ impl Store {
     pub fn tend(&self, now: Ticks90k) {
         let mut state = self.lock();
         let Some(folder) = state.as_mut().filter(|folder| folder.is_tending_due(now)) else { return };
-        let done = match folder.next_in_ram().filter(|_| folder.away.why.is_none()) {
+        let done = within(SLOW_DISK, || match folder.next_in_ram().filter(|_| folder.away.why.is_none()) {
             Some((order, bytes)) => self.make_room(folder, bytes).and_then(|()| folder.bring(order)),
             None => folder.return_to_card(),
-        };
+        });
         match done {
             Ok(()) => folder.leave_ram(),
             Err(error) => folder.tend_later(&error),
@@ -285,18 +286,22 @@ impl Store {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Folder>> {
+        // Another thread may hold it while it waits for the card.
+        let locked = within(SLOW_DISK, || self.shared.folder.lock());
         // Each change of an entry follows the write that it stands for: a panic elsewhere leaves the list usable.
-        self.shared.folder.lock().unwrap_or_else(PoisonError::into_inner)
+        locked.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs `work` on the open folder; opens it first if need be.
     fn with<T>(&self, work: impl FnOnce(&mut Folder) -> Result<T, Error>) -> Result<T, Error> {
         let mut state = self.lock();
-        let folder = match &mut *state {
-            Some(folder) => folder,
-            closed => closed.insert(self.open_folder()?),
-        };
-        work(folder).inspect_err(|error| self.judge(folder, error))
+        within(SLOW_DISK, || {
+            let folder = match &mut *state {
+                Some(folder) => folder,
+                closed => closed.insert(self.open_folder()?),
+            };
+            work(folder).inspect_err(|error| self.judge(folder, error))
+        })
     }
 
     fn judge(&self, folder: &mut Folder, error: &Error) {

@@ -3,6 +3,7 @@
 use media::time::WallMapping;
 use media::{Ticks90k, WallTime};
 use nix::time::{ClockId, clock_gettime};
+pub use service::supervise::boot_id;
 use std::time::Duration;
 
 /// A wall clock that shows less than this was never set: 2026-01-01T00:00:00Z in seconds.
@@ -36,12 +37,6 @@ pub fn mapping() -> Option<WallMapping> {
 /// The low 32 bits of Unix time in milliseconds, as the pattern source draws them; whatever the clock shows.
 pub fn wall_millis_code() -> u32 {
     (nanos(ClockId::CLOCK_REALTIME) / 1_000_000) as u32
-}
-
-/// Identifies this boot of the machine; `"unknown"` where the kernel does not tell.
-pub fn boot_id() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
-        .map_or_else(|_| "unknown".to_owned(), |id| id.trim().to_owned())
 }
 
 /// Waits until media time `due`; at once if it has passed.

@@ -4,7 +4,7 @@
 use super::error::Error;
 use super::key::DeviceKey;
 use crate::config;
-use crate::supervise::{Heartbeat, Stop, clock, dial};
+use crate::supervise::{Stop, clock, dial};
 use media::Ticks90k;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -29,7 +29,6 @@ pub struct Link {
     socket: TcpStream,
     patience: Duration,
     stop: Stop,
-    heartbeat: Heartbeat,
 }
 
 impl Link {
@@ -39,11 +38,9 @@ impl Link {
         key: &DeviceKey,
         patience: Duration,
         stop: &Stop,
-        heartbeat: &Heartbeat,
     ) -> Result<Self, Error> {
         let remote = remote_name(config);
         let pinned = PublicKey::from_openssh(&config.host_key).map_err(Error::HostKeyConfig)?;
-        heartbeat.quiet_for(Ticks90k::from_duration(patience * 2));
         let unreachable = |source| Error::Unreachable { remote: remote.clone(), source };
         let socket = dial(&config.host, config.port, patience, stop).map_err(unreachable)?;
         let socket = socket.ok_or(Error::Stopped)?;
@@ -57,8 +54,7 @@ impl Link {
         let others = session.supported_algs(MethodType::HostKey).map_err(broken)?.join(",");
         let kinds = format!("{},{others}", signature_algorithms(&pinned));
         session.method_pref(MethodType::HostKey, &kinds).map_err(broken)?;
-        let (stop, heartbeat) = (stop.clone(), heartbeat.clone());
-        let link = Self { remote, session, socket, patience, stop, heartbeat };
+        let link = Self { remote, session, socket, patience, stop: stop.clone() };
         link.check_host(&pinned)?;
         link.log_in(&config.user, key)?;
         Ok(link)
@@ -132,9 +128,7 @@ impl Link {
     }
 
     fn deadline(&self) -> Ticks90k {
-        let patience = Ticks90k::from_duration(self.patience);
-        self.heartbeat.quiet_for(patience);
-        clock::media_now() + patience
+        clock::media_now() + Ticks90k::from_duration(self.patience)
     }
 
     /// `None`: it says "again".

@@ -28,7 +28,7 @@ pub use error::Error;
 use crate::config::{self, Current, UploadMode};
 use crate::status::{Status, UploadFailure, UploadState};
 use crate::store::{self, Stage, Store};
-use crate::supervise::{Backoff, Heartbeat, Stop, clock};
+use crate::supervise::{Backoff, Stop, clock};
 use desk::{Desk, Task};
 use inbox::Inbox;
 use key::DeviceKey;
@@ -82,12 +82,11 @@ impl Default for Patience {
 }
 
 /// Uploads until the end is asked for; leaves in the middle of a recording then, which the next start goes on with.
-pub fn run(inputs: Inputs, stop: Stop, heartbeat: Heartbeat) {
-    let Patience { call, shortest, longest } = inputs.patience;
+pub fn run(inputs: Inputs, stop: Stop) {
+    let Patience { shortest, longest, .. } = inputs.patience;
     let mut uploader = Uploader {
         inputs,
         stop: stop.clone(),
-        heartbeat: heartbeat.clone(),
         session: None,
         desk: Desk::default(),
         pace: Pace::default(),
@@ -97,12 +96,7 @@ pub fn run(inputs: Inputs, stop: Stop, heartbeat: Heartbeat) {
         failure: None,
         shown: Ticks90k(i64::MIN / 2),
     };
-    loop {
-        // A call may take its time; Link says so again before each.
-        heartbeat.quiet_for(Ticks90k::from_duration(longest.min(POLL) + call));
-        if stop.asked() {
-            return;
-        }
+    while !stop.asked() {
         let heard = uploader.inputs.store.news();
         match uploader.turn() {
             Ok(Turn::Busy) => {}
@@ -113,9 +107,7 @@ pub fn run(inputs: Inputs, stop: Stop, heartbeat: Heartbeat) {
                 let wait = uploader.backoff.next_wait();
                 uploader.fail(&error);
                 uploader.show(UploadState::BackingOff { seconds: wait.as_secs() });
-                if heartbeat.rest(&stop, wait) {
-                    return;
-                }
+                stop.wait(wait);
             }
         }
     }
@@ -139,7 +131,6 @@ struct HeldBack {
 struct Uploader {
     inputs: Inputs,
     stop: Stop,
-    heartbeat: Heartbeat,
     /// The open session, and the configuration that it was opened with.
     session: Option<(config::Upload, Inbox)>,
     desk: Desk,
@@ -296,7 +287,7 @@ impl Uploader {
         self.lose_session();
         self.show(UploadState::Connecting);
         let key = DeviceKey::load_or_make(&config.key)?;
-        let link = Link::open(config, &key, self.inputs.patience.call, &self.stop, &self.heartbeat)?;
+        let link = Link::open(config, &key, self.inputs.patience.call, &self.stop)?;
         self.session = Some((config.clone(), Inbox::open(link, &config.dir)?));
         Ok(())
     }

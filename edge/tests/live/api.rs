@@ -41,7 +41,7 @@ fn a_camera_reports_what_is_measured() {
 fn health_names_the_stage_that_does_not_move() {
     let (house, _camera) = House::with_camera("");
     assert_eq!(get(house.address, "/healthz").status, 200);
-    let _never_beats = house.status.stages.register("encode front");
+    let _never_beats = house.status.pulses.register("encode front");
     house.status.set_fault("store", Some("/data: read-only file system".to_owned()));
     wait_until("the silence shows", || get(house.address, "/healthz").status == 503);
     let reply = get(house.address, "/healthz");
@@ -49,7 +49,11 @@ fn health_names_the_stage_that_does_not_move() {
         reply.json(),
         json!({
             "healthy": false,
-            "stages": [{ "stage": "live", "moving": true }, { "stage": "encode front", "moving": false }],
+            "stages": [
+                { "stage": "live-io", "moving": true },
+                { "stage": "live", "moving": true },
+                { "stage": "encode front", "moving": false },
+            ],
             "faults": [{ "part": "store", "message": "/data: read-only file system" }],
         })
     );

@@ -3,6 +3,7 @@
 use crate::client::{ask, boxes_until_mdat, connect, connect_from, get, head, open};
 use crate::fixture::{House, wait_until};
 use edge::config::Config;
+use edge::supervise::Pulses;
 use nix::sys::resource::{Resource, setrlimit};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
@@ -16,7 +17,7 @@ fn an_occupied_port_is_an_error_that_names_the_address() {
     let (house, _camera) = House::with_camera("");
     let mut live = Config::default().live;
     live.listen = house.address;
-    let error = edge::live::Server::bind(&live).err().expect("occupied").to_string();
+    let error = edge::live::Server::bind(&live, &Pulses::default()).err().expect("occupied").to_string();
     assert_eq!(error, format!("live.listen = {}: Address already in use (os error 98)", house.address));
 }
 

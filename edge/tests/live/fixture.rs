@@ -5,7 +5,7 @@ use edge::config::{Config, Current};
 use edge::live::{Server, Sources};
 use edge::ring::{self, Limits, Ring, Writer};
 use edge::status::Status;
-use edge::supervise::{Stages, Stop, clock};
+use edge::supervise::{Pulses, Stop, Threads, clock};
 use media::h264::nal::annex_b;
 use media::h264::{NalType, annex_b_to_avcc};
 use media::time::TICKS_PER_SECOND;
@@ -184,8 +184,7 @@ pub struct House {
     pub status: Arc<Status>,
     pub rings: Vec<Ring>,
     pub folder: TempDir,
-    stop: Stop,
-    thread: Option<JoinHandle<()>>,
+    live: Option<Threads>,
 }
 
 impl House {
@@ -200,7 +199,7 @@ impl House {
         let mut config = Config::parse(text).expect("configuration");
         config.live.listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let folder = tempfile::tempdir().expect("temporary folder");
-        let status = Arc::new(Status::new(&config, Stages::default(), clock::media_now()));
+        let status = Arc::new(Status::new(&config, Pulses::default(), clock::media_now()));
         let limits = Limits { seconds: config.ring.seconds, bytes: config.ring.bytes };
         let (mut cameras, mut rings) = (Vec::new(), Vec::new());
         for camera in &status.cameras {
@@ -210,15 +209,13 @@ impl House {
             cameras.push(Camera::new(writer));
             rings.push(ring);
         }
-        let server = Server::bind(&config.live).expect("a free port");
+        let server = Server::bind(&config.live, &status.pulses).expect("a free port");
         let address = server.address();
-        let stop = Stop::default();
-        let heartbeat = status.stages.register("live");
+        let mut live = Threads::new(Stop::default(), status.pulses.clone());
         let sources =
             Sources { config: Current::new(config), status: Arc::clone(&status), rings: rings.clone() };
-        let asked = stop.clone();
-        let thread = Some(std::thread::spawn(move || server.run(sources, asked, heartbeat)));
-        (Self { address, status, rings, folder, stop, thread }, cameras)
+        live.spawn("live", |stop| server.run(sources, stop)).expect("a thread");
+        (Self { address, status, rings, folder, live: Some(live) }, cameras)
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -228,8 +225,10 @@ impl House {
 
 impl Drop for House {
     fn drop(&mut self) {
-        self.stop.ask();
-        self.thread.take().map(JoinHandle::join);
+        if let Some(live) = self.live.take() {
+            live.stop();
+            live.join();
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::fixture::House;
 use edge::config::{Config, Tls};
 use edge::live::Server;
+use edge::supervise::Pulses;
 use std::process::Command;
 use tempfile::TempDir;
 
@@ -50,6 +51,6 @@ fn a_certificate_that_cannot_be_read_is_named() {
     let mut live = Config::default().live;
     let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("none.pem"));
     live.tls = Some(Tls { cert, key: key.clone() });
-    let error = Server::bind(&live).err().expect("no key").to_string();
+    let error = Server::bind(&live, &Pulses::default()).err().expect("no key").to_string();
     assert!(error.starts_with(&format!("live.tls: {}: ", key.display())), "{error}");
 }

@@ -3,6 +3,7 @@
 //! Picture and sound are read in turn, a few hundred bytes at a time, from two places that move on together. A block is read once;
 //! the one that was not used for the longest time gives way.
 
+use crate::supervise::beat;
 use media::mp4::ReadAt;
 use std::cell::RefCell;
 use std::fs::File;
@@ -61,6 +62,7 @@ impl Source {
             None => Block { number: u64::MAX, bytes: Vec::new() },
         };
         if block.number != number {
+            beat();
             let start = number * BLOCK as u64;
             let length = self.size.saturating_sub(start).min(BLOCK as u64);
             block.bytes.resize(length as usize, 0);
@@ -79,6 +81,7 @@ impl ReadAt for Source {
 
     fn read_exact_at(&self, mut buf: &mut [u8], mut offset: u64) -> io::Result<()> {
         if buf.len() >= BLOCK {
+            beat();
             return self.file.read_exact_at(buf, offset);
         }
         let mut blocks = self.blocks.borrow_mut();

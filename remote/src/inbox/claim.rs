@@ -16,7 +16,7 @@ use super::tries::Record;
 use super::whole::{self, Problem};
 use super::{Failure, Inbox, Input, lease, ledger, partial};
 use crate::folder::{self, Error, Kind, Moved};
-use crate::supervise::{self, Pulse, STUCK_AFTER, Stop};
+use crate::supervise::{self, Stop};
 use media::handshake::claim::{Claim, Found, Outcome, Reply, Step, Tries, Writer};
 use nix::fcntl::RenameFlags;
 use std::fs::{File, Permissions};
@@ -24,12 +24,9 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Copied between two looks at the wish to end.
 const PIECE: u64 = 16 << 20;
-/// Bytes a second that the slowest disk and processor take.
-const LEAST_PACE: u64 = 4 << 20;
 /// Our lock, until it is linked. No NAME begins with a dot, so the output never meets these two.
 const LOCK: &str = ".lock";
 /// Our copy, until it is accepted.
@@ -40,7 +37,6 @@ pub struct Hand<'a> {
     inbox: &'a Inbox,
     scratch: &'a Scratch<'a>,
     stop: &'a Stop,
-    pulse: &'a Pulse,
     job: &'a Job,
     /// Its NAME: `NAME-partial` once half a part was mended.
     name: Name,
@@ -64,7 +60,7 @@ impl<'a> Hand<'a> {
     pub fn new(
         inbox: &'a Inbox,
         scratch: &'a Scratch<'a>,
-        (stop, pulse): (&'a Stop, &'a Pulse),
+        stop: &'a Stop,
         job: &'a Job,
     ) -> Result<Self, Error> {
         let Record { account: kept, tries } = Record::load(&inbox.folders.claim, &job.name)?;
@@ -77,7 +73,7 @@ impl<'a> Hand<'a> {
         };
         let name = job.name.clone();
         let (lock, claim, copy) = (None, None, None);
-        Ok(Self { inbox, scratch, stop, pulse, job, name, account, tries, lock, claim, claimed_as, copy })
+        Ok(Self { inbox, scratch, stop, job, name, account, tries, lock, claim, claimed_as, copy })
     }
 
     /// Goes all the way, or as far as it comes.
@@ -117,7 +113,6 @@ impl<'a> Hand<'a> {
         if self.stop.asked() && !ends {
             return Err(Failure::Stopped);
         }
-        self.pulse.quiet_for(self.longest());
         match step {
             Step::Lock => self.lock(),
             Step::Check => self.check(),
@@ -137,13 +132,6 @@ impl<'a> Hand<'a> {
             Step::Unlock => self.unlock(),
             Step::End(_) => Ok(Reply::Done),
         }
-    }
-
-    /// How long a step may take that reads the whole recording, and does not look at the wish to end meanwhile.
-    fn longest(&self) -> Duration {
-        let file = self.copy.as_ref().or(self.claim.as_ref());
-        let bytes = file.and_then(|file| file.metadata().ok()).map_or(0, |metadata| metadata.len());
-        STUCK_AFTER + Duration::from_secs(bytes / LEAST_PACE)
     }
 
     /// W1. The flock is held before the lockfile can be seen.

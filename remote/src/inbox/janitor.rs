@@ -9,7 +9,7 @@ use super::scan::{Account, Scan};
 use super::tries::{self, Record};
 use super::{Inbox, lease, scratch};
 use crate::folder::{self, Error, Kind, Meta};
-use crate::supervise::{self, Pulse, Stop};
+use crate::supervise::{self, Stop, beat};
 use media::handshake::claim::{Found, Seen, Verdict, Writer, judge};
 use media::handshake::watch::{Looked, Mark, Owner, Watch};
 use media::names::{LockToken, MOST_TOKEN_BYTES};
@@ -31,12 +31,11 @@ const FORSAKEN: Duration = Duration::from_secs(3);
 const MOST_CLAIMS: usize = 4096;
 
 /// Looks again and again until the stop is asked for.
-pub fn run(inbox: &Inbox, stop: &Stop, pulse: &Pulse) {
+pub fn run(inbox: &Inbox, stop: &Stop) {
     let mut janitor =
         Janitor { inbox, scan: Scan::default(), watches: HashMap::new(), claims: Watch::default() };
     let mut trouble = String::new();
     while !stop.asked() {
-        pulse.beat();
         let now = janitor.look(stop).err().map(|error| error.to_string()).unwrap_or_default();
         if now != trouble {
             match now.as_str() {
@@ -93,6 +92,7 @@ impl Janitor<'_> {
         let mut trouble = Ok(());
         let (files, ends) = self.scan.names(account)?;
         for file in files {
+            beat();
             trouble = trouble.and(self.look_at_file(account, &file));
         }
         if ends {
@@ -178,6 +178,7 @@ impl Janitor<'_> {
         let (inbox, now) = (self.inbox, supervise::wall_now());
         let claims = &inbox.folders.claim;
         for file in claims.names()?.take(MOST_CLAIMS) {
+            beat();
             let file = file?;
             match FileName::of(&file) {
                 FileName::Recording(name) => self.offer_claim(&file, name, false)?,

@@ -1,7 +1,7 @@
 //! Whether anybody has a file open for writing: the kernel grants a read lease only if nobody has (fcntl(2), `F_SETLEASE`).
 //!
 //! The lease is given back at once. It takes a file of our own or `CAP_LEASE`; SIGIO, which the kernel sends when somebody
-//! opens the file in between, is held back by [`crate::supervise::Signals`].
+//! opens the file in between, is held back by [`crate::supervise::hold_signals`].
 #![allow(unsafe_code)] // no safe crate offers leases
 
 use media::handshake::claim::Writer;

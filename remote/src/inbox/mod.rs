@@ -27,7 +27,7 @@ use crate::config::Config;
 use crate::folder::Error;
 use crate::folders::Folders;
 use crate::status::Status;
-use crate::supervise::{self, Pulse, Stop, Threads};
+use crate::supervise::{self, Stop, Threads};
 use claim::Hand;
 use media::handshake::claim::Outcome;
 use media::names::LockToken;
@@ -104,11 +104,11 @@ impl Inbox {
     /// The system has no thread left.
     pub fn start(self: &Arc<Self>, threads: &mut Threads) -> io::Result<()> {
         let inbox = Arc::clone(self);
-        threads.spawn("janitor", move |stop, pulse| janitor::run(&inbox, &stop, &pulse))?;
+        threads.spawn("janitor", move |stop| janitor::run(&inbox, &stop))?;
         for n in 1..=self.config.inbox.workers {
             let inbox = Arc::clone(self);
             let name = format!("worker {n}");
-            threads.spawn(&name.clone(), move |stop, pulse| inbox.run_worker(n, &name, &stop, &pulse))?;
+            threads.spawn(&name.clone(), move |stop| inbox.run_worker(n, &name, &stop))?;
         }
         Ok(())
     }
@@ -127,11 +127,11 @@ impl Inbox {
     }
 
     /// One loop: the next recording, all the way. What hinders every recording is waited for.
-    fn run_worker(&self, n: usize, worker: &str, stop: &Stop, pulse: &Pulse) {
+    fn run_worker(&self, n: usize, worker: &str, stop: &Stop) {
         let mut wait = HINDERED[0];
         while !stop.asked() {
             let trouble = match Scratch::new(&self.folders.tmp, &format!("{}-{n}", std::process::id())) {
-                Ok(scratch) => self.work_until_hindered(worker, &scratch, stop, pulse, &mut wait),
+                Ok(scratch) => self.work_until_hindered(worker, &scratch, stop, &mut wait),
                 Err(error) => Some(error),
             };
             let Some(trouble) = trouble else { return };
@@ -147,14 +147,12 @@ impl Inbox {
         worker: &str,
         scratch: &Scratch<'_>,
         stop: &Stop,
-        pulse: &Pulse,
         wait: &mut Duration,
     ) -> Option<Error> {
-        while let Some(job) = self.queue.next(|| pulse.beat()) {
-            pulse.beat();
+        while let Some(job) = self.queue.next() {
             self.status.metrics.queue.set(self.queue.len() as i64);
             self.status.begin(worker, job.name.as_str(), supervise::wall_now());
-            let (outcome, trouble) = match Hand::new(self, scratch, (stop, pulse), &job) {
+            let (outcome, trouble) = match Hand::new(self, scratch, stop, &job) {
                 Ok(mut hand) => hand.run(),
                 Err(error) => (Outcome::Hindered, Some(error)),
             };

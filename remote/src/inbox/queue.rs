@@ -4,6 +4,7 @@
 
 use super::name::Name;
 use super::scan::Account;
+use crate::supervise::beat;
 use media::handshake::claim::Found;
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -14,7 +15,7 @@ pub const MOST: usize = 256;
 /// Jobs of one account that wait or are worked on at most.
 pub const MOST_OF_ACCOUNT: usize = 128;
 
-/// From one word of a worker that waits to the next.
+/// From one sign of life of a worker that waits to the next.
 const TURN: Duration = Duration::from_secs(1);
 
 /// A recording that a worker may have.
@@ -74,11 +75,11 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Waits for the next job, and tells `waits` once a second that it does; `None` once the queue is closed. [`Queue::done`] must follow.
-    pub fn next(&self, waits: impl Fn()) -> Option<Job> {
+    /// Waits for the next job; `None` once the queue is closed. [`Queue::done`] must follow.
+    pub fn next(&self) -> Option<Job> {
         let mut jobs = self.lock();
         while jobs.waiting.is_empty() && !jobs.closed {
-            waits();
+            beat();
             let waited = self.changed.wait_timeout(jobs, TURN);
             jobs = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -152,7 +153,7 @@ mod tests {
         queue.offer(job("a", "x"));
         queue.offer(job("b", "x"));
         assert_eq!(queue.len(), 2);
-        let first = queue.next(|| {}).expect("a job");
+        let first = queue.next().expect("a job");
         queue.offer(job("a", "x"));
         assert_eq!(queue.len(), 1);
         queue.done(&first);
@@ -171,6 +172,6 @@ mod tests {
         (0..1000).for_each(|n| queue.offer(job("c", &n.to_string())));
         assert_eq!(queue.len(), MOST);
         queue.close();
-        assert!(queue.next(|| {}).is_none());
+        assert!(queue.next().is_none());
     }
 }

@@ -1,5 +1,6 @@
 //! Whether a file is a whole recording, and making one of half.
 
+use crate::supervise::beat;
 use media::mp4::demux::{structure, verify};
 use media::mp4::{ReadAt, ReadError, Recovered, Seal, Step, recover};
 use sha2::{Digest, Sha256};
@@ -51,6 +52,7 @@ impl ReadAt for Opened<'_> {
     }
 
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        beat();
         FileExt::read_exact_at(self.file, buf, offset)
     }
 }
@@ -167,6 +169,7 @@ fn each_piece(file: &File, mut wanted: impl FnMut(&[u8], u64) -> io::Result<bool
     let size = file.metadata()?.len();
     let mut piece = vec![0; PIECE];
     for at in (0..size).step_by(PIECE) {
+        beat();
         let piece = &mut piece[..PIECE.min((size - at) as usize)];
         file.read_exact_at(piece, at)?;
         if !wanted(piece, at)? {

@@ -4,6 +4,7 @@ use crate::chop::is_name;
 use crate::folder::{Error, Folder, Kind, Meta};
 use crate::folders::Folders;
 use crate::inbox::whole::Opened;
+use crate::supervise::beat;
 use crate::sweep::leaving;
 use crate::sweep::recordings::{self, mp4, playlists};
 use media::Ticks90k;
@@ -98,6 +99,7 @@ impl Held {
         let new: Vec<(String, Files)> =
             found.into_iter().filter(|(name, files)| is_new(name, files)).collect();
         for (name, files) in new.iter().take(MOST_READ) {
+            beat();
             let here = self.read(folders, name, *files)?;
             self.recordings.insert(name.clone(), here);
         }
@@ -203,6 +205,7 @@ fn names(folders: &Folders) -> Result<Names, Error> {
     let mut found: BTreeMap<String, Files> = BTreeMap::new();
     let mut ledgers = BTreeMap::new();
     for entry in folders.archive.names()? {
+        beat();
         let entry = entry?;
         let Some((name, kind)) = entry.to_str().and_then(|file| file.rsplit_once('.')) else { continue };
         if !is_name(name) || found.len() + ledgers.len() >= MOST {
@@ -218,6 +221,7 @@ fn names(folders: &Folders) -> Result<Names, Error> {
         }
     }
     for entry in folders.hls.names()? {
+        beat();
         let entry = entry?;
         let Some(name) = entry.to_str().filter(|name| is_name(name)) else { continue };
         if found.len() >= MOST && !found.contains_key(name) {

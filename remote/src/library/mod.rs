@@ -19,7 +19,7 @@ mod recording;
 use crate::folder::Error;
 use crate::folders::Folders;
 use crate::status::Status;
-use crate::supervise::{Pulse, Stop, monotonic};
+use crate::supervise::{Stop, monotonic, within};
 use account::Account;
 use coming::Coming;
 use held::Held;
@@ -35,8 +35,8 @@ use std::time::Duration;
 const EVERY: Duration = Duration::from_secs(1);
 /// After so long everything is looked at, changed or not: a folder's time is no finer than a tick of the kernel.
 const ALL_EVERY: Duration = Duration::from_secs(10);
-/// A look that takes longer does not move.
-const LONGEST_LOOK: Duration = Duration::from_secs(30);
+/// To put the accounts of all recordings of all cameras together may take so long.
+const LONGEST_ACCOUNT: Duration = Duration::from_secs(30);
 
 /// What there is, as it was seen at one moment.
 #[derive(Clone, Debug, Default)]
@@ -119,10 +119,9 @@ impl Library {
     }
 
     /// Looks again and again until the stop is asked for.
-    pub fn run(mut self, stop: &Stop, pulse: &Pulse) {
+    pub fn run(mut self, stop: &Stop) {
         let mut trouble = String::new();
         while !stop.asked() {
-            pulse.quiet_for(LONGEST_LOOK);
             let looked = self.look();
             let now = looked.as_ref().err().map(ToString::to_string).unwrap_or_default();
             if now != trouble {
@@ -146,19 +145,24 @@ impl Library {
         }
         let mut catalogue = self.shelf.catalogue();
         if held.changed || quarantined {
-            self.account = Account::of(&self.held);
-            let mut settled = self.account.recordings(&self.held);
-            settled.extend(self.quarantined.recordings());
-            settled.sort_by(|a, b| b.key().cmp(&a.key()));
-            self.measure(&settled);
-            catalogue.settled = Arc::new(settled);
-            catalogue.gaps = Arc::new(self.account.gaps());
-            catalogue.dates = Arc::new(self.account.dates(&self.held));
+            within(LONGEST_ACCOUNT, || self.settle(&mut catalogue));
         }
         catalogue.coming = Arc::new(self.coming.look(&self.folders, &self.held, &self.account)?);
         catalogue.complete = held.complete;
         self.shelf.put(catalogue);
         Ok(held.complete)
+    }
+
+    /// Puts everything together that has come to rest.
+    fn settle(&mut self, catalogue: &mut Catalogue) {
+        self.account = Account::of(&self.held);
+        let mut settled = self.account.recordings(&self.held);
+        settled.extend(self.quarantined.recordings());
+        settled.sort_by(|a, b| b.key().cmp(&a.key()));
+        self.measure(&settled);
+        catalogue.settled = Arc::new(settled);
+        catalogue.gaps = Arc::new(self.account.gaps());
+        catalogue.dates = Arc::new(self.account.dates(&self.held));
     }
 
     fn measure(&self, settled: &[Recording]) {

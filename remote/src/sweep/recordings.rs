@@ -3,6 +3,7 @@
 use super::leaving;
 use crate::chop::is_name;
 use crate::folder::{Error, Folder, Kind, Meta};
+use crate::supervise::beat;
 use media::names::{CameraId, RecordingName};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -72,6 +73,7 @@ pub fn find(hls: &Folder, archive: &Folder) -> Result<Vec<Recording>, Error> {
         }
     }
     for entry in hls.names()? {
+        beat();
         let entry = entry?;
         let Some(name) = entry.to_str().filter(|name| is_name(name)) else { continue };
         let Some(meta) = hls.look(name)?.filter(|meta| meta.kind == Kind::Folder) else { continue };

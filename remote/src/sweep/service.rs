@@ -3,7 +3,7 @@
 use super::{Error, Policy, sweep};
 use crate::config::Config;
 use crate::status::Status;
-use crate::supervise::{Pulse, Stop, monotonic, wall_now};
+use crate::supervise::{Stop, monotonic, wall_now};
 use std::time::Duration;
 
 const EVERY: Duration = Duration::from_secs(600);
@@ -40,11 +40,10 @@ impl Trust {
 }
 
 /// Sweeps until the end is asked for.
-pub fn run(config: &Config, status: &Status, stop: &Stop, pulse: &Pulse) {
+pub fn run(config: &Config, status: &Status, stop: &Stop) {
     let metrics = &status.metrics;
     let mut trust = Trust::default();
     loop {
-        pulse.beat();
         let now = Moment { wall: wall_now(), steady: monotonic() };
         let mut policy = config.sweep.policy();
         if !trust.holds(now) {

@@ -2,19 +2,15 @@
 
 use super::{Site, Sources, router};
 use crate::status::Metrics;
-use crate::supervise::{Pulse, Stop};
+use crate::supervise::Stop;
 use hyper_util::service::TowerToHyperService;
 use service::door::{Counters, Door, Limits, Options};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::time::interval;
 
 /// Send buffer of a connection: enough for players far away, small enough that a stalled reader shows.
 const SEND_BUFFER: usize = 256 << 10;
-/// How often the end is looked for.
-const TICK: Duration = Duration::from_millis(250);
 
 /// The port is taken, or the address is not this machine's.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +35,9 @@ impl Server {
     /// It cannot be had.
     pub fn bind(sources: Sources) -> Result<Self, Error> {
         let address = sources.config.web.listen;
-        let options = Options { listen: address, tls: None, send_buffer: SEND_BUFFER, io_threads: "web-io" };
+        let pulses = sources.pulses.clone();
+        let options =
+            Options { listen: address, tls: None, send_buffer: SEND_BUFFER, io_threads: "web-io", pulses };
         let door = Door::open(options).map_err(|source| Error { address, source })?;
         Ok(Self { door, site: Arc::new(sources) })
     }
@@ -50,20 +48,12 @@ impl Server {
     }
 
     /// Serves until `stop` is asked for, on the thread that calls this.
-    pub fn run(self, stop: &Stop, pulse: &Pulse) {
+    pub fn run(self, stop: &Stop) {
         let web = &self.site.config.web;
         let limits = Limits { connections: web.max_connections, per_address: web.max_per_address };
         let counters = counters(&self.site.status.metrics);
         let behind = || TowerToHyperService::new(router(self.site));
-        self.door.serve(behind, || limits, counters, ended(stop), || pulse.beat());
-    }
-}
-
-/// Completes when the end is asked for.
-async fn ended(stop: &Stop) {
-    let mut ticks = interval(TICK);
-    while !stop.asked() {
-        ticks.tick().await;
+        self.door.serve(behind, || limits, counters, stop.wait_async());
     }
 }
 

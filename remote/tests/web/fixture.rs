@@ -59,14 +59,14 @@ impl Host {
         let config = Config::parse(&config).expect("good");
         let status: Arc<Status> = Arc::default();
         let library = Library::open(dir.path(), Arc::clone(&status)).expect("opens");
-        let mut threads = Threads::new(Stop::default());
+        let mut threads = Threads::new(Stop::default(), Pulses::default());
         let (shelf, pulses) = (library.shelf(), threads.pulses());
         let folders = Folders::open(dir.path()).expect("opens");
         let sources = Sources { config, status: Arc::clone(&status), shelf, pulses: pulses.clone(), folders };
         let server = Server::bind(sources).expect("a port");
         let address = server.address();
-        threads.spawn("library", move |stop, pulse| library.run(&stop, &pulse)).expect("a thread");
-        threads.spawn("web", move |stop, pulse| server.run(&stop, &pulse)).expect("a thread");
+        threads.spawn("library", move |stop| library.run(&stop)).expect("a thread");
+        threads.spawn("web", move |stop| server.run(&stop)).expect("a thread");
         let host = Self { dir, address, status, pulses, threads: Some(threads) };
         host.wait_for("/api/status", |status| status["complete"] == true);
         host

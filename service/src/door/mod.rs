@@ -16,6 +16,7 @@ mod http;
 mod table;
 mod watched;
 
+use crate::supervise::{Crew, Pulses, beat};
 use http::House;
 use hyper::body::{Body, Incoming};
 use hyper::service::Service;
@@ -62,6 +63,8 @@ pub struct Options {
     pub send_buffer: usize,
     /// Name of the threads for what blocks.
     pub io_threads: &'static str,
+    /// Where those are felt.
+    pub pulses: Pulses,
 }
 
 /// What a door counts, in the metrics of its program.
@@ -105,6 +108,7 @@ pub struct Door {
     listener: TcpListener,
     address: SocketAddr,
     tls: Option<TlsAcceptor>,
+    crew: Crew,
     /// Given up to take a connection when there is no descriptor left.
     spare: Option<File>,
 }
@@ -115,7 +119,7 @@ impl Door {
     /// # Errors
     /// It is taken, the address is not this machine's, or the system has no descriptor left.
     pub fn open(options: Options) -> io::Result<Self> {
-        let Options { listen, tls, send_buffer, io_threads } = options;
+        let Options { listen, tls, send_buffer, io_threads, pulses } = options;
         let tls = tls.map(TlsAcceptor::from);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -128,7 +132,8 @@ impl Door {
         };
         let address = listener.local_addr()?;
         tracing::info!(addr = %address, tls = tls.is_some(), "listening");
-        Ok(Self { runtime, listener, address, tls, spare: open_spare() })
+        let crew = Crew::new(io_threads, &pulses);
+        Ok(Self { runtime, listener, address, tls, crew, spare: open_spare() })
     }
 
     /// Where it listens: with the port that was chosen if port 0 was asked for.
@@ -144,16 +149,16 @@ impl Door {
         limits: impl Fn() -> Limits,
         counters: Counters,
         end: impl Future<Output = ()>,
-        beat: impl Fn(),
     ) {
-        let Self { runtime, listener, tls, spare, .. } = self;
+        let Self { runtime, listener, tls, crew, spare, .. } = self;
+        crew.attach();
         raise_descriptor_limit(limits().connections);
         let tasks = LocalSet::new();
         tasks.block_on(&runtime, async {
             let house = Rc::new(House { behind: behind(), table: Table::default(), tls, counters });
             tokio::select! {
                 () = end => {}
-                never = sweep(&house, beat) => match never {},
+                never = sweep(&house) => match never {},
                 never = welcome(&house, limits, listener, spare) => match never {},
             }
         });
@@ -188,8 +193,8 @@ fn raise_descriptor_limit(connections: usize) {
     }
 }
 
-/// Looks after the connections, and tells health that the runtime turns.
-async fn sweep<A>(house: &House<A>, beat: impl Fn()) -> Infallible {
+/// Looks after the connections, and shows that the runtime turns.
+async fn sweep<A>(house: &House<A>) -> Infallible {
     let mut ticks = interval(SWEEP);
     loop {
         ticks.tick().await;

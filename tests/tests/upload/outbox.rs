@@ -9,7 +9,7 @@ use std::time::Duration;
 use edge::config::{Config, Current, Upload, UploadMode};
 use edge::status::{RecordingState, Status, UploadState, UploadStatus};
 use edge::store::{Begun, Growth, Sealed, Store, files};
-use edge::supervise::{Stages, Stop, clock};
+use edge::supervise::{Pulses, Stop, clock};
 use edge::upload::key::DeviceKey;
 use edge::upload::{Inputs, Patience, run};
 use media::mp4::{About, Growing, Step};
@@ -58,7 +58,7 @@ impl Outbox {
             dir: sshd.inbox_over_sftp(),
             mode: UploadMode::Growing,
         });
-        let status = Arc::new(Status::new(&config, Stages::default(), Ticks90k::ZERO));
+        let status = Arc::new(Status::new(&config, Pulses::default(), Ticks90k::ZERO));
         let current = Current::new(config);
         let store = Store::new(current.clone(), Arc::clone(&status), key);
         Self { folder, current, status, store, patience: QUICK }
@@ -97,9 +97,8 @@ impl Outbox {
             patience: self.patience,
         };
         let stop = Stop::default();
-        let heartbeat = self.status.stages.register("upload");
         let ends = stop.clone();
-        let thread = Some(std::thread::spawn(move || run(inputs, ends, heartbeat)));
+        let thread = Some(std::thread::spawn(move || run(inputs, ends)));
         Uploader { status: Arc::clone(&self.status), stop, thread }
     }
 

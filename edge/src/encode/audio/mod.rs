@@ -21,7 +21,7 @@ pub use queue::{Receiver, Sender, Stream, queue};
 use crate::config::Config;
 use crate::source::{Spec, file};
 use crate::status::{CameraStatus, Status};
-use crate::supervise::{Heartbeat, Stop, clock};
+use crate::supervise::{Stop, clock};
 use line::{Format, Line};
 use media::Ticks90k;
 use media::access_unit::AAC_FRAME_SAMPLES;
@@ -166,32 +166,26 @@ impl Inputs {
 }
 
 /// Captures and encodes until `stop` is asked for.
-pub fn run(mut inputs: Inputs, stop: Stop, heartbeat: Heartbeat) {
+pub fn run(mut inputs: Inputs, stop: Stop) {
     let mut back_off = SHORTEST_BACK_OFF;
     let mut complaint = String::new();
     while !stop.asked() {
-        heartbeat.beat();
         let began = clock::media_now();
         let opened = inputs.origin.open(inputs.audio.rate, &inputs.own);
-        let heard = opened.and_then(|mut sound| listen(&mut inputs, sound.as_mut(), &stop, &heartbeat));
+        let heard = opened.and_then(|mut sound| listen(&mut inputs, sound.as_mut(), &stop));
         let Err(error) = heard else { return };
         if clock::media_now() - began > STEADY {
             back_off = SHORTEST_BACK_OFF;
         }
         inputs.frames.start(Stream::Silent);
         inputs.complain(&error, &mut complaint);
-        heartbeat.rest(&stop, back_off);
+        stop.wait(back_off);
         back_off = (back_off * 2).min(LONGEST_BACK_OFF);
     }
 }
 
 /// Encodes what one opened device delivers, until the stop or an error.
-fn listen(
-    inputs: &mut Inputs,
-    sound: &mut dyn Sound,
-    stop: &Stop,
-    heartbeat: &Heartbeat,
-) -> Result<(), Error> {
+fn listen(inputs: &mut Inputs, sound: &mut dyn Sound, stop: &Stop) -> Result<(), Error> {
     inputs.status.set_fault(&inputs.part(), None);
     let Inputs { audio, frames, own, .. } = inputs;
     let frame_duration = Ticks90k::from_scale(i64::from(AAC_FRAME_SAMPLES), audio.rate);
@@ -202,7 +196,6 @@ fn listen(
     tracing::info!(camera = own.name, rate = format.rate, channels = format.channels, "sound");
     let mut next = Ticks90k(i64::MIN);
     while !stop.asked() {
-        heartbeat.beat();
         let Some((samples, end)) = sound.read()? else {
             line = new_line()?;
             continue;
@@ -226,7 +219,7 @@ fn listen(
 mod tests {
     use super::*;
     use crate::config::Camera;
-    use crate::supervise::{Stages, Threads};
+    use crate::supervise::{Pulses, Threads};
 
     fn config(device: &str, sources: &[&str]) -> Config {
         let camera = |source: &&str| Camera { source: (*source).to_owned(), ..Camera::default() };
@@ -253,13 +246,13 @@ mod tests {
     /// Runs an audio thread until `done` has seen enough of its queue.
     fn run_until(origin: Origin, mut done: impl FnMut(&mut Receiver) -> bool) -> Arc<Status> {
         let config = Config::default();
-        let status = Arc::new(Status::new(&config, Stages::default(), clock::media_now()));
+        let status = Arc::new(Status::new(&config, Pulses::default(), clock::media_now()));
         let (frames, mut receiver) = queue();
         let own = Arc::clone(&status.cameras[0]);
         let inputs = Inputs { origin, audio: config.audio, frames, status: Arc::clone(&status), own };
         let stop = Stop::default();
-        let mut threads = Threads::new(stop.clone(), Stages::default());
-        threads.spawn("audio", move |stop, heartbeat| run(inputs, stop, heartbeat)).expect("starts");
+        let mut threads = Threads::new(stop.clone(), Pulses::default());
+        threads.spawn("audio", move |stop| run(inputs, stop)).expect("starts");
         let deadline = clock::media_now() + Ticks90k::from_millis(20_000);
         while !done(&mut receiver) {
             assert!(clock::media_now() < deadline, "the audio thread does not deliver");

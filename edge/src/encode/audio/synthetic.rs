@@ -171,7 +171,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::status::Status;
-    use crate::supervise::Stages;
+    use crate::supervise::Pulses;
 
     /// A mono file of `length` samples at 8 kHz that counts them.
     fn counting(dir: &Path, length: i16) -> std::path::PathBuf {
@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn a_wav_begins_again_with_each_pass_of_the_pictures() {
         let dir = tempfile::tempdir().expect("a directory");
-        let status = Status::new(&Config::default(), Stages::default(), Ticks90k::ZERO);
+        let status = Status::new(&Config::default(), Pulses::default(), Ticks90k::ZERO);
         let camera = Arc::clone(&status.cameras[0]);
         let mut wav = Wav::open(&counting(dir.path(), 160), Arc::clone(&camera)).expect("opens");
         let mut first_and_last = |ms: i64| {
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_file_that_is_no_wav_is_named() {
-        let status = Status::new(&Config::default(), Stages::default(), Ticks90k::ZERO);
+        let status = Status::new(&Config::default(), Pulses::default(), Ticks90k::ZERO);
         let Err(error) = Wav::open(Path::new("/dev/null"), Arc::clone(&status.cameras[0])) else {
             panic!("an empty file is no WAV");
         };

@@ -120,7 +120,7 @@ fn gaps_are_in_the_ledger_with_their_causes_and_come_back_after_a_restart_with_t
 
     let mut config = config_in(camera.dir.path());
     config.record.minutes = 1;
-    camera.status = Arc::new(Status::new(&config, Stages::default(), at(20)));
+    camera.status = Arc::new(Status::new(&config, Pulses::default(), at(20)));
     camera.recorder().finish().expect("nothing to do");
     let gaps = camera.status.gaps.list();
     let shown: Vec<_> = gaps.iter().map(|gap| (gap.cause, gap.start, gap.seconds, gap.lasts)).collect();
