@@ -4,6 +4,7 @@
 //!
 //! `PORTHOLE_ROUNDS` times each.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -217,44 +218,76 @@ fn any_other_frozen_thread_is_replaced() {
 /// Recordings that wait for each service.
 const WAITING: u32 = 50;
 
-/// A service with one worker and more to do than it has done when a thread of it freezes.
-fn busy(name: &str) -> (Remote, Viewer, Frozen) {
-    let mut remote = Remote::prepare("[inbox]\nworkers = 1").unwrap();
-    remote.serve().unwrap();
-    for n in 0..WAITING {
-        let unfinished = remote.inbox().join("unfinished");
-        std::fs::write(&unfinished, small(n).unwrap()).unwrap();
-        std::fs::rename(unfinished, remote.inbox().join(format!("n{n}.mp4"))).unwrap();
+/// The threads of a service with one worker.
+const REMOTE: [&str; 8] =
+    ["porthole-remote", "watchdog", "worker 1", "janitor", "web", "web-io", "sweep", "library"];
+
+/// A service with one worker and more to do than it has done, and somebody who watches.
+struct Busy {
+    remote: Remote,
+    _viewer: Viewer,
+}
+
+impl Busy {
+    fn start() -> Self {
+        let mut remote = Remote::prepare("[inbox]\nworkers = 1").unwrap();
+        remote.serve().unwrap();
+        for n in 0..WAITING {
+            let unfinished = remote.inbox().join("unfinished");
+            std::fs::write(&unfinished, small(n).unwrap()).unwrap();
+            std::fs::rename(unfinished, remote.inbox().join(format!("n{n}.mp4"))).unwrap();
+        }
+        remote.wait_until("the work to begin", |remote| !remote.files("archive").is_empty()).unwrap();
+        let archived = remote.files("archive").remove(0);
+        let done = archived.trim_end_matches(".mp4");
+        // It is looked for, and is not there.
+        let _viewer = Viewer::of(remote.url(&format!("/hls/{done}/{done}-camera-999.ts")));
+        let id = remote.ids()[0];
+        remote.wait_until("somebody to watch", |_| has(id, "web-io")).unwrap();
+        Self { remote, _viewer }
     }
-    remote.wait_until("the work to begin", |remote| !remote.files("archive").is_empty()).unwrap();
-    let id = remote.ids()[0];
-    let archived = remote.files("archive").remove(0);
-    let done = archived.trim_end_matches(".mp4");
-    // It is looked for, and is not there.
-    let viewer = Viewer::of(remote.url(&format!("/hls/{done}/{done}-camera-999.ts")));
-    remote.wait_until("somebody to watch", |_| has(id, "web-io")).unwrap();
-    let frozen = Frozen::freeze(id, name).unwrap();
-    (remote, viewer, frozen)
+
+    fn id(&self) -> u32 {
+        self.remote.ids()[0]
+    }
+}
+
+#[test]
+fn every_thread_of_the_remote_host_is_known_here() {
+    let mut names = threads(Busy::start().id());
+    names.sort();
+    names.dedup();
+    let mut known = REMOTE;
+    known.sort_unstable();
+    assert_eq!(names, known);
 }
 
 #[test]
 fn a_service_of_the_remote_host_with_a_frozen_thread_ends_and_the_next_one_does_all_the_work() {
-    let names = ["porthole-remote", "watchdog", "worker 1", "janitor", "web", "web-io", "sweep", "library"];
-    let begun = Instant::now();
-    let busy = names.map(busy);
-    for (name, (mut remote, _viewer, frozen)) in names.into_iter().zip(busy) {
-        let claims = remote.files("claim");
-        wait_until("its end", 2 * PATIENCE, || !remote.is_running()).unwrap();
-        let ended = begun.elapsed();
+    let mut busy = REMOTE.map(|name| {
+        let busy = Busy::start();
+        let frozen = Frozen::freeze(busy.id(), name).unwrap();
+        (name, busy, frozen, Instant::now())
+    });
+    let mut ended = BTreeMap::new();
+    wait_until("their ends", 2 * PATIENCE, || {
+        for (name, busy, _, since) in &mut busy {
+            if !busy.remote.is_running() {
+                ended.entry(*name).or_insert_with(|| since.elapsed());
+            }
+        }
+        ended.len() == REMOTE.len()
+    })
+    .unwrap_or_else(|error| panic!("{error}: only {ended:?}"));
+    for (name, Busy { mut remote, .. }, frozen, _) in busy {
         drop(frozen);
         assert!(remote.log().contains("stands still: the process ends"), "{}", remote.log());
+        let begun = Instant::now();
         remote.kill();
         remote.serve().unwrap();
         remote.wait_until_settled(WAITING as usize).unwrap();
         assert_eq!(remote.files("quarantine"), [""; 0]);
-        println!(
-            "{name}: the service ended within {ended:.1?}, with {claims:?} in hand; all is done after {:.1?}",
-            begun.elapsed()
-        );
+        let (ended, done) = (ended[name], begun.elapsed());
+        println!("{name}: the service ended within {ended:.1?}; the next one had done all after {done:.1?}");
     }
 }
