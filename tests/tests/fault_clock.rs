@@ -14,7 +14,7 @@ use tests::clock::Clock;
 use tests::edge::{Edge, Settings};
 use tests::remote::checked;
 use tests::sshd::{Sshd, View};
-use tests::work::rounds;
+use tests::work::{rounds, saw};
 
 /// Whole seconds of footage for each setting of the clock.
 const SECONDS: u64 = 3;
@@ -102,7 +102,11 @@ fn a_clock_that_is_set_costs_no_second_and_no_name() {
     let report = checked(&sshd.inbox(), &keys).unwrap();
     let camera = &report["cameras"][0];
     let causes: Vec<&Value> = camera["gaps"].as_array().unwrap().iter().map(|gap| &gap["cause"]).collect();
-    println!("{} recordings, {} s of footage, gaps {causes:?}", recorded.len(), camera["footage_seconds"]);
+    saw(format!(
+        "{} recordings, {} s of footage, gaps {causes:?}",
+        recorded.len(),
+        camera["footage_seconds"]
+    ));
     assert!(causes.iter().all(|cause| *cause == "no_power"), "{camera:#}");
     assert!(causes.len() <= 1, "only between two processes: {camera:#}");
     let least = f64::from(rounds(1)) * (settings().len() as u64 * SECONDS) as f64;

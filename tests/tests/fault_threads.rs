@@ -18,7 +18,7 @@ use tests::http;
 use tests::remote::{Remote, checked};
 use tests::sshd::{Sshd, View};
 use tests::wait::{PATIENCE, wait_until};
-use tests::work::rounds;
+use tests::work::{rounds, saw};
 
 /// An edge that uploads, a viewer, and whoever starts it again when it ends.
 struct House {
@@ -131,14 +131,19 @@ impl House {
 
     /// Each of these threads in turn, and what is left of it all.
     fn freeze_each(mut self, names: &[&str]) {
+        let mut slowest = Duration::ZERO;
         for _ in 0..rounds(1) {
             for name in names {
                 let Seen { whole, pause } = self.freeze(name);
                 println!("{name}: everything moves after {whole:.1?}; the live view stood for {pause:.1?}");
+                slowest = slowest.max(whole);
                 self.settle();
             }
         }
-        println!("{} ends that took somebody else to start it again", self.ended);
+        let ended = self.ended;
+        saw(format!(
+            "everything moves after {slowest:.1?} at most; {ended} ends that took somebody else to start it again"
+        ));
         let gaps = self.edge.json("/api/gaps").unwrap();
         assert!(self.edge.terminate().unwrap().success());
         self.edge.start_again().unwrap();
@@ -156,13 +161,13 @@ impl House {
         let gaps = camera["gaps"].as_array().unwrap();
         let of = |cause: &str| gaps.iter().filter(|gap| gap["cause"] == cause).count();
         let seconds: f64 = gaps.iter().filter_map(|gap| gap["seconds"].as_f64()).sum();
-        println!(
+        saw(format!(
             "{} s of footage; {} gaps of {seconds:.1} s: {} overload, {} no_power",
             camera["footage_seconds"],
             gaps.len(),
             of("overload"),
             of("no_power")
-        );
+        ));
         assert_eq!(of("overload") + of("no_power"), gaps.len(), "{camera:#}");
         // The last start is the test's own.
         assert!(of("no_power") <= self.ended as usize + 1, "{camera:#}");
@@ -288,6 +293,8 @@ fn a_service_of_the_remote_host_with_a_frozen_thread_ends_and_the_next_one_does_
         remote.wait_until_settled(WAITING as usize).unwrap();
         assert_eq!(remote.files("quarantine"), [""; 0]);
         let (ended, done) = (ended[name], begun.elapsed());
-        println!("{name}: the service ended within {ended:.1?}; the next one had done all after {done:.1?}");
+        saw(format!(
+            "{name}: the service ended within {ended:.1?}; the next one had done all after {done:.1?}"
+        ));
     }
 }

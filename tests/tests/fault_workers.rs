@@ -12,7 +12,7 @@ use tests::dice::Dice;
 use tests::footage::small;
 use tests::remote::Remote;
 use tests::wait::{PATIENCE, wait_until};
-use tests::work::rounds;
+use tests::work::{rounds, saw};
 
 /// Services at a time.
 const SERVICES: usize = 4;
@@ -56,11 +56,11 @@ fn kill_at_random(remote: &mut Remote, count: u32) {
         remote.kill_one((dice.roll() * SERVICES as f64) as usize);
         remote.start().unwrap();
         if remote.files("archive").len() >= count as usize * 3 / 4 {
-            println!("three quarters are done after {} kills", kill + 1);
+            saw(format!("three quarters are done after {} kills", kill + 1));
             return;
         }
     }
-    println!("{kills} kills");
+    saw(format!("{kills} kills"));
 }
 
 /// Everything is done, once, and nothing else is there.
@@ -96,15 +96,12 @@ fn sixty_four_workers_do_each_recording_once_whoever_is_killed() {
 
     let last = Instant::now();
     wait_until("locks of the dead to go", PATIENCE, || stale_locks(&remote) == 0).unwrap();
-    println!("no lock of a dead worker {:.1?} after the last kill", last.elapsed());
+    saw(format!("no lock of a dead worker {:.1?} after the last kill", last.elapsed()));
     let left = || remote.files("archive").len() < count as usize || !remote.files("claim").is_empty();
     let done = wait_until("every recording in the archive", PATIENCE * (1 + count / 100), || !left());
     done.unwrap_or_else(|error| panic!("{error}: {:?} {}", remote.files("claim"), remote.log()));
-    println!(
-        "{count} recordings in {:.1?}, {:.3} s each",
-        begun.elapsed(),
-        begun.elapsed().as_secs_f64() / f64::from(count)
-    );
+    let took = begun.elapsed();
+    saw(format!("{count} recordings in {took:.1?}, {:.3} s each", took.as_secs_f64() / f64::from(count)));
     wait_until("the inbox to be empty", PATIENCE, || remote.files("inbox").is_empty()).unwrap();
     remote.terminate().unwrap();
     judge(&remote, count);
