@@ -5,6 +5,7 @@ use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, RenameFlags, openat, renameat2};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstatat, mkdirat};
+use nix::sys::statvfs::{FsFlags, fstatvfs};
 use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 use std::ffi::OsString;
 use std::fs::File;
@@ -30,11 +31,15 @@ impl Error {
         Self { doing, path: path.to_owned(), source: source.into() }
     }
 
-    /// The host lacks something that every file needs: room, memory, descriptors, a disk that can be written.
+    /// The host lacks something that every file needs: room, memory, descriptors, a disk that works and can be written.
     pub fn is_scarcity(&self) -> bool {
+        use Errno::{EBADMSG, EIO, ENODEV, ENOMEDIUM, ENXIO, EREMOTEIO, EROFS, ESHUTDOWN, EUCLEAN};
+        use Errno::{EDQUOT, EMFILE, ENFILE, ENOMEM, ENOSPC};
+        const SCARCE: [Errno; 5] = [EDQUOT, EMFILE, ENFILE, ENOMEM, ENOSPC];
+        const FAILED: [Errno; 9] =
+            [EBADMSG, EIO, ENODEV, ENOMEDIUM, ENXIO, EREMOTEIO, EROFS, ESHUTDOWN, EUCLEAN];
         let errno = self.source.raw_os_error().map(Errno::from_raw);
-        use Errno::{EDQUOT, EIO, EMFILE, ENFILE, ENOMEM, ENOSPC, EROFS};
-        errno.is_some_and(|errno| [EDQUOT, EIO, EMFILE, ENFILE, ENOMEM, ENOSPC, EROFS].contains(&errno))
+        errno.is_some_and(|errno| SCARCE.contains(&errno) || FAILED.contains(&errno))
     }
 
     /// Not allowed to: the file's owner keeps us out.
@@ -255,6 +260,19 @@ impl Folder {
             }
         }
         self.unlink(name, UnlinkatFlags::RemoveDir)
+    }
+
+    /// Whether its disk can be written, as far as the kernel knows: one that fails is turned read-only. Writes nothing.
+    ///
+    /// # Errors
+    /// It cannot, or the system refuses.
+    pub fn writable(&self) -> Result<(), Error> {
+        let disk = fstatvfs(&self.fd).map_err(|errno| Error::new("look at", &self.path, errno))?;
+        if disk.flags().contains(FsFlags::ST_RDONLY) {
+            return Err(Error::new("write in", &self.path, Errno::EROFS));
+        }
+        // An ext4 that has met an error does not say so there.
+        self.sync()
     }
 
     /// Makes what was created, renamed or removed in it durable.

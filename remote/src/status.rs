@@ -46,6 +46,8 @@ metrics! {
     locks_removed: Counter,
     /// Times that the host kept a worker from its work: disk full, read-only, no descriptors.
     hindrances: Counter,
+    /// What keeps the host from its work now: 0 if nothing does, and /api/status names it.
+    faults: Gauge,
     /// When the last sweep was, in seconds since 1970.
     sweep_last_run: Gauge,
     /// Recordings that left because of their age or for want of room.
@@ -100,7 +102,7 @@ pub struct Status {
 struct State {
     working: BTreeMap<String, Working>,
     ended: VecDeque<Ended>,
-    fault: Option<String>,
+    faults: BTreeMap<&'static str, String>,
 }
 
 /// What a worker has in hand.
@@ -130,8 +132,8 @@ pub struct Snapshot {
     pub working: BTreeMap<String, Working>,
     /// The last endings, newest last.
     pub ended: Vec<Ended>,
-    /// What keeps the host from its work.
-    pub fault: Option<String>,
+    /// What keeps the host from its work, part by part.
+    pub faults: BTreeMap<&'static str, String>,
 }
 
 impl Status {
@@ -151,9 +153,14 @@ impl Status {
         state.ended.push_back(Ended { name, outcome: outcome.to_owned(), at: now });
     }
 
-    /// What keeps the host from its work; `None` once it can work again.
-    pub fn set_fault(&self, fault: Option<String>) {
-        self.lock().fault = fault;
+    /// What keeps a part of the host from its work; `None` once it can work again.
+    pub fn set_fault(&self, part: &'static str, fault: Option<String>) {
+        let faults = &mut self.lock().faults;
+        match fault {
+            Some(fault) => faults.insert(part, fault),
+            None => faults.remove(part),
+        };
+        self.metrics.faults.set(faults.len() as i64);
     }
 
     /// What goes on now.
@@ -162,7 +169,7 @@ impl Status {
         Snapshot {
             working: state.working.clone(),
             ended: state.ended.iter().cloned().collect(),
-            fault: state.fault.clone(),
+            faults: state.faults.clone(),
         }
     }
 
@@ -187,5 +194,16 @@ mod tests {
         assert_eq!(snapshot.ended.len(), MOST_ENDED);
         assert_eq!(snapshot.ended[0].name, "3");
         assert_eq!(snapshot.working["worker 1"].name, "last");
+    }
+
+    #[test]
+    fn each_part_has_a_fault_of_its_own() {
+        let status = Status::default();
+        status.set_fault("inbox", Some("no room".to_owned()));
+        status.set_fault("janitor", Some("read-only".to_owned()));
+        assert_eq!(status.metrics.faults.get(), 2);
+        status.set_fault("inbox", None);
+        assert_eq!(status.snapshot().faults, BTreeMap::from([("janitor", "read-only".to_owned())]));
+        assert_eq!(status.metrics.faults.get(), 1);
     }
 }

@@ -7,7 +7,7 @@ use super::quarantine::NOBODY;
 use super::queue::Job;
 use super::scan::{Account, Scan};
 use super::tries::{self, Record};
-use super::{Inbox, lease, scratch};
+use super::{Inbox, WORKERS, lease, scratch};
 use crate::folder::{self, Error, Kind, Meta};
 use crate::supervise::{self, Stop, beat};
 use media::handshake::claim::{Found, Seen, Verdict, Writer, judge};
@@ -27,21 +27,32 @@ const NAMELESS: &str =
 const PAUSE: Duration = Duration::from_secs(1);
 /// Tries without a claim are removed after this time: a worker writes them just before it takes the claim.
 const FORSAKEN: Duration = Duration::from_secs(3);
+/// What its fault is shown as.
+const FAULT: &str = "janitor";
+/// How often a disk that works is asked whether it does.
+const PROBE: Duration = Duration::from_secs(10);
 /// Claims that one look takes.
 const MOST_CLAIMS: usize = 4096;
 
 /// Looks again and again until the stop is asked for.
 pub fn run(inbox: &Inbox, stop: &Stop) {
-    let mut janitor =
-        Janitor { inbox, scan: Scan::default(), watches: HashMap::new(), claims: Watch::default() };
-    let mut trouble = String::new();
+    let mut janitor = Janitor {
+        inbox,
+        scan: Scan::default(),
+        watches: HashMap::new(),
+        claims: Watch::default(),
+        next_probe: Duration::ZERO,
+        offered: false,
+    };
+    let mut trouble = None;
     while !stop.asked() {
-        let now = janitor.look(stop).err().map(|error| error.to_string()).unwrap_or_default();
+        let now = janitor.look(stop).err().map(|error| error.to_string());
         if now != trouble {
-            match now.as_str() {
-                "" => tracing::info!("the inboxes can be read again"),
-                now => tracing::error!(trouble = now, "cannot look through the inboxes"),
+            match &now {
+                None => tracing::info!("the inboxes can be looked after again"),
+                Some(now) => tracing::error!(trouble = now, "cannot look after the inboxes"),
             }
+            inbox.status.set_fault(FAULT, now.clone());
             trouble = now;
         }
         inbox.queue.wait_for_room(PAUSE);
@@ -55,6 +66,10 @@ struct Janitor<'a> {
     watches: HashMap<String, Watch<Id>>,
     /// What it remembers of the claims.
     claims: Watch<Id>,
+    /// When to find out again whether the disk works.
+    next_probe: Duration,
+    /// This look has found something for a worker.
+    offered: bool,
 }
 
 /// Device and inode.
@@ -70,7 +85,8 @@ struct SeenLock {
 
 impl Janitor<'_> {
     fn look(&mut self, stop: &Stop) -> Result<(), Error> {
-        let mut trouble = Ok(());
+        let mut trouble = self.probe();
+        self.offered = false;
         let accounts = self.scan.accounts(&self.inbox.folders.inbox)?;
         self.watches.retain(|name, _| accounts.iter().any(|account| account.name == *name));
         for account in accounts {
@@ -84,7 +100,26 @@ impl Janitor<'_> {
         }
         self.look_at_claims()?;
         scratch::clean(&self.inbox.folders.tmp)?;
+        if !self.offered {
+            // What held the last recording up may be over: there is none whose worker could say so.
+            self.inbox.status.set_fault(WORKERS, None);
+        }
         trouble
+    }
+
+    /// Notices a disk that fails before the first recording needs it.
+    fn probe(&mut self) -> Result<(), Error> {
+        let now = supervise::monotonic();
+        if now >= self.next_probe {
+            self.inbox.folders.claim.writable()?;
+            self.next_probe = now + PROBE;
+        }
+        Ok(())
+    }
+
+    fn offer(&mut self, job: Job) {
+        self.offered = true;
+        self.inbox.queue.offer(job);
     }
 
     /// All names of one account. One of them that is not for us must not hold up the others.
@@ -164,7 +199,7 @@ impl Janitor<'_> {
             Verdict::Wait => {}
             Verdict::Claim(found) => {
                 let (account, lock) = (Some(Arc::clone(account)), lock.map(|lock| lock.mark.id));
-                self.inbox.queue.offer(Job { account, name: name.clone(), found, lock });
+                self.offer(Job { account, name: name.clone(), found, lock });
             }
             Verdict::RemoveLock => {
                 lock.map_or(Ok(()), |lock| remove_lock(account, name, &lock, self.inbox))?;
@@ -219,7 +254,7 @@ impl Janitor<'_> {
         let looked = Looked { lock: None, recording: counted, part: None };
         let rested = self.claims.look(name.as_str(), &looked, supervise::monotonic()).recording;
         if rested.is_none_or(|rested| rested.quiet >= tries.rest()) {
-            self.inbox.queue.offer(Job { account: None, name, found: Found::Orphan { part }, lock: None });
+            self.offer(Job { account: None, name, found: Found::Orphan { part }, lock: None });
         }
         Ok(())
     }

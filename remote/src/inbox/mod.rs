@@ -41,6 +41,8 @@ use std::time::Duration;
 
 /// Waits of a worker that is hindered: the first, and the longest.
 const HINDERED: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
+/// What a fault of the workers is shown as.
+const WORKERS: &str = "inbox";
 
 /// What is made of a recording (W4).
 pub trait Work: Send + Sync {
@@ -135,7 +137,7 @@ impl Inbox {
                 Err(error) => Some(error),
             };
             let Some(trouble) = trouble else { return };
-            self.status.set_fault(Some(trouble.to_string()));
+            self.status.set_fault(WORKERS, Some(trouble.to_string()));
             stop.wait(wait);
             wait = HINDERED[1].min(wait * 2);
         }
@@ -162,7 +164,7 @@ impl Inbox {
             match trouble {
                 None => {
                     *wait = HINDERED[0];
-                    self.status.set_fault(None);
+                    self.status.set_fault(WORKERS, None);
                 }
                 Some(trouble) => {
                     tracing::error!(worker, name = %job.name, %trouble, "hindered");

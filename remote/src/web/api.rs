@@ -117,7 +117,7 @@ pub async fn status(State(site): State<Site>) -> Response {
             freed_bytes: metrics.sweep_freed_bytes.get(),
             failures: metrics.sweep_failures.get(),
         },
-        faults: snapshot.fault.map(|message| Fault { part: "inbox", message }).into_iter().collect(),
+        faults: snapshot.faults.into_iter().map(|(part, message)| Fault { part, message }).collect(),
     })
     .into_response()
 }

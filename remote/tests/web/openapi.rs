@@ -25,7 +25,7 @@ fn host() -> Host {
     host.status.begin("worker 1", "d", Duration::from_secs(1));
     host.status.begin("worker 2", "f", Duration::from_secs(1));
     host.status.end("worker 2", "done", Duration::from_secs(2));
-    host.status.set_fault(Some("disk full".to_owned()));
+    host.status.set_fault("inbox", Some("disk full".to_owned()));
     host.status.metrics.sweep_last_run.set(1);
     host.wait_for("/api/recordings", |list| list["count"] == 5);
     host
