@@ -10,6 +10,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::process::Process;
+use crate::wait::{PATIENCE, wait_until};
+
 /// Calls that change what is on a disk. Those with a `?` are not there on every architecture.
 pub const CHANGES: &str = "write,pwrite64,copy_file_range,ftruncate,fsync,fdatasync,linkat,\
     ?link,?rename,?renameat,renameat2,?unlink,unlinkat,?mkdir,mkdirat,?rmdir";
@@ -50,6 +53,11 @@ impl Strace {
         Self::inject(call, &format!("signal=STOP:when={nth}"))
     }
 
+    /// The `nth` of the `calls` of each thread fails with `error` (`EIO`).
+    pub fn fail_at(calls: &str, error: &str, nth: u32) -> Self {
+        Self::inject(calls, &format!("error={error}:when={nth}"))
+    }
+
     /// Every one of the `calls` from the `nth` on fails with `error` (`EIO`).
     pub fn fail_from(calls: &str, error: &str, nth: u32) -> Self {
         Self::inject(calls, &format!("error={error}:when={nth}+")).and(FAST)
@@ -65,12 +73,9 @@ impl Strace {
     /// # Errors
     /// strace is not installed.
     pub fn around(&self, program: &Command) -> Result<Command> {
-        let version = Command::new("strace").arg("--version").output();
-        let version =
-            version.context("strace is needed (apt-get install strace, or cargo xtask deps test)")?;
-        ensure!(version.status.success(), "strace --version ended with {}", version.status);
-        let mut strace = Command::new("strace");
-        strace.args(&self.arguments).arg("--").arg(program.get_program()).args(program.get_args());
+        let mut strace = self.command()?;
+        // strace itself stays in the background.
+        strace.arg("-D").arg("--").arg(program.get_program()).args(program.get_args());
         for (name, value) in program.get_envs() {
             match value {
                 Some(value) => strace.env(name, value),
@@ -81,19 +86,52 @@ impl Strace {
         Ok(strace)
     }
 
+    /// Meets a process that runs already, with all its threads, until what this gives is dropped. What strace says goes to the file `log`.
+    ///
+    /// # Errors
+    /// strace is not installed, or does not get hold of all threads.
+    pub fn attach(&self, process: u32, log: &Path) -> Result<Process> {
+        let mut strace = self.command()?;
+        strace.arg("-p").arg(process.to_string());
+        let strace = Process::start(strace, log)?;
+        wait_until("strace to have all threads", PATIENCE, || are_traced(process))
+            .with_context(|| strace.log())?;
+        Ok(strace)
+    }
+
+    fn command(&self) -> Result<Command> {
+        let version = Command::new("strace").arg("--version").output();
+        let version =
+            version.context("strace is needed (apt-get install strace, or cargo xtask deps test)")?;
+        ensure!(version.status.success(), "strace --version ended with {}", version.status);
+        let mut strace = Command::new("strace");
+        strace.args(&self.arguments);
+        Ok(strace)
+    }
+
     fn inject(calls: &str, what: &str) -> Self {
         Self::quiet(calls).and(format!("--inject={calls}:{what}")).and("-o").and("/dev/null")
     }
 
-    /// All threads; strace itself stays in the background.
+    /// All threads.
     fn quiet(calls: &str) -> Self {
-        Self { arguments: Vec::new() }.and("-f").and("-D").and("-qqq").and(format!("--trace={calls}"))
+        Self { arguments: Vec::new() }.and("-f").and("-qqq").and(format!("--trace={calls}"))
     }
 
     fn and(mut self, argument: impl AsRef<OsStr>) -> Self {
         self.arguments.push(argument.as_ref().to_owned());
         self
     }
+}
+
+/// Whether somebody traces every thread of a process (proc(5)).
+fn are_traced(process: u32) -> bool {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    let is_traced = |thread: fs::DirEntry| {
+        fs::read_to_string(thread.path().join("status"))
+            .is_ok_and(|status| !status.contains("TracerPid:\t0\n"))
+    };
+    threads.map(is_traced).reduce(|all, one| all && one).unwrap_or_default()
 }
 
 /// The calls in a log of [`Strace::record`], in the order in which they were entered.
@@ -122,8 +160,7 @@ fn call(line: &str) -> Option<Call> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process::Process;
-    use crate::wait::PATIENCE;
+    use crate::process::descendants;
     use std::os::unix::process::ExitStatusExt;
     use tempfile::TempDir;
 
@@ -153,6 +190,28 @@ mod tests {
         let here = Strace::fail_from("write", "EIO", 2).on(&folder.path().join("output"));
         let (signal, output) = three_lines(&here, &folder);
         assert!(signal.is_none() && output.starts_with("1\n") && !output.contains("\n2\n"), "{output}");
+    }
+
+    #[test]
+    fn calls_of_a_program_that_runs_fail_until_it_is_let_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let [counts, log] = ["counts", "log"].map(|name| folder.path().join(name));
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", "while :; do echo; sleep 0.01; done 2>/dev/null"]);
+        let process = Process::start(shell, &counts).unwrap();
+        let grows = || {
+            let before = process.log().len();
+            wait_until("a line", PATIENCE, || process.log().len() > before)
+        };
+        grows().unwrap();
+        let strace = Strace::fail_from("write", "EIO", 1).attach(process.id(), &log).unwrap();
+        let all = process.log();
+        let sleep = || descendants(process.id()).get(1).copied();
+        let before = sleep();
+        wait_until("another round", PATIENCE, || sleep().is_some_and(|now| Some(now) != before)).unwrap();
+        assert_eq!(process.log(), all, "{}", strace.log());
+        drop(strace);
+        grows().unwrap();
     }
 
     #[test]

@@ -1,11 +1,9 @@
 //! A card that fails under a recording: it goes on in RAM, from there to the remote host, and to the card when that works again.
 
-use std::process::Command;
-
 use tests::disk::{Disk, with_own_mounts};
 use tests::edge::{Edge, Settings};
-use tests::process::Process;
 use tests::sshd::{Sshd, View};
+use tests::strace::Strace;
 use tests::work::rounds;
 
 use super::{assert_accounted_for, assert_every_gop, assert_live, errors, has_fault, records};
@@ -90,21 +88,6 @@ fn without_room_in_ram_the_ring_bridges_a_card_that_fails() {
     });
 }
 
-/// The next `fdatasync` of each thread of the edge fails, until this is dropped. Takes strace.
-fn fail_next_sync(edge: &Edge) -> anyhow::Result<Process> {
-    let mut strace = Command::new("strace");
-    strace.args([
-        "-f",
-        "-qqq",
-        "-o",
-        "/dev/null",
-        "--trace=fdatasync",
-        "--inject=fdatasync:error=EIO:when=1",
-    ]);
-    strace.arg("-p").arg(edge.id().unwrap_or_default().to_string());
-    Process::start(strace, &edge.file("strace.log"))
-}
-
 #[test]
 fn a_sync_that_fails_costs_nothing_and_makes_nothing_twice() {
     with_own_mounts(|| {
@@ -116,7 +99,8 @@ fn a_sync_that_fails_costs_nothing_and_makes_nothing_twice() {
         for _ in 0..failures {
             edge.wait_until("footage", |edge| records(edge, 2.0))?;
             let before = errors(&edge);
-            let strace = fail_next_sync(&edge)?;
+            let next_sync = Strace::fail_at("fdatasync", "EIO", 1);
+            let strace = next_sync.attach(edge.id().unwrap_or_default(), &edge.file("strace.log"))?;
             edge.wait_until("a sync to fail", |edge| errors(edge) > before)?;
             drop(strace);
             assert_live(&edge);

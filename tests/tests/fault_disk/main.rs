@@ -5,7 +5,12 @@
 
 mod card;
 mod edge_full;
+#[path = "../upload/outbox.rs"]
+#[allow(dead_code, reason = "some of it is for recordings that grow")]
+mod outbox;
+mod remote_card;
 mod remote_full;
+mod remote_sync;
 
 use std::collections::BTreeMap;
 use std::fs;
