@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Instant;
 
@@ -13,7 +13,9 @@ use media::mp4::{Recovered, recover};
 use nix::sys::signal::Signal;
 use std::os::unix::process::ExitStatusExt;
 use tempfile::TempDir;
+use tests::disk::{Disk, PAGE, with_own_mounts};
 use tests::edge::{Edge, Settings};
+use tests::port::free_port;
 use tests::sshd::{Sshd, View};
 use tests::strace::{CHANGES, Strace};
 use tests::wait::{PATIENCE, wait_until};
@@ -33,7 +35,20 @@ fn blind() -> Settings {
     settings().camera("front", "file:/nowhere/at/all.y4m")
 }
 
-/// Everything that an edge keeps, as it was at some moment.
+/// An edge whose camera films and whose recorder is off.
+fn filming(profile: &str) -> Settings {
+    settings().set("record.enabled", false).text("video.profile", profile)
+}
+
+/// Films until there are so many GOPs.
+fn film(edge: &mut Edge, profile: &str, until: u64) {
+    edge.configure(filming(profile)).unwrap();
+    edge.start_again().unwrap();
+    edge.wait_until("GOPs", |edge| newest_gop(edge) + 1 >= until).unwrap();
+    edge.terminate().unwrap();
+}
+
+/// Everything that an edge keeps, as it was at some moment, and what the remote host had of it.
 struct State {
     folder: TempDir,
 }
@@ -43,37 +58,35 @@ impl State {
         let folder = TempDir::with_prefix("state-").unwrap();
         tree::copy(&edge.file(""), &folder.path().join("edge"));
         tree::copy(edge.ring(), &folder.path().join("ring"));
+        fs::create_dir(folder.path().join("inbox")).unwrap();
         Self { folder }
     }
 
-    /// An edge in this state that does not run yet.
-    fn revive(&self, settings: Settings) -> Edge {
+    /// An edge in this state that does not run yet; its recordings are on a disk with so many pages left, if that is given.
+    fn revive(&self, settings: Settings, pages: Option<u64>) -> Revived {
         let edge = Edge::prepare(settings.clone()).unwrap();
+        let disk = pages.map(|_| Disk::ram(&edge.file("recordings"), DISK).unwrap());
         tree::copy(&self.folder.path().join("edge"), &edge.file(""));
         tree::copy(&self.folder.path().join("ring"), edge.ring());
         edge.configure(settings).unwrap();
-        edge
+        disk.iter().zip(pages).for_each(|(disk, pages)| disk.leave(pages).unwrap());
+        Revived { _disk: disk, edge }
     }
 
     /// Six GOPs in the ring, three of each configuration; nothing is recorded.
     fn filmed() -> Self {
-        let film = |profile| settings().set("record.enabled", false).text("video.profile", profile);
-        let mut edge = Edge::prepare(film("constrained-baseline")).unwrap();
+        let mut edge = Edge::prepare(filming("constrained-baseline")).unwrap();
         edge.public_key().unwrap();
         // Without an upload the key is where the service keeps its state.
         fs::copy(edge.file("state/id_ed25519"), edge.file("id_ed25519")).unwrap();
-        for (profile, until) in [("constrained-baseline", GOPS), ("main", 2 * GOPS)] {
-            edge.configure(film(profile)).unwrap();
-            edge.start_again().unwrap();
-            edge.wait_until("GOPs", |edge| newest_gop(edge) + 1 >= until).unwrap();
-            edge.terminate().unwrap();
-        }
+        film(&mut edge, "constrained-baseline", GOPS);
+        film(&mut edge, "main", 2 * GOPS);
         Self::of(&edge)
     }
 
     /// The first recording is sealed, the second one torn; nothing is uploaded.
     fn torn(&self) -> Self {
-        let mut edge = self.revive(blind());
+        let Revived { mut edge, .. } = self.revive(blind(), None);
         edge.launch().unwrap();
         let states = ["sealed", "growing"];
         edge.wait_until("a recording that grows", |edge| shown_states(edge) == states).unwrap();
@@ -83,12 +96,43 @@ impl State {
 
     /// Both recordings are sealed; nothing is uploaded.
     fn sealed(&self) -> Self {
-        let mut edge = self.revive(blind());
+        let Revived { mut edge, .. } = self.revive(blind(), None);
         edge.launch().unwrap();
         edge.wait_until("two recordings", |edge| shown_states(edge).len() == 2).unwrap();
         assert!(edge.terminate().unwrap().success());
         Self::of(&edge)
     }
+
+    /// Both recordings have a receipt.
+    fn receipted(&self) -> Self {
+        let bench = Bench::new(self);
+        let Revived { mut edge, .. } = self.revive(bench.settings.clone(), None);
+        edge.launch().unwrap();
+        edge.wait_for_receipts(2).unwrap();
+        assert!(edge.terminate().unwrap().success(), "{}", edge.log());
+        let state = Self::of(&edge);
+        tree::copy(&bench.sshd.inbox(), &state.inbox());
+        state
+    }
+
+    /// Three more GOPs in the ring, which will need room.
+    fn filmed_more(&self) -> Self {
+        let Revived { mut edge, .. } = self.revive(filming("constrained-baseline"), None);
+        film(&mut edge, "constrained-baseline", 3 * GOPS);
+        let state = Self::of(&edge);
+        tree::copy(&self.inbox(), &state.inbox());
+        state
+    }
+
+    fn inbox(&self) -> PathBuf {
+        self.folder.path().join("inbox")
+    }
+}
+
+/// An edge, and what its recordings are on; that goes first.
+struct Revived {
+    _disk: Option<Disk>,
+    edge: Edge,
 }
 
 /// The number of the GOP that is being made, 0 if there is none yet.
@@ -110,25 +154,61 @@ fn is_uploaded(edge: &Edge, receipts: usize) -> bool {
     receipted >= receipts && status["upload"]["pending_bytes"] == 0
 }
 
+/// Whether room was made for a recording.
+fn is_growing(edge: &Edge) -> bool {
+    shown_states(edge).last().is_some_and(|state| state == "growing")
+}
+
+/// What `state` leaves an edge to do.
+struct Job<'a> {
+    what: &'a str,
+    state: &'a State,
+    /// Where it is killed.
+    calls: &'a str,
+    /// When it has done all that it can.
+    is_done: &'a (dyn Fn(&Edge) -> bool + Sync),
+    /// Pages that are left on its disk.
+    pages: Option<u64>,
+    /// The remote host is away until everything is recorded: what makes room loses footage, and the ledger tells which.
+    away: bool,
+}
+
+impl Job<'_> {
+    /// The edge before it begins.
+    fn edge(&self, bench: &Bench) -> Revived {
+        bench.clear();
+        tree::copy(&self.state.inbox(), &bench.sshd.inbox());
+        self.state.revive(self.settings(bench), self.pages)
+    }
+
+    fn settings(&self, bench: &Bench) -> Settings {
+        let settings = bench.settings.clone();
+        if self.away { settings.set("upload.port", bench.nowhere) } else { settings }
+    }
+}
+
 /// A remote host, and the settings to reach it.
 struct Bench {
     sshd: Sshd,
     settings: Settings,
+    /// A port at which nobody answers.
+    nowhere: u16,
 }
 
 impl Bench {
     fn new(state: &State) -> Self {
         let sshd = Sshd::start(View::Whole).unwrap();
         let settings = blind().upload_to(&sshd).unwrap();
-        sshd.authorize(&state.revive(settings.clone()).public_key().unwrap()).unwrap();
-        Self { sshd, settings }
+        let key = state.revive(settings.clone(), None).edge.public_key().unwrap();
+        sshd.authorize(&key).unwrap();
+        Self { sshd, settings, nowhere: free_port().unwrap() }
     }
 
-    /// Starts the edge under `strace`, asks it to end once it has uploaded what it can, and waits for its end.
-    fn run(&self, edge: &mut Edge, strace: &Strace, receipts: usize) -> ExitStatus {
+    /// Starts the edge under `strace`, asks it to end once it has done what it can, and waits for its end.
+    fn run(&self, job: &Job<'_>, edge: &mut Edge, strace: &Strace) -> ExitStatus {
         edge.launch_under(strace).unwrap();
         let what = "the end of the job";
-        wait_until(what, PATIENCE, || !edge.is_running() || is_uploaded(edge, receipts)).unwrap();
+        wait_until(what, PATIENCE, || !edge.is_running() || (job.is_done)(edge)).unwrap();
         if edge.is_running() {
             edge.signal(Signal::SIGTERM).unwrap();
         }
@@ -146,14 +226,15 @@ impl Bench {
         edge.wait_until("its recordings to be in order", in_order).unwrap();
         let took = begun.elapsed();
         assert!(edge.terminate().unwrap().success(), "{}", edge.log());
+        edge.configure(self.settings.clone()).unwrap();
         edge.launch().unwrap();
         edge.wait_for_receipts(recordings(&edge.file("recordings")).len()).unwrap();
         assert!(edge.terminate().unwrap().success(), "{}", edge.log());
         took
     }
 
-    /// Checks that the remote host has every recording as the edge has it, and no lock or part; gives all GOPs, and clears the
-    /// inbox.
+    /// Checks that the remote host has every recording as the edge has it, and no lock or part, and that what is missing has a cause;
+    /// gives all GOPs.
     fn judge(&self, edge: &Edge) -> BTreeMap<u64, Hash> {
         let inbox = self.sshd.inbox();
         let (there, here) = (tree::files(&inbox), tree::files(&edge.file("recordings")));
@@ -161,7 +242,8 @@ impl Bench {
         let sent: BTreeMap<_, _> = here.into_iter().filter(|(file, _)| is_sent(file)).collect();
         let (arrived, others): (BTreeMap<_, _>, BTreeMap<_, _>) =
             there.into_iter().partition(|(file, _)| is_sent(file));
-        assert_eq!(arrived, sent, "I2: {}", edge.log());
+        let differ: Vec<_> = sent.iter().filter(|(file, hash)| arrived.get(*file) != Some(hash)).collect();
+        assert!(differ.is_empty(), "I2: {differ:?} of {arrived:?}: {}", edge.log());
         let left: Vec<&String> = others.keys().filter(|file| !file.ends_with(".ledger")).collect();
         assert_eq!(left, [""; 0], "I4: {}", edge.log());
         let mut check = Command::new(tests::built("porthole-remote"));
@@ -174,7 +256,6 @@ impl Bench {
                 assert!(gops.insert(sequence, hash).is_none(), "GOP {sequence} is there twice");
             }
         }
-        self.clear();
         gops
     }
 
@@ -214,52 +295,83 @@ fn look(inbox: &Path) {
     }
 }
 
-/// Kills the edge at its calls while it does what `state` leaves it to do: to upload until so many recordings have a receipt.
-fn survives(what: &str, state: &State, receipts: usize) {
+/// Kills the edge at its calls while it does its job.
+fn survives(job: &Job<'_>) {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("calls");
-    let bench = Bench::new(state);
-    let mut edge = state.revive(bench.settings.clone());
-    let ended = bench.run(&mut edge, &Strace::record(&format!("{CHANGES},sendto"), &log), receipts);
+    let bench = Bench::new(job.state);
+    let Revived { mut edge, _disk } = job.edge(&bench);
+    let ended = bench.run(job, &mut edge, &Strace::record(job.calls, &log));
     assert!(ended.success(), "{}", edge.log());
     bench.recover(&mut edge);
     let expected = bench.judge(&edge);
-    assert_eq!(expected.len() as u64, expected.keys().last().unwrap() - expected.keys().next().unwrap() + 1);
-    kill_at_each(
-        what,
-        &log,
-        || Bench::new(state),
-        |bench, place| kill(bench, state, place, receipts, &expected),
-    );
+    let is_all = expected.keys().copied().eq(0..=*expected.keys().last().unwrap());
+    assert_eq!(is_all, !job.away, "{:?}: {}", expected.keys(), edge.log());
+    kill_at_each(job.what, &log, || Bench::new(job.state), |bench, place| kill(bench, job, place, &expected));
 }
 
-fn kill(
-    bench: &Bench,
-    state: &State,
-    place: &Place,
-    receipts: usize,
-    expected: &BTreeMap<u64, Hash>,
-) -> Round {
-    let mut edge = state.revive(bench.settings.clone());
-    let ended = bench.run(&mut edge, &place.kill(), receipts);
+fn kill(bench: &Bench, job: &Job<'_>, place: &Place, expected: &BTreeMap<u64, Hash>) -> Round {
+    let Revived { mut edge, _disk } = job.edge(bench);
+    let ended = bench.run(job, &mut edge, &place.kill());
     assert!(ended.success() || ended.signal() == Some(9), "{ended}: {}", edge.log());
     look(&bench.sshd.inbox());
     let recovery = bench.recover(&mut edge);
-    assert_eq!(bench.judge(&edge), *expected, "GOPs are missing: {}", edge.log());
+    let found = bench.judge(&edge);
+    if job.away {
+        // What is recorded anew in two pieces needs more room than in one; what was recorded last never leaves.
+        assert_eq!(found.last_key_value(), expected.last_key_value(), "{}", edge.log());
+    } else {
+        assert_eq!(found, *expected, "GOPs are missing: {}", edge.log());
+    }
     Round { killed: !ended.success(), recovery }
+}
+
+/// Kills the edge at each kind of call while it uploads until so many recordings have a receipt.
+fn survives_uploading(what: &str, state: &State, receipts: usize) {
+    let (calls, is_done) = (format!("{CHANGES},sendto"), |edge: &Edge| is_uploaded(edge, receipts));
+    survives(&Job { what, state, calls: &calls, is_done: &is_done, pages: None, away: false });
 }
 
 #[test]
 fn an_edge_that_is_killed_while_it_records_and_uploads_loses_nothing() {
-    survives("records and uploads", &State::filmed(), 1);
+    survives_uploading("records and uploads", &State::filmed(), 1);
 }
 
 #[test]
 fn an_edge_that_is_killed_while_it_recovers_loses_nothing() {
-    survives("recovers", &State::filmed().torn(), 2);
+    survives_uploading("recovers", &State::filmed().torn(), 2);
 }
 
 #[test]
 fn an_edge_that_is_killed_while_it_uploads_its_backlog_loses_nothing() {
-    survives("uploads", &State::filmed().sealed(), 2);
+    survives_uploading("uploads", &State::filmed().sealed(), 2);
+}
+
+/// A disk with all recordings of an edge.
+const DISK: u64 = 8 << 20;
+/// Pages below which the store makes room.
+const ROOM: u64 = (2 << 20) / PAGE;
+
+#[test]
+fn an_edge_that_is_killed_while_what_has_a_receipt_leaves_loses_nothing() {
+    with_own_mounts(|| {
+        let state = State::filmed().sealed().receipted().filmed_more();
+        let is_done = |edge: &Edge| is_growing(edge) && is_uploaded(edge, 0);
+        let (what, calls) = ("lets receipts leave", "?unlink,unlinkat");
+        // There is room again once a recording has left.
+        survives(&Job { what, state: &state, calls, is_done: &is_done, pages: Some(ROOM - 8), away: false });
+        Ok(())
+    });
+}
+
+#[test]
+fn an_edge_that_is_killed_while_it_thins_and_drops_accounts_for_every_second() {
+    with_own_mounts(|| {
+        let state = State::filmed().sealed().filmed_more();
+        let (what, calls) = ("thins and drops", "?unlink,unlinkat,?rename,?renameat,renameat2");
+        // However much leaves, there is no room.
+        let pages = Some(ROOM / 2);
+        survives(&Job { what, state: &state, calls, is_done: &is_growing, pages, away: true });
+        Ok(())
+    });
 }
