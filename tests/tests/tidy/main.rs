@@ -5,6 +5,7 @@
 
 mod borders;
 mod code;
+mod faults;
 mod lengths;
 mod text;
 

@@ -70,6 +70,24 @@ fn a_key_that_is_not_enrolled_is_refused() {
 }
 
 #[test]
+fn a_key_that_is_revoked_is_told_once_its_session_is_over_and_nothing_is_lost() {
+    let sshd = Sshd::start(View::Whole).unwrap();
+    let outbox = Outbox::new(&sshd, sshd.port());
+    let uploader = outbox.upload();
+    let mut names = vec![outbox.seal(100)];
+    uploader.wait_for_receipts(1);
+    let enrolled = fs::read_to_string(sshd.inbox().join("../../authorized_keys")).unwrap();
+    sshd.authorize("").unwrap();
+    // With nothing left to do the session ended; the next one is refused.
+    names.push(outbox.seal(200));
+    uploader.wait_for_failure(Kind::KeyRefused);
+    assert_eq!(uploader.status().receipts, 1);
+    sshd.authorize(enrolled.trim_start_matches("restrict ")).unwrap();
+    uploader.wait_for_receipts(2);
+    outbox.assert_arrived(&sshd, &names);
+}
+
+#[test]
 fn a_changed_host_key_stops_the_upload_and_loses_nothing() {
     let mut sshd = Sshd::start(View::Whole).unwrap();
     let outbox = Outbox::new(&sshd, sshd.port());
@@ -117,6 +135,32 @@ fn a_folder_that_may_not_be_written_is_named() {
     let uploader = outbox.upload();
     let message = uploader.wait_for_failure(Kind::NoPermission);
     assert!(message.contains("not allowed to create") && message.contains(&name), "{message}");
+    permit(0o777);
+    uploader.wait_for_receipts(1);
+    outbox.assert_arrived(&sshd, &[name]);
+}
+
+#[test]
+fn a_permission_that_is_lost_in_the_middle_is_told_and_its_return_loses_nothing() {
+    let sshd = Sshd::start(View::Whole).unwrap();
+    let outbox = Outbox::new(&sshd, sshd.port());
+    let permit = |mode| fs::set_permissions(sshd.inbox(), fs::Permissions::from_mode(mode)).unwrap();
+    if nix::unistd::Uid::current().is_root() {
+        outbox.change(|upload| upload.user = "nobody".to_owned());
+    }
+    permit(0o777);
+    let uploader = outbox.upload();
+    let mut recording = outbox.begin("front", 100);
+    let name = recording.name();
+    let part = sshd.inbox().join(format!("{name}.part"));
+    uploader.wait_until("the first GOP", |_| part.metadata().is_ok_and(|part| part.len() > 1 << 20));
+    permit(0o555);
+    recording.grow(100);
+    recording.seal();
+    // What is open stays so; the lock cannot be removed.
+    let message = uploader.wait_for_failure(Kind::NoPermission);
+    assert!(message.contains("not allowed to") && message.contains(&name), "{message}");
+    assert_eq!(uploader.status().receipts, 0);
     permit(0o777);
     uploader.wait_for_receipts(1);
     outbox.assert_arrived(&sshd, &[name]);
