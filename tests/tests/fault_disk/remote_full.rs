@@ -63,7 +63,8 @@ fn a_remote_host_whose_disk_is_full_has_everything_once_there_is_room() {
         edge.start_again()?;
         edge.wait_for_receipts(rounds + 1)?;
         // More than one a round, where the clock has cut a recording meanwhile.
-        let receipts = edge.recordings()?.iter().filter(|recording| recording["state"] == "receipted").count();
+        let receipts =
+            edge.recordings()?.iter().filter(|recording| recording["state"] == "receipted").count();
         edge.kill();
         remote.wait_until("the archive", |remote| archived(remote) >= receipts)?;
         remote.terminate()?;
