@@ -9,6 +9,7 @@
 //! | [`config`] | a TOML file, and errors that name the key, the value and what is allowed |
 //! | [`logs`] | text or JSON on standard error |
 //! | [`door`] | the listener of a web server: caps, deadlines, HTTPS |
+//! | [`reading`] | files as answers |
 //! | [`page`] | files that the pages of both programs have in common |
 //! | [`supervise`] | threads that can be asked to end, and are missed when they stand still |
 //! | [`files`] | files that are there whole or not at all, also after a power cut |
@@ -21,4 +22,5 @@ pub mod door;
 pub mod files;
 pub mod logs;
 pub mod page;
+pub mod reading;
 pub mod supervise;

@@ -245,8 +245,7 @@ impl Busy {
         remote.wait_until("the work to begin", |remote| !remote.files("archive").is_empty()).unwrap();
         let archived = remote.files("archive").remove(0);
         let done = archived.trim_end_matches(".mp4");
-        // It is looked for, and is not there.
-        let _viewer = Viewer::of(remote.url(&format!("/hls/{done}/{done}-camera-999.ts")));
+        let _viewer = Viewer::of(remote.url(&format!("/hls/{done}/{done}-out.m3u8")));
         let id = remote.ids()[0];
         remote.wait_until("somebody to watch", |_| has(id, "web-io")).unwrap();
         Self { remote, _viewer }

@@ -7,25 +7,15 @@ use super::reply::{self, Body, Cache};
 use super::routes::Asked;
 use crate::status::{Recording, RecordingState, Status};
 use crate::supervise::aside;
-use bytes::{Bytes, BytesMut};
-use hyper::body::{Frame, SizeHint};
 use hyper::header::{
     ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, HeaderValue, IF_RANGE, RANGE,
 };
 use hyper::{Response, StatusCode};
 use media::http::{self, Wanted};
+use service::reading::Reading;
 use std::fs::File;
-use std::future::Future;
 use std::io;
-use std::ops::Range;
-use std::os::unix::fs::FileExt;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use tokio::task::JoinHandle;
-
-/// Bytes read from the disk at once.
-const CHUNK: u64 = 64 << 10;
 
 /// Answers for the recording in the file called `file`.
 pub(super) async fn answer(status: &Status, file: &str, asked: &Asked<'_>) -> Response<Body> {
@@ -98,59 +88,5 @@ fn serve(recording: &Recording, file: Arc<File>, length: u64, asked: &Asked<'_>)
 fn set(response: &mut Response<Body>, name: hyper::header::HeaderName, value: String) {
     if let Ok(value) = HeaderValue::try_from(value) {
         response.headers_mut().insert(name, value);
-    }
-}
-
-/// A body that is read from a file, piece by piece, off the runtime's thread.
-struct Reading {
-    file: Arc<File>,
-    left: Range<u64>,
-    piece: Option<JoinHandle<io::Result<Bytes>>>,
-}
-
-impl Reading {
-    fn new(file: Arc<File>, range: Range<u64>) -> Self {
-        Self { file, left: range, piece: None }
-    }
-
-    fn start(&self) -> JoinHandle<io::Result<Bytes>> {
-        let file = Arc::clone(&self.file);
-        let offset = self.left.start;
-        let length = (self.left.end - offset).min(CHUNK) as usize;
-        aside(move || {
-            let mut bytes = BytesMut::zeroed(length);
-            file.read_exact_at(&mut bytes, offset)?;
-            Ok(bytes.freeze())
-        })
-    }
-}
-
-impl hyper::body::Body for Reading {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        if self.left.is_empty() {
-            return Poll::Ready(None);
-        }
-        let mut piece = match self.piece.take() {
-            Some(piece) => piece,
-            None => self.start(),
-        };
-        let Poll::Ready(read) = Pin::new(&mut piece).poll(cx) else {
-            self.piece = Some(piece);
-            return Poll::Pending;
-        };
-        let bytes = read.map_err(io::Error::other)??;
-        self.left.start += bytes.len() as u64;
-        Poll::Ready(Some(Ok(Frame::data(bytes))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.left.is_empty()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left.end - self.left.start)
     }
 }

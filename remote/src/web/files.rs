@@ -19,15 +19,12 @@ use axum::response::{IntoResponse, Response};
 use media::WallTime;
 use media::hls::vod;
 use media::http::{Wanted, wanted};
+use service::reading::Reading;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
-use std::ops::Range;
+use std::io::Read;
 use std::os::unix::fs::MetadataExt;
-use tokio::io::AsyncReadExt;
-use tokio_util::io::ReaderStream;
+use std::sync::Arc;
 
-/// Bytes of a file that are read at once.
-const PIECE: usize = 64 << 10;
 /// A file of this name never has other bytes.
 const FOR_EVER: &str = "max-age=31536000, immutable";
 /// It may leave, or have been another recording's: ask again each time.
@@ -169,9 +166,7 @@ fn serve(opened: Opened, kind: Kind, asked: &HeaderMap) -> Response {
             return response;
         }
     };
-    let Ok(body) = body(file, &range) else {
-        return text(StatusCode::INTERNAL_SERVER_ERROR, "The file cannot be read.");
-    };
+    let body = Body::new(Reading::new(Arc::new(file), range.clone()));
     let mut response = (code, body).into_response();
     set(&mut response, CONTENT_TYPE, kind.content_type);
     set(&mut response, CACHE_CONTROL, kind.cache);
@@ -181,13 +176,6 @@ fn serve(opened: Opened, kind: Kind, asked: &HeaderMap) -> Response {
         set(&mut response, CONTENT_RANGE, &format!("bytes {}-{}/{length}", range.start, range.end - 1));
     }
     response
-}
-
-/// A body that is read piece by piece, off the runtime's thread.
-fn body(mut file: File, range: &Range<u64>) -> io::Result<Body> {
-    file.seek(SeekFrom::Start(range.start))?;
-    let reader = tokio::fs::File::from_std(file).take(range.end - range.start);
-    Ok(Body::from_stream(ReaderStream::with_capacity(reader, PIECE)))
 }
 
 #[cfg(test)]
