@@ -38,6 +38,8 @@ pub struct Pending {
     pub seconds: f64,
     /// How far it has come.
     pub stage: Stage,
+    /// The ring that it was made from is gone with its boot.
+    pub orphaned: bool,
     /// The lock token, if the upload has begun.
     pub token: Option<LockToken>,
 }
@@ -74,6 +76,7 @@ impl Pending {
             held: entry.held,
             seconds: journal.seconds,
             stage: journal.stage,
+            orphaned: journal.boot != clock::boot_id(),
             token: journal.lock_token(),
         }
     }
@@ -99,6 +102,7 @@ impl Pending {
             held: false,
             seconds: 0.0,
             stage: Stage::Sealed,
+            orphaned: false,
             token: Some(token),
         })
     }

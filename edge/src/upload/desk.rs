@@ -65,7 +65,8 @@ impl Task {
                     store.begin_upload(&pending.name, &token)?;
                 }
                 let begun = pending.token.is_some();
-                none.insert((Upload::new(pending.stage.upload(), pending.content, token, begun), local))
+                let machine = Upload::new(pending.stage.upload(), pending.content, token, begun);
+                none.insert((if pending.orphaned { machine.orphaned() } else { machine }, local))
             }
         };
         Ok((machine, local))

@@ -100,20 +100,15 @@ impl Inbox {
             Step::WriteLock => self.write_lock(&lock, token),
             Step::RemoveLock => self.absent_or("remove", &lock, || self.sftp.unlink(Path::new(&lock))),
             Step::SizePart => self.size(&part),
-            Step::CreatePart => {
-                self.forget(&local.name)?;
-                let flags = OpenFlags::WRITE | OpenFlags::TRUNCATE;
-                let file = self.open_file("create", &part, flags)?;
-                self.parts.insert(local.name, Part::new(file));
-                Ok(Reply::Done)
-            }
+            Step::CreatePart => self.create_part(&part, local),
             Step::CutPart(to) => self.cut(&part, local, *to),
-            Step::VerifyPart { from, to } => self.verify(&part, local, *from, *to),
-            Step::WriteHead => {
-                self.buf.clear();
-                self.buf.extend_from_slice(&mp4::head());
-                self.put(&part, local, 0, mp4::HEAD).map(|_| Reply::Done)
+            Step::PeekPart => self.peek(&part, local),
+            Step::SetAside => {
+                self.forget(&local.name)?;
+                self.set_aside(&part, &format!("{}/{}-lost.part", self.dir, local.name))
             }
+            Step::VerifyPart { from, to } => self.verify(&part, local, *from, *to),
+            Step::WriteHead => self.write_head(&part, local),
             Step::WritePart { from, to } => {
                 self.write(&part, local, *from, (*to).min(from.saturating_add(most)), pace.flows())
             }
@@ -157,15 +152,39 @@ impl Inbox {
     }
 
     fn create_lock(&self, path: &str, token: &LockToken) -> Result<Reply, Error> {
+        match self.create(path)? {
+            Some(file) => self.fill_lock(file, path, token),
+            None => Ok(Reply::Refused),
+        }
+    }
+
+    fn create_part(&mut self, path: &str, local: &Local) -> Result<Reply, Error> {
+        self.forget(&local.name)?;
+        let Some(file) = self.create(path)? else { return Ok(Reply::Refused) };
+        self.parts.insert(local.name, Part::new(file));
+        Ok(Reply::Done)
+    }
+
+    /// Creates a file that must not be there; `None`: it could not be created.
+    fn create(&self, path: &str) -> Result<Option<File>, Error> {
         let flags = OpenFlags::WRITE | OpenFlags::EXCLUSIVE;
         let created =
             self.link.ask("create", || self.sftp.open_mode(Path::new(path), flags, 0o644, OpenType::File))?;
         match created {
-            Ok(file) => self.fill_lock(file, path, token),
-            Err(error) if is(&error, &[LIBSSH2_FX_FAILURE, LIBSSH2_FX_FILE_ALREADY_EXISTS]) => {
-                Ok(Reply::Refused)
-            }
+            Ok(file) => Ok(Some(file)),
+            Err(error) if is_refusal(&error) => Ok(None),
             Err(source) => Err(refused(&self.link, "create", path, source)),
+        }
+    }
+
+    /// Plain RENAME replaces nothing: OpenSSH makes it link and unlink.
+    fn set_aside(&self, path: &str, aside: &str) -> Result<Reply, Error> {
+        tracing::warn!(path, aside, "the part there holds what is not of this recording; it is set aside");
+        match self.link.ask("rename", || self.sftp.rename(Path::new(path), Path::new(aside), None))? {
+            Ok(()) => Ok(Reply::Done),
+            Err(error) if is_absent(&error) => Ok(Reply::Absent),
+            Err(error) if is_refusal(&error) => Ok(Reply::Refused),
+            Err(source) => Err(refused(&self.link, "rename", path, source)),
         }
     }
 
@@ -222,6 +241,35 @@ impl Inbox {
         }
     }
 
+    /// Whether a GOP stands there where the footage ends.
+    fn peek(&self, path: &str, local: &Local) -> Result<Reply, Error> {
+        let mut header = [0; 8];
+        self.read(path, local.footage_end()?, &mut header)?;
+        Ok(Reply::More(header.ends_with(b"moof")))
+    }
+
+    fn write_head(&mut self, path: &str, local: &Local) -> Result<Reply, Error> {
+        let mut there = [0; mp4::HEAD];
+        self.read(path, 0, &mut there)?;
+        let head = mp4::head();
+        if head != there.as_slice() {
+            self.buf.clear();
+            self.buf.extend_from_slice(&head);
+            self.put(path, local, 0, mp4::HEAD)?;
+        }
+        Ok(Reply::Done)
+    }
+
+    /// Reads the bytes at `offset`, as far as there are any; gives how many there were.
+    fn read(&self, path: &str, offset: u64, buf: &mut [u8]) -> Result<usize, Error> {
+        let mut file = self.open_file("open", path, OpenFlags::READ)?;
+        // Only the handle's own offset: no request is on its way yet.
+        let _at = file.seek(SeekFrom::Start(offset));
+        let length = self.fill(&mut file, path, buf)?;
+        self.link.close(file)?;
+        Ok(length)
+    }
+
     /// Reads back what is there, and compares.
     fn verify(&mut self, path: &str, local: &Local, from: u64, to: u64) -> Result<Reply, Error> {
         let mut file = self.open_file("open", path, OpenFlags::READ)?;
@@ -268,6 +316,9 @@ impl Inbox {
             self.settle()?;
         }
         self.open_part(path, local)?;
+        // Before the first byte: a handle is not told of what failed before it was opened.
+        let opened = self.syncs.open(&self.link, &local.name, path)?;
+        opened.map_err(|source| refused(&self.link, "open", path, source))?;
         let (mut at, mut known) = (from, 0);
         if let Some(part) = self.parts.get_mut(&local.name).filter(|part| part.told == from) {
             at += std::mem::take(&mut part.ahead);
@@ -367,7 +418,7 @@ impl Inbox {
         self.open_part(path, local)?;
         let Self { parts, link, .. } = &mut *self;
         let Some(part) = parts.get_mut(&local.name) else { return Ok(Reply::Done) };
-        tracing::warn!(recording = %local.name, to, "the part there ends in what is not of this recording; it is cut");
+        tracing::warn!(recording = %local.name, to, "the part there is longer than the recording; it is cut");
         let cut = link.ask("cut", || part.file.setstat(of_size(to)))?;
         cut.map(|()| Reply::Done).map_err(|source| refused(&self.link, "cut", path, source))
     }
@@ -475,6 +526,11 @@ fn of_size(size: u64) -> FileStat {
 
 fn is(error: &ssh2::Error, codes: &[i32]) -> bool {
     codes.iter().any(|code| error.code() == ErrorCode::SFTP(*code))
+}
+
+/// It is there already, or SFTP does not say why.
+fn is_refusal(error: &ssh2::Error) -> bool {
+    is(error, &[LIBSSH2_FX_FAILURE, LIBSSH2_FX_FILE_ALREADY_EXISTS])
 }
 
 fn is_absent(error: &ssh2::Error) -> bool {

@@ -2,8 +2,11 @@
 
 use super::error::Error;
 use crate::store::Pending;
+use media::mp4::ReadAt;
+use media::mp4::demux::footage_end;
 use media::names::RecordingName;
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
@@ -37,12 +40,37 @@ impl Local {
 
     /// Reads the bytes from `offset` on.
     pub fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<(), Error> {
-        let failed = |source| Error::Recording { path: self.path.clone(), source };
-        self.file.read_exact_at(buf, offset).map_err(failed)?;
+        self.file.read_exact_at(buf, offset).map_err(|source| self.failed(source))?;
         for header in &self.unsynced {
             overlay(buf, offset, header + 4, MOOF);
         }
         Ok(())
+    }
+
+    /// Where the footage of the sealed recording ends.
+    pub fn footage_end(&self) -> Result<u64, Error> {
+        let size = self.file.metadata().map_err(|source| self.failed(source))?.len();
+        footage_end(&Whole { file: &self.file, size }).map_err(|error| self.failed(io::Error::other(error)))
+    }
+
+    fn failed(&self, source: io::Error) -> Error {
+        Error::Recording { path: self.path.clone(), source }
+    }
+}
+
+/// A file that does not change any more.
+struct Whole<'a> {
+    file: &'a File,
+    size: u64,
+}
+
+impl ReadAt for Whole<'_> {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        FileExt::read_exact_at(self.file, buf, offset)
     }
 }
 

@@ -294,11 +294,11 @@ impl Uploader {
 
     fn explain(&self, config: &config::Upload, name: &RecordingName, fault: Fault) -> Error {
         let (remote, name) = (link::remote_name(config), name.to_string());
-        if fault == Fault::NoLock
+        if matches!(fault, Fault::NoLock | Fault::NoPart)
             && let Some((_, inbox)) = &self.session
         {
             match inbox.is_full() {
-                Ok(true) => return Error::DiskFull { remote, doing: "create the lockfile of", path: name },
+                Ok(true) => return Error::DiskFull { remote, doing: "create a file of", path: name },
                 Ok(false) => {}
                 Err(error) => return error,
             }

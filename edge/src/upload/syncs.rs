@@ -19,7 +19,7 @@ use std::path::Path;
 /// What the remote host says to a request; the errors around it are those of the session.
 type Answer<T> = Result<Result<T, ssh2::Error>, Error>;
 
-/// The channel, and what is under way over it. It is opened with the first sync.
+/// The channel, and what is under way over it. It is opened with the first part.
 #[derive(Default)]
 pub struct Syncs {
     /// `NAME.part` of what was synced.
@@ -75,7 +75,8 @@ impl Syncs {
         Ok(())
     }
 
-    fn open(&mut self, link: &Link, name: &RecordingName, path: &str) -> Answer<()> {
+    /// Opens the file, if that is not done yet.
+    pub fn open(&mut self, link: &Link, name: &RecordingName, path: &str) -> Answer<()> {
         if self.files.contains_key(name) {
             return Ok(Ok(()));
         }

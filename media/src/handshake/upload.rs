@@ -18,6 +18,10 @@
 //! [`Step`], and either tells its [`Reply`] or, when the session broke, calls [`Upload::retry`]: the next step is then
 //! found from `j` and from what stands on the remote host, never from how far the broken session seems to have come.
 //!
+//! What a session sends is to take nothing away that a later one has confirmed, however late the remote host does it: a part
+//! is written to with the bytes that belong there, and not emptied. GOPs that the edge has lost in a power cut are set
+//! aside as they are, and the janitor there keeps them. One cut is left: of GOPs that the ring of this boot still has.
+//!
 //! A part of a recording always opens, up to its last whole GOP:
 //!
 //! ```text
@@ -97,10 +101,15 @@ pub enum Step {
     RemoveLock,
     /// LSTAT `NAME.part`. Reply: [`Reply::Size`] or [`Reply::Absent`].
     SizePart,
-    /// Create `NAME.part`, or make it empty. Reply: [`Reply::Done`].
+    /// Create `NAME.part` with `O_CREAT|O_EXCL`. Reply: [`Reply::Done`], or [`Reply::Refused`] if it could not be created.
     CreatePart,
     /// Cut `NAME.part` to this many bytes. Reply: [`Reply::Done`].
     CutPart(u64),
+    /// Look whether `NAME.part` goes on with a GOP where the footage of the sealed recording ends. Reply: [`Reply::More`].
+    PeekPart,
+    /// Rename `NAME.part` to `NAME-lost.part`, without replacing. Reply: [`Reply::Done`], [`Reply::Absent`] if there is no
+    /// part, or [`Reply::Refused`] if there is one of that name.
+    SetAside,
     /// Compare the bytes `from..to` of `NAME.part` with those of the recording. Reply: [`Reply::SameUpTo`].
     VerifyPart {
         /// The first byte.
@@ -108,7 +117,8 @@ pub enum Step {
         /// The byte behind the last one.
         to: u64,
     },
-    /// Write [`crate::mp4::head`], the first bytes of a growing recording, to the start of `NAME.part`. Reply: [`Reply::Done`].
+    /// Write [`crate::mp4::head`], the first bytes of a growing recording, to the start of `NAME.part`, unless they stand
+    /// there: done late it would open what is sealed. Reply: [`Reply::Done`].
     WriteHead,
     /// Write bytes `from..to` of the recording into `NAME.part`, or as many of them as should go at once. A GOP is sent
     /// with its final `moof`, whatever the file on the edge still says. Reply: [`Reply::Written`] once some are confirmed; the
@@ -160,6 +170,8 @@ pub enum Reply {
     Lock(Vec<u8>),
     /// The first byte that is not the same, or the end of what was compared.
     SameUpTo(u64),
+    /// Whether there is a GOP more.
+    More(bool),
     /// The byte behind the last one that is confirmed.
     Written(u64),
 }
@@ -176,6 +188,12 @@ pub enum Fault {
     /// There is another file of the recording's name beside our part.
     #[error("there is another recording of that name, {0} bytes long")]
     NameClash(u64),
+    /// The part cannot be created, although there is none.
+    #[error("the part cannot be created")]
+    NoPart,
+    /// The part is not a beginning of the recording, and cannot be set aside, because another one was.
+    #[error("a part that was set aside is still there")]
+    SetAside,
     /// The part did not become as long as the recording although every byte was confirmed.
     #[error("the part has {part} bytes, the recording {recording}")]
     PartSize {
@@ -203,6 +221,8 @@ enum State {
     E1Write,
     E2Size,
     E2Create,
+    /// It could not be created: a dead session may have done so meanwhile.
+    E2Refused,
     E2SyncDir,
     /// The part is as long as the sealed recording: is its head the sealed one?
     E2Sealed {
@@ -211,19 +231,19 @@ enum State {
     E2Head {
         size: u64,
     },
-    /// It is longer than the recording.
-    E2Shorten {
-        to: u64,
-    },
     E2Verify {
         from: u64,
         to: u64,
     },
-    /// It is another one's from here on.
-    E2Cut {
+    /// It reads well up to `same`, and differs from there on.
+    E2Peek {
         from: u64,
-        to: u64,
+        same: u64,
     },
+    /// It goes on with what is not of this recording.
+    E2Aside,
+    /// It is longer than the recording, by what is in the ring.
+    E2Cut,
     E2Write,
     E2Sync,
     E2BeginSync,
@@ -273,6 +293,8 @@ pub struct Upload {
     doubted: bool,
     /// Where that ends, in this session.
     doubted_to: u64,
+    /// The ring of the recording's boot is gone.
+    orphaned: bool,
 }
 
 impl Upload {
@@ -281,11 +303,29 @@ impl Upload {
     pub fn new(journal: Journal, content: Content, token: LockToken, begun: bool) -> Self {
         let state = State::Free;
         let (at, synced, syncing, flipped) = (0, 0, None, false);
-        let (doubted, doubted_to) = (begun, 0);
-        let mut upload =
-            Self { journal, content, token, begun, state, at, synced, syncing, flipped, doubted, doubted_to };
+        let (doubted, doubted_to, orphaned) = (begun, 0, false);
+        let mut upload = Self {
+            journal,
+            content,
+            token,
+            begun,
+            state,
+            at,
+            synced,
+            syncing,
+            flipped,
+            doubted,
+            doubted_to,
+            orphaned,
+        };
         upload.state = upload.after_restart();
         upload
+    }
+
+    /// The ring that the recording was made from is gone with its boot: a GOP that the part has and the recording has not is
+    /// nowhere else.
+    pub fn orphaned(self) -> Self {
+        Self { orphaned: true, ..self }
     }
 
     /// The session broke: whether the last step was done, or will be done later, is unknown.
@@ -330,14 +370,18 @@ impl Upload {
     /// What must be done next.
     pub fn step(&self) -> Step {
         match self.state {
-            State::RetryPart | State::E2Size | State::E3Size | State::E5Part { .. } => Step::SizePart,
+            State::RetryPart | State::E2Size | State::E2Refused | State::E3Size | State::E5Part { .. } => {
+                Step::SizePart
+            }
             State::E1Create => Step::CreateLock,
             State::E1Read | State::E4Read => Step::ReadLock,
             State::E1Write => Step::WriteLock,
             State::E2Create => Step::CreatePart,
             State::E2Sealed { .. } => Step::VerifyPart { from: 0, to: HEAD as u64 },
             State::E2Head { .. } => Step::WriteHead,
-            State::E2Shorten { to } | State::E2Cut { to, .. } => Step::CutPart(to),
+            State::E2Peek { .. } => Step::PeekPart,
+            State::E2Aside => Step::SetAside,
+            State::E2Cut => Step::CutPart(self.content.bytes()),
             State::E2Verify { from, to } => Step::VerifyPart { from, to },
             State::E2Write => {
                 Step::WritePart { from: self.at, to: self.content.bytes().min(self.floor() + PIECE) }
@@ -366,12 +410,14 @@ impl Upload {
             State::RetryPart | State::E1Create | State::E1Read | State::E1Write => self.lock(&reply)?,
             State::E2Size
             | State::E2Create
+            | State::E2Refused
             | State::E2SyncDir
             | State::E2Sealed { .. }
             | State::E2Head { .. }
-            | State::E2Shorten { .. }
             | State::E2Verify { .. }
-            | State::E2Cut { .. } => self.find(&reply),
+            | State::E2Peek { .. }
+            | State::E2Cut
+            | State::E2Aside => self.find(&reply)?,
             State::E2Write | State::E2Sync | State::E2BeginSync | State::E2EndSync | State::E2Wait => {
                 self.send(&reply)
             }
@@ -403,9 +449,9 @@ impl Upload {
     /// After a restart, and E1.
     fn lock(&mut self, reply: &Reply) -> Result<Option<State>, Fault> {
         Ok(Some(match (self.state, reply) {
+            (State::RetryPart, Reply::Size(part)) if !self.is_late(*part) => self.still_whole(*part)?,
             // Our part is gone: it was renamed.
-            (State::RetryPart, Reply::Absent) => State::E6SyncDir,
-            (State::RetryPart, Reply::Size(_)) => State::E4Read,
+            (State::RetryPart, Reply::Absent | Reply::Size(_)) => State::E6SyncDir,
 
             (State::E1Create, Reply::Done) => {
                 // Our lock was not there: nothing is known of the part.
@@ -422,20 +468,21 @@ impl Upload {
     }
 
     /// E2, until it is known how much of the part is good.
-    fn find(&mut self, reply: &Reply) -> Option<State> {
+    fn find(&mut self, reply: &Reply) -> Result<Option<State>, Fault> {
         let first = self.first();
-        Some(match (self.state, reply) {
+        Ok(Some(match (self.state, reply) {
             (State::E2Size, Reply::Absent) => State::E2Create,
-            (State::E2Size, Reply::Size(size)) if *size <= first => State::E2Create,
-            (State::E2Size, Reply::Size(size)) => match self.content {
+            (State::E2Refused, Reply::Absent) => return Err(Fault::NoPart),
+            (State::E2Size | State::E2Refused, Reply::Size(size)) => match self.content {
+                content if *size > content.bytes() && self.orphaned => State::E2Aside,
+                content if *size > content.bytes() => State::E2Cut,
+                _ if *size <= first => self.fresh(),
                 Content::Sealed(bytes) if bytes == *size => State::E2Sealed { size: *size },
                 Content::Plain(_) => self.tail(*size),
                 _ => State::E2Head { size: *size },
             },
-            (State::E2Create, Reply::Done) => {
-                (self.at, self.synced, self.flipped) = (first, 0, false);
-                State::E2SyncDir
-            }
+            (State::E2Create, Reply::Done) => self.fresh(),
+            (State::E2Create, Reply::Refused) => State::E2Refused,
             (State::E2SyncDir, Reply::Done) if first == 0 => self.go_on(),
             (State::E2SyncDir, Reply::Done) => State::E2Head { size: first },
             (State::E2Sealed { size }, Reply::SameUpTo(same)) => {
@@ -443,30 +490,46 @@ impl Upload {
                 if self.flipped { self.tail(size) } else { State::E2Head { size } }
             }
             (State::E2Head { size }, Reply::Done) => {
-                self.flipped = false;
-                if size == first { self.go_on() } else { self.tail(size) }
+                if size == first {
+                    self.go_on()
+                } else {
+                    self.tail(size)
+                }
             }
-            (State::E2Shorten { to }, Reply::Done) => self.tail(to),
             (State::E2Verify { from, to }, Reply::SameUpTo(same)) if *same == to => {
                 self.verified(from, to);
                 self.go_on()
             }
             // What is not of this recording cannot have been sealed by it.
-            (State::E2Verify { to, .. }, Reply::SameUpTo(_)) if self.flipped => State::E2Head { size: to },
-            (State::E2Verify { from, .. }, Reply::SameUpTo(same)) if *same <= from => State::E2Create,
-            (State::E2Verify { from, to }, Reply::SameUpTo(same)) if *same < to => {
-                State::E2Cut { from, to: *same }
-            }
-            (State::E2Cut { from, to }, Reply::Done) => {
-                self.synced = self.synced.min(to);
-                self.verified(from, to);
-                self.go_on()
-            }
-            _ => return None,
-        })
+            (State::E2Verify { .. }, Reply::SameUpTo(_)) if self.flipped => State::E2Aside,
+            (State::E2Verify { from, to }, Reply::SameUpTo(same)) if *same < to => match self.content {
+                Content::Sealed(_) if self.orphaned => State::E2Peek { from, same: *same },
+                _ => self.overwrite(from, *same),
+            },
+            (State::E2Peek { .. }, Reply::More(true)) => State::E2Aside,
+            (State::E2Peek { from, same }, Reply::More(false)) => self.overwrite(from, same),
+            (State::E2Cut, Reply::Done) => State::E2Size,
+            (State::E2Aside, Reply::Done | Reply::Absent) => State::E2Create,
+            (State::E2Aside, Reply::Refused) => return Err(Fault::SetAside),
+            _ => return Ok(None),
+        }))
     }
 
-    /// E2: the part ends at `to`, and reads well from `from` on.
+    /// E2: the part has no footage yet.
+    fn fresh(&mut self) -> State {
+        (self.at, self.synced, self.flipped) = (self.first(), 0, false);
+        State::E2SyncDir
+    }
+
+    /// E2: the part reads well from `from` to `same` and not further. If not one byte of it is ours, nothing in front is.
+    fn overwrite(&mut self, from: u64, same: u64) -> State {
+        let (from, same) = if same > from { (from, same) } else { (self.first(), self.first()) };
+        self.synced = self.synced.min(same);
+        self.verified(from, same);
+        self.go_on()
+    }
+
+    /// E2: the part reads well from `from` to `to`.
     fn verified(&mut self, from: u64, to: u64) {
         (self.at, self.doubted_to) = (to, to);
         if self.doubted {
@@ -477,10 +540,6 @@ impl Upload {
 
     /// E2: a part of `size` bytes stands there. Its tail must be ours.
     fn tail(&self, size: u64) -> State {
-        let bytes = self.content.bytes();
-        if size > bytes {
-            return State::E2Shorten { to: bytes };
-        }
         let unsure = size.saturating_sub(self.synced).clamp(LEAST_VERIFIED, PIECE);
         State::E2Verify { from: size.saturating_sub(unsure).max(self.first()), to: size }
     }
@@ -575,9 +634,11 @@ impl Upload {
 
             (State::E5Recording, Reply::Absent) => State::E5Rename,
             (State::E5Recording, Reply::Size(clash)) => State::E5Part { clash: *clash },
+            (State::E5Part { clash }, Reply::Size(size)) if !self.is_late(*size) => {
+                return Err(Fault::NameClash(clash));
+            }
             // A rename that a dead session had sent was done meanwhile: the file is our own.
-            (State::E5Part { .. }, Reply::Absent) => State::E6SyncDir,
-            (State::E5Part { clash }, Reply::Size(_)) => return Err(Fault::NameClash(clash)),
+            (State::E5Part { .. }, Reply::Absent | Reply::Size(_)) => State::E6SyncDir,
             (State::E5Rename, Reply::Done) => State::E6SyncDir,
             (State::E5Rename, Reply::Absent) => State::RetryPart,
 
@@ -601,6 +662,17 @@ impl Upload {
         } else {
             Err(Fault::Locked(String::from_utf8_lossy(content).chars().take(80).collect()))
         }
+    }
+
+    /// Whether a part of this size, with j = 1, was created late by a dead session, when ours was renamed already.
+    fn is_late(&self, size: u64) -> bool {
+        size <= HEAD as u64 && size < self.content.bytes()
+    }
+
+    /// With j = 1 the part stands there: as it was, or there is no receipt.
+    fn still_whole(&self, part: u64) -> Result<State, Fault> {
+        let recording = self.content.bytes();
+        if part == recording { Ok(State::E4Read) } else { Err(Fault::PartSize { part, recording }) }
     }
 
     /// The lockfile holds our token, perhaps with an earlier boot in it.

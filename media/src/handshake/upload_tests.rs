@@ -8,6 +8,10 @@ use crate::names::CameraId;
 const LIFE: [Content; 3] =
     [Content::Growing(MEDIA_AT + 4), Content::Growing(MEDIA_AT + 7), Content::Sealed(MEDIA_AT + 9)];
 const WHOLE: u64 = 9;
+/// Where the footage ends, and the seal begins.
+const FOOTAGE: u64 = 7;
+/// A byte of a GOP that the edge has lost.
+const LOST: u8 = 0xEE;
 const ROOM: u64 = MEDIA_AT - HEAD as u64;
 
 fn token() -> LockToken {
@@ -81,6 +85,7 @@ struct Names {
     lock: Option<Vec<u8>>,
     part: bool,
     mp4: bool,
+    aside: bool,
     /// What a worker has taken.
     claim: bool,
 }
@@ -92,6 +97,10 @@ type Ghost = Option<(usize, Step)>;
 struct Remote {
     names: Names,
     file: File,
+    /// What was set aside.
+    aside: File,
+    /// The part is another file than the one whose name is durable.
+    created: bool,
     /// What a power cut leaves.
     durable: (Names, File),
     ghost: Ghost,
@@ -145,8 +154,16 @@ impl Remote {
             Step::SizePart if names.part => return Reply::Size(self.file.size()),
             Step::SizeRecording if names.mp4 => return Reply::Size(self.file.size()),
             Step::SizePart | Step::SizeRecording => return Reply::Absent,
-            Step::CreatePart => (names.part, self.file) = (true, File::default()),
+            Step::CreatePart if names.part => return Reply::Refused,
+            Step::CreatePart => (names.part, self.file, self.created) = (true, File::default(), true),
             Step::CutPart(to) => self.file.media.truncate((to - MEDIA_AT) as usize),
+            Step::PeekPart => return Reply::More(self.file.media.get(FOOTAGE as usize) == Some(&LOST)),
+            Step::SetAside if !names.part => return Reply::Absent,
+            Step::SetAside if names.aside => return Reply::Refused,
+            Step::SetAside => {
+                (names.part, names.aside) = (false, true);
+                self.aside = std::mem::take(&mut self.file);
+            }
             Step::VerifyPart { from, to } => return Reply::SameUpTo(self.file.same_up_to(*from, *to)),
             Step::WriteHead => self.file.head = Head::Growing,
             Step::WritePart { from, to } => {
@@ -162,7 +179,12 @@ impl Remote {
             Step::SyncPart | Step::BeginSync => self.durable.1 = self.file.clone(),
             Step::Rename if !names.part => return Reply::Absent,
             Step::Rename => (names.mp4, names.part) = (true, false),
-            Step::SyncDir => self.durable.0 = names.clone(),
+            Step::SyncDir => {
+                self.durable.0 = names.clone();
+                if std::mem::take(&mut self.created) {
+                    self.durable.1 = File::default();
+                }
+            }
             Step::WriteJournal(journal) => self.journal = *journal,
             Step::EndSync | Step::Wait | Step::Free => {}
         }
@@ -171,7 +193,7 @@ impl Remote {
 
     /// What was synced stays. Of what was not, the length of the tail may be there without its bytes.
     fn power_cut(&mut self, keeps_length: bool) {
-        self.ghost = None;
+        (self.ghost, self.created) = (None, false);
         let length = self.file.media.len();
         (self.names, self.file) = self.durable.clone();
         if keeps_length && self.file.media.len() < length {
@@ -208,9 +230,17 @@ const BREAKS: [Break; 9] = [
 
 /// Uploads with these breaks; gives the steps that were taken.
 fn upload(remote: &mut Remote, breaks: &[(usize, Break)]) -> Vec<Step> {
-    let mut life = LIFE.into_iter();
+    upload_content(remote, LIFE.into_iter(), breaks)
+}
+
+fn upload_content(
+    remote: &mut Remote,
+    mut life: impl Iterator<Item = Content>,
+    breaks: &[(usize, Break)],
+) -> Vec<Step> {
     let mut content = life.next().expect("life");
-    let mut upload = Upload::new(Journal::Sealed, content, token(), false);
+    let begun = remote.names.part;
+    let mut upload = Upload::new(Journal::Sealed, content, token(), begun).orphaned();
     let mut steps = Vec::new();
     loop {
         let step = upload.step();
@@ -234,6 +264,13 @@ fn upload(remote: &mut Remote, breaks: &[(usize, Break)]) -> Vec<Step> {
                 break_at(remote, &mut upload, (&step, what, content));
                 continue;
             }
+            // A dead session has set it aside meanwhile.
+            _ if !remote.names.part
+                && matches!(step, Step::VerifyPart { .. } | Step::PeekPart | Step::WriteHead) =>
+            {
+                upload.retry();
+                continue;
+            }
             _ => remote.run(&step),
         };
         upload.reply(reply).unwrap_or_else(|fault| panic!("{fault} after {steps:?} with {breaks:?}"));
@@ -243,8 +280,17 @@ fn upload(remote: &mut Remote, breaks: &[(usize, Break)]) -> Vec<Step> {
 fn break_at(remote: &mut Remote, upload: &mut Upload, (step, what, content): (&Step, Break, Content)) {
     match what {
         Break::NotDone => {}
-        // As in the model: of the steps that a dead session left, unlock and rename matter.
-        Break::Late(wait) if matches!(step, Step::RemoveLock | Step::Rename) => {
+        // The steps that a dead session may leave and that change what is there. A part that is created late is another file.
+        Break::Late(wait)
+            if matches!(
+                step,
+                Step::RemoveLock
+                    | Step::Rename
+                    | Step::WritePart { .. }
+                    | Step::WriteRoom { .. }
+                    | Step::SetAside
+            ) =>
+        {
             remote.ghost = Some((wait, step.clone()));
         }
         Break::Late(_) => {}
@@ -257,7 +303,7 @@ fn break_at(remote: &mut Remote, upload: &mut Upload, (step, what, content): (&S
         }
     }
     match what {
-        Break::EdgeRestarts => *upload = Upload::new(remote.journal, content, token(), true),
+        Break::EdgeRestarts => *upload = Upload::new(remote.journal, content, token(), true).orphaned(),
         _ => upload.retry(),
     }
 }
@@ -379,15 +425,14 @@ fn a_recording_of_the_same_name_is_not_overwritten() {
 #[test]
 fn what_stands_there_is_told_apart_by_its_content() {
     let grown = |bytes: Vec<u8>| File { head: Head::Growing, room: 0, media: bytes };
-    let lost_gop = [media(0, 6), vec![0xEE; 5]].concat();
     let damaged = [media(0, 5), vec![0; 3]].concat();
     let cases = [
         ("nothing", File::default(), 9),
         ("a head alone", grown(Vec::new()), 9),
         ("growing", grown(media(0, 5)), 9),
-        ("growing, with GOPs that the edge has lost", grown(lost_gop), 9),
+        ("growing, with GOPs that the ring has", grown([media(0, 6), vec![LOST; 5]].concat()), 9),
         ("growing, with a tail that a power cut took", grown(damaged), 9),
-        ("another's", grown(vec![0xEE; 7]), 9),
+        ("another's", grown(vec![LOST; 7]), 9),
         ("half-sealed", File { room: ROOM, ..grown(media(0, 9)) }, 9),
         ("sealed", File::sealed(), 9),
     ];
@@ -397,6 +442,54 @@ fn what_stands_there_is_told_apart_by_its_content() {
         assert_converged(&remote, &[]);
         assert_eq!(remote.sent, sent, "{what}");
     }
+}
+
+#[test]
+fn a_part_with_gops_that_the_edge_has_lost_is_set_aside_as_it_is() {
+    for lost in [1, 2, 5] {
+        let file = File { head: Head::Growing, room: 0, media: [media(0, 7), vec![LOST; lost]].concat() };
+        for at in 0..20 {
+            for what in BREAKS {
+                let mut remote = Remote::with_part(file.clone());
+                upload_content(&mut remote, LIFE[2..].iter().copied(), &[(at, what)]);
+                assert!(remote.names.aside, "{lost} {at} {what:?}");
+                assert_eq!(remote.aside, file, "{lost} {at} {what:?}");
+                let names = Names { mp4: true, aside: true, ..Names::default() };
+                assert_eq!((remote.names, remote.file), (names, File::sealed()), "{lost} {at} {what:?}");
+            }
+        }
+    }
+    let mut remote = Remote::with_part(File { media: media(0, 9), ..File::default() });
+    remote.file.media.push(LOST);
+    remote.names.aside = true;
+    let mut upload = Upload::new(Journal::Sealed, LIFE[2], token(), true).orphaned();
+    let told = loop {
+        let reply = remote.run(&upload.step());
+        if let Err(fault) = upload.reply(reply) {
+            break fault;
+        }
+    };
+    assert_eq!(told, Fault::SetAside, "another one stands there");
+}
+
+#[test]
+fn a_part_that_a_dead_session_creates_late_is_not_taken_for_ours() {
+    let mut upload = Upload::new(Journal::Committing, LIFE[2], token(), true);
+    assert_eq!(upload.step(), Step::SizePart);
+    upload.reply(Reply::Size(0)).expect("ours was renamed");
+    assert_eq!(upload.step(), Step::SyncDir);
+    let (part, recording) = (MEDIA_AT + 5, MEDIA_AT + WHOLE);
+    let mut upload = Upload::new(Journal::Committing, LIFE[2], token(), true);
+    assert_eq!(upload.reply(Reply::Size(part)), Err(Fault::PartSize { part, recording }), "no receipt for half");
+
+    let mut upload = Upload::new(Journal::Sealed, LIFE[2], token(), true);
+    for reply in [Reply::Done, Reply::Absent, Reply::Refused] {
+        upload.reply(reply).expect("lock and part");
+    }
+    let mut other = upload.clone();
+    assert_eq!(other.reply(Reply::Absent), Err(Fault::NoPart));
+    upload.reply(Reply::Size(0)).expect("a late one is as good as ours");
+    assert_eq!(upload.step(), Step::SyncDir);
 }
 
 /// Takes an upload to E2, where a part of `size` bytes stands.
@@ -595,6 +688,7 @@ fn a_reply_that_does_not_fit_is_a_fault_of_the_driver() {
         Reply::Size(MEDIA_AT + 3),
         Reply::Lock(b"garbage".to_vec()),
         Reply::SameUpTo(u64::MAX),
+        Reply::More(true),
         Reply::Written(u64::MAX),
     ];
     let mut upload = Upload::new(Journal::Sealed, LIFE[0], token(), false);

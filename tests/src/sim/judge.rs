@@ -6,7 +6,8 @@
 //! - I3 at most one of our workers works on a NAME.
 //! - I4 once faults stop: everything is worked on, and no lock, part, mp4, claim, scratch file or copy on the edge is left.
 //!
-//! And on the edge: a GOP that was synced is still there after any crash.
+//! And a GOP that was synced on the edge is still there after any crash; one that was synced on the remote host is in the
+//! archive in the end, whatever the edge has lost.
 
 use super::disk::View;
 use super::edge::Edge;
@@ -34,7 +35,18 @@ struct Truth {
     hash: Option<Hash>,
     /// GOPs that cannot be lost any more on the edge.
     durable: usize,
+    /// Where each GOP ends.
+    ends: Vec<u64>,
+    /// GOPs of which the remote host has said that they are on its disk.
+    confirmed: usize,
     freed: bool,
+}
+
+/// What a whole recording holds.
+#[derive(Clone, Copy, Debug)]
+struct Whole {
+    hash: Hash,
+    gops: usize,
 }
 
 /// Who sees everything.
@@ -44,7 +56,7 @@ pub struct Judge {
     /// Workers that work on a NAME.
     works: BTreeMap<String, u32>,
     /// What a file is, by the number of its bytes: its hash if it is a whole recording.
-    known: BTreeMap<u64, Option<Hash>>,
+    known: BTreeMap<u64, Option<Whole>>,
     /// The version of the disk that was last looked at.
     looked_at: Option<u64>,
     freed: usize,
@@ -66,6 +78,19 @@ impl Judge {
     /// The first `gops` of a recording outlive everything.
     pub fn durable(&mut self, name: &RecordingName, gops: usize) {
         self.truths.entry(*name).or_default().durable = gops;
+    }
+
+    /// A recording has one GOP more, and this size.
+    pub fn grew(&mut self, name: &RecordingName, size: u64) {
+        self.truths.entry(*name).or_default().ends.push(size);
+    }
+
+    /// The edge was told that so many bytes of its part are on the remote host's disk.
+    pub fn confirmed(&mut self, name: &RecordingName, bytes: u64) {
+        if let Some(truth) = self.truths.get_mut(name) {
+            let gops = truth.ends.iter().take_while(|end| **end <= bytes).count();
+            truth.confirmed = truth.confirmed.max(gops);
+        }
     }
 
     /// The edge frees its copy.
@@ -143,10 +168,32 @@ impl Judge {
 
     /// The hash of the recording at `path`, if it is whole.
     fn hash(&mut self, host: &Host, path: &str, view: View) -> Option<Hash> {
-        host.judged(path, view, |pages, version| {
-            let read = |pages: &Pages| verify(pages).ok().map(|seal| seal.sha256);
-            *self.known.entry(version).or_insert_with(|| read(pages))
-        })?
+        self.whole(host, path, view).map(|whole| whole.hash)
+    }
+
+    fn whole(&mut self, host: &Host, path: &str, view: View) -> Option<Whole> {
+        let gops = |seal: &Seal| (seal.last_sequence - seal.first_sequence + 1) as usize;
+        let read =
+            |pages: &Pages| verify(pages).ok().map(|seal| Whole { hash: seal.sha256, gops: gops(&seal) });
+        host.judged(path, view, |pages, version| *self.known.entry(version).or_insert_with(|| read(pages)))?
+    }
+
+    /// Recordings of which the remote host had more on its disk than is in its archive.
+    fn dwindled(&mut self, host: &Host) -> Vec<String> {
+        let confirmed: Vec<(RecordingName, usize)> =
+            self.truths.iter().map(|(name, truth)| (*name, truth.confirmed)).collect();
+        let mut dwindled = Vec::new();
+        for (name, confirmed) in confirmed {
+            let kept =
+                ["", "-partial", "-lost-partial", "-lost"].map(|kind| format!("archive/{name}{kind}.mp4"));
+            let kept =
+                kept.iter().filter_map(|path| self.whole(host, path, View::Now)).map(|whole| whole.gops);
+            let kept = kept.max().unwrap_or(0);
+            if kept < confirmed {
+                dwindled.push(format!("{name} with {confirmed} GOPs that were confirmed, not {kept}"));
+            }
+        }
+        dwindled
     }
 
     /// What is not done yet, though it must be in the end (I4).
@@ -180,6 +227,9 @@ impl Judge {
             if workers == Workers::Ours && archived != Some(hash) {
                 left.push(format!("archive/{name}.mp4 to be there"));
             }
+        }
+        if workers == Workers::Ours {
+            left.extend(self.dwindled(&remote.host));
         }
         left
     }

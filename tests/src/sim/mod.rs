@@ -115,7 +115,8 @@ impl<'a> Run<'a> {
                 let cameras = cameras[..random.from_to(1, 2) as usize].iter();
                 let cameras = cameras.map(|camera| new_camera(&world, name, camera)).collect();
                 let way = (network, &remote);
-                Edge::new(&host, cameras, way, variant.uploader, random.from_to(1, 3))
+                let sync_seconds = random.pick(&[1, 1, 2, 3, 60]).copied().unwrap_or(1);
+                Edge::new(&host, cameras, way, variant.uploader, sync_seconds)
             })
             .collect();
         let weather = Weather::new(&remote, &edges, variant.faults);

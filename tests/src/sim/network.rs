@@ -51,6 +51,8 @@ pub struct Wire {
     broken: Cell<bool>,
     /// When the server sees the end.
     ends: Cell<Option<Duration>>,
+    /// Until when the server does nothing.
+    stopped_until: Cell<Duration>,
     process: Cell<Option<Process>>,
 }
 
@@ -135,6 +137,13 @@ impl Network {
         }
     }
 
+    /// The servers stop, and go on after a time of up to `most` each: with what they were asked for until then.
+    pub fn stop_servers(&self, most: Duration) {
+        for wire in self.living() {
+            wire.stopped_until.set(self.world.tasks.now() + self.world.random.span(most));
+        }
+    }
+
     /// The servers die: of sshd alone, or with their host.
     pub fn kill_servers(&self) {
         for wire in self.living() {
@@ -174,6 +183,7 @@ impl Wire {
     pub async fn request(&self, network: &Network) -> Option<(u64, Request)> {
         let tasks = &network.world.tasks;
         loop {
+            tasks.sleep(self.stopped_until.get().saturating_sub(tasks.now())).await;
             let deadline = {
                 let mut requests = self.requests.borrow_mut();
                 requests.reader = tasks.current();

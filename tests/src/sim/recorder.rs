@@ -66,6 +66,7 @@ async fn record(edge: &Edge, number: usize, writer: &mut Option<Writer>, gop: &G
         open.sync(edge).await?;
     }
     edge.store.grow(&open.name, open.growing.size(), open.unsynced());
+    edge.host.world.judge.borrow_mut().grew(&open.name, open.growing.size());
     if open.growing.gops().len() as u64 >= camera.length {
         let (name, closed) = (open.name, writer.take());
         if let Err(errno) = seal(edge, closed).await {

@@ -35,6 +35,8 @@ pub enum Request {
     Remove(String),
     /// `posix-rename@openssh.com`
     Rename(String, String),
+    /// RENAME: a link and an unlink, which replaces nothing.
+    Move(String, String),
     /// CLOSE
     Close(u64),
     /// `rm NAME.lockfile` as the forced command answers it: check, fsync of the file and the folder, then remove.
@@ -117,6 +119,10 @@ async fn perform(host: &Rc<Host>, files: &mut BTreeMap<u64, File>, request: Requ
             }
         }
         Request::Rename(name, new) => host.rename(&name, &new, true).await?,
+        Request::Move(name, new) => {
+            host.link(&name, &new).await?;
+            host.remove(&name).await?;
+        }
         Request::Close(handle) => drop(files.remove(&handle)),
         Request::Receive { lock, recording } => {
             let file = host.open(&recording).await?.ok_or(Errno::Absent)?;

@@ -6,6 +6,7 @@ use super::network::{Broken, Session};
 use super::sftp::{Mode, Reply as Answer, Request};
 use super::store::{Stage, path};
 use media::handshake::{Fault, Reply, Step, Upload};
+use media::mp4::demux::footage_end;
 use media::mp4::{self, MEDIA_AT};
 use media::names::{LockToken, MOST_TOKEN_BYTES, RecordingName};
 use std::collections::BTreeMap;
@@ -145,7 +146,9 @@ impl Uploader<'_> {
         };
         edge.host.world.tell(|| format!("{name} {reply:?}"));
         let Some(way) = self.ways.get_mut(name) else { return Ok(()) };
-        match way.machine.reply(reply) {
+        let told = way.machine.reply(reply);
+        edge.host.world.judge.borrow_mut().confirmed(name, way.machine.progress().1);
+        match told {
             Ok(()) => Ok(()),
             Err(fault @ Fault::Unexpected { .. }) => {
                 edge.host.world.fail(format!("{name}: {fault}"));
@@ -172,7 +175,8 @@ impl Uploader<'_> {
             let kept = edge.store.change(name, |entry| entry.token = Some(token.clone())).await;
             kept.inspect_err(|errno| told(edge, "keep the token", *errno))?;
         }
-        let machine = Upload::new(entry.journal(), content, token, entry.token.is_some());
+        // Here no ring outlives anything.
+        let machine = Upload::new(entry.journal(), content, token, entry.token.is_some()).orphaned();
         self.ways.insert(*name, Way { machine, epoch: entry.epoch, held_until: Duration::ZERO });
         Ok(())
     }
@@ -198,16 +202,30 @@ impl Open {
             Step::SizeRecording => self.size(file("mp4")).await,
             Step::CreatePart => {
                 self.forget(name).await?;
-                let handle = self.open(&part, Mode::CreateOrEmpty).await?;
-                self.parts.insert(*name, handle.ok_or(Failure::Session)?);
+                let Some(handle) = self.open(&part, Mode::Create).await? else { return Ok(Reply::Refused) };
+                self.parts.insert(*name, handle);
                 Ok(Reply::Done)
             }
             Step::CutPart(to) => {
                 let handle = self.part(name, &part).await?;
                 self.done(Request::SetLen(handle, *to)).await
             }
+            Step::PeekPart => self.peek(edge, name, &part).await,
+            Step::SetAside => {
+                self.forget(name).await?;
+                match self.session.ask(Request::Move(part, format!("{inbox}/{name}-lost.part"))).await? {
+                    Answer::Done => Ok(Reply::Done),
+                    Answer::Absent => Ok(Reply::Absent),
+                    _ => Ok(Reply::Refused),
+                }
+            }
             Step::VerifyPart { from, to } => self.verify(edge, name, &part, (*from, *to)).await,
-            Step::WriteHead => self.put(name, &part, 0, &mp4::head()).await.map(|()| Reply::Done),
+            Step::WriteHead => {
+                if self.read(&part, 0, mp4::HEAD).await? != mp4::head() {
+                    self.put(name, &part, 0, &mp4::head()).await?;
+                }
+                Ok(Reply::Done)
+            }
             Step::WritePart { from, to } => {
                 let most = edge.host.world.random.from_to(1, 3) << 15;
                 let to = (*to).min(from + most);
@@ -310,13 +328,26 @@ impl Open {
         part: &str,
         (from, to): (u64, u64),
     ) -> Result<Reply, Failure> {
-        let handle = self.open(part, Mode::Read).await?.ok_or(Failure::Session)?;
-        let theirs = self.session.ask(Request::Read(handle, from, (to - from) as usize)).await?;
-        self.done(Request::Close(handle)).await?;
-        let Answer::Data(theirs) = theirs else { return Err(Failure::Session) };
+        let theirs = self.read(part, from, (to - from) as usize).await?;
         let ours = local(edge, name, from, to).await?;
         let same = ours.iter().zip(&theirs).take_while(|(ours, theirs)| ours == theirs).count();
         Ok(Reply::SameUpTo(from + same as u64))
+    }
+
+    /// Whether a GOP stands in the part where the footage of the recording ends, and the seal begins.
+    async fn peek(&mut self, edge: &Edge, name: &RecordingName, part: &str) -> Result<Reply, Failure> {
+        let file = edge.host.open(&path(name)).await?.ok_or(Failure::One)?;
+        let end = footage_end(&file.bytes()).map_err(|_| Failure::One)?;
+        let header = self.read(part, end, 8).await?;
+        Ok(Reply::More(header.ends_with(b"moof")))
+    }
+
+    async fn read(&mut self, name: &str, from: u64, most: usize) -> Result<Vec<u8>, Failure> {
+        let handle = self.open(name, Mode::Read).await?.ok_or(Failure::Session)?;
+        let read = self.session.ask(Request::Read(handle, from, most)).await?;
+        self.done(Request::Close(handle)).await?;
+        let Answer::Data(bytes) = read else { return Err(Failure::Session) };
+        Ok(bytes)
     }
 
     /// The part, open for writing.

@@ -1,6 +1,5 @@
 //! Faults: what, and when. They come after a number of turns, not of seconds, because that is where the delicate moments are.
 
-use super::START;
 use super::edge::Edge;
 use super::host::{Host, Trouble};
 use super::network::DELAY;
@@ -26,6 +25,8 @@ pub enum Kind {
     RemotePower,
     /// sshd and its children die.
     SshdDies,
+    /// Servers stop, and go on much later with what they were asked for.
+    ServerStops,
     /// Every connection breaks.
     Reset,
     /// Nothing arrives for a while: seconds, minutes, or a day.
@@ -54,13 +55,14 @@ use Kind::*;
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         EdgeDies,
         EdgePower,
         EdgeGone,
         WorkerDies,
         RemotePower,
         SshdDies,
+        ServerStops,
         Reset,
         Dark,
         Slow,
@@ -74,7 +76,7 @@ impl Kind {
         Clock,
     ];
     /// Those that scripts on the remote host survive.
-    pub const NETWORK: [Self; 7] = [EdgeDies, EdgePower, SshdDies, Reset, Dark, Slow, EdgeFull];
+    pub const NETWORK: [Self; 8] = [EdgeDies, EdgePower, SshdDies, ServerStops, Reset, Dark, Slow, EdgeFull];
     /// Those that a script beside our worker survives.
     pub const NO_POWER_CUT: [Self; 8] =
         [EdgeDies, EdgePower, SshdDies, Reset, Dark, Slow, EdgeFull, WorkerDies];
@@ -92,9 +94,6 @@ pub struct Weather {
     /// Turns until the next one.
     wait: Cell<u64>,
 }
-
-/// More than a clock jumps ahead.
-const YEARS: Duration = Duration::from_secs(50 * 366 * 86_400);
 
 /// Whoever brings things back belongs to no host.
 const NOBODY: Process = Process(0);
@@ -140,7 +139,7 @@ impl Weather {
         if self.wait.get() == 0 && self.left.get() > 0 {
             let Some(kind) = random.pick(&self.kinds) else { return };
             let is_idle = self.edges.iter().all(|edge| edge.network.is_quiet());
-            if matches!(kind, Reset | SshdDies) && is_idle && !random.once_in(64) {
+            if matches!(kind, Reset | SshdDies | ServerStops) && is_idle && !random.once_in(64) {
                 // Nobody would notice: a little later, perhaps.
                 return self.wait.set(random.from_to(1, 24));
             }
@@ -163,9 +162,6 @@ impl Weather {
             host.trouble.set(Trouble::default());
             host.disk.borrow_mut().room = None;
         }
-        // What was stamped by a clock that ran ahead is quiet only once the clock has caught up.
-        let host = &self.remote.host;
-        host.ahead.set(START + YEARS);
         for edge in &self.edges {
             edge.network.dark_until.set(self.world.tasks.now());
             edge.network.delay.set(DELAY);
@@ -207,6 +203,7 @@ impl Weather {
                 self.later(300, |weather| weather.remote.start());
             }
             SshdDies => self.edges.iter().for_each(|edge| edge.network.kill_servers()),
+            ServerStops => edge.network.stop_servers(Duration::from_secs(1000)),
             Reset => edge.network.reset(),
             Dark => {
                 let span = random.pick(&[5, 40, 120, 1000, 86_400]).copied().unwrap_or(5);

@@ -64,6 +64,21 @@ impl Outbox {
         Self { folder, current, status, store, patience: QUICK }
     }
 
+    /// The board begins anew: with it the ring is gone.
+    pub fn reboot(self) -> Self {
+        let Self { folder, current, status, store, patience } = self;
+        drop(store);
+        for file in fs::read_dir(&current.get().record.dir).unwrap() {
+            let path = file.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "journal") {
+                let journal = fs::read_to_string(&path).unwrap();
+                fs::write(&path, journal.replace(&clock::boot_id(), "another boot")).unwrap();
+            }
+        }
+        let store = Store::new(current.clone(), Arc::clone(&status), folder.path().join("id_ed25519"));
+        Self { folder, current, status, store, patience }
+    }
+
     /// Changes the `[upload]` in force.
     pub fn change(&self, change: impl FnOnce(&mut Upload)) {
         let mut config = (*self.current.get()).clone();

@@ -19,6 +19,7 @@ pub(super) use moof::{Moof, Trex};
 pub(super) use moov::MovieHeader;
 pub(super) use source::{TopBox, read};
 
+use super::growing::MDAT_AT;
 use super::seal::{Anchor, SEAL_UUID, Seal};
 use crate::h264::nal::{NalType, avcc, push_avcc};
 use crate::ledger::{Hash, slice::MOST_BYTES};
@@ -469,6 +470,15 @@ pub fn ledger(source: &(impl ReadAt + ?Sized)) -> Result<Bytes, ReadError> {
         at = found.end;
     }
     Ok(Bytes::new())
+}
+
+/// Where the footage of a sealed recording of ours ends, and its seal begins.
+///
+/// # Errors
+/// It is not sealed.
+pub fn footage_end(source: &(impl ReadAt + ?Sized)) -> Result<u64, ReadError> {
+    let found = TopBox::read(source, MDAT_AT)?;
+    if found.name.0 == *b"mdat" { Ok(found.end) } else { Err(found.fields(&[]).malformed("no footage")) }
 }
 
 fn open_whole(source: &(impl ReadAt + ?Sized)) -> Result<Movie, ReadError> {
