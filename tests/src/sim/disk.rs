@@ -8,7 +8,8 @@
 //!
 //! Names are those of a journalling file system: changes become durable in their order, `fsync` of a folder makes all up to its
 //! own last change durable. `fsync` of a file promises nothing of its name. Of pages that are not synced any may be on the
-//! disk, whole or torn at any byte. After a failed `fsync` the pages count as clean although they are not on the disk, as on Linux.
+//! disk, whole or torn at any byte. After a failed `fsync` the pages count as clean although they are not on the disk, and each handle that
+//! was open then is told once, as on Linux.
 
 use super::pages::{PAGE, Pages};
 use super::random::Random;
@@ -69,6 +70,8 @@ struct File {
 struct Opened {
     inode: Inode,
     writing: bool,
+    /// A sync over another one has failed since.
+    failed: bool,
 }
 
 /// Whose names and bytes: of now, or of after the worst power cut.
@@ -173,7 +176,7 @@ impl Disk {
 
     fn handle(&mut self, inode: Inode, writing: bool) -> Handle {
         let handle = Handle(self.id());
-        self.opened.insert(handle, Opened { inode, writing });
+        self.opened.insert(handle, Opened { inode, writing, failed: false });
         handle
     }
 
@@ -235,8 +238,8 @@ impl Disk {
         }
     }
 
-    /// Makes the bytes of a file durable.
-    pub fn sync(&mut self, handle: Handle) {
+    /// Makes the bytes of a file durable; an error if that had failed before over another handle.
+    pub fn sync(&mut self, handle: Handle) -> Result<(), Errno> {
         let version = self.news();
         let lies = self.lies;
         let inode = self.inode(handle);
@@ -247,6 +250,8 @@ impl Disk {
             file.durable.set_len(file.now.len());
             file.versions[1] = version;
         }
+        let failed = self.opened.get_mut(&handle).is_some_and(|opened| std::mem::take(&mut opened.failed));
+        if failed { Err(Errno::Io) } else { Ok(()) }
     }
 
     /// A sync that fails: some pages are written, the others count as written.
@@ -258,6 +263,8 @@ impl Disk {
             file.dirty.clear();
             file.versions[1] = version;
         }
+        let others = self.opened.iter_mut().filter(|(other, _)| **other != handle);
+        others.filter(|(_, opened)| Some(opened.inode) == inode).for_each(|(_, opened)| opened.failed = true);
     }
 
     /// Makes the names in a folder durable, with whatever changed elsewhere before.
@@ -454,7 +461,7 @@ mod tests {
             let mut disk = Disk::default();
             let file = disk.create("in/a.part", NOW).unwrap();
             disk.write(file, 0, b"first ", NOW).unwrap();
-            disk.sync(file);
+            disk.sync(file).unwrap();
             disk.sync_folder("in");
             disk.write(file, 6, b"second", NOW).unwrap();
             disk.create("in/b", NOW).unwrap();
@@ -470,12 +477,15 @@ mod tests {
     }
 
     #[test]
-    fn after_a_failed_sync_the_next_one_writes_nothing() {
+    fn after_a_failed_sync_the_next_one_writes_nothing_and_who_was_there_is_told_once() {
         let mut disk = Disk::default();
         let file = disk.create("a", NOW).unwrap();
+        let other = disk.open("a", false).unwrap();
         disk.write(file, 0, b"bytes", NOW).unwrap();
         disk.fail_sync(file, &Random::new(0));
-        disk.sync(file);
+        let late = disk.open("a", false).unwrap();
+        let told = [file, other, other, late].map(|handle| disk.sync(handle));
+        assert_eq!(told, [Ok(()), Err(Errno::Io), Ok(()), Ok(())]);
         disk.sync_folder("");
         let durable = text(&disk, "a", View::Durable).unwrap();
         assert!(durable == "bytes" || durable == "\0\0\0\0\0", "{durable:?}");

@@ -224,11 +224,13 @@ impl File {
         let turn = self.host.turn("sync", "a file").await;
         let mut disk = self.host.disk.borrow_mut();
         match turn {
-            Ok(()) if self.host.trouble.get().read_only => return Err(Errno::ReadOnly),
+            Ok(()) if self.host.trouble.get().read_only => Err(Errno::ReadOnly),
             Ok(()) => disk.sync(self.handle),
-            Err(_) => disk.fail_sync(self.handle, &self.host.world.random),
+            Err(errno) => {
+                disk.fail_sync(self.handle, &self.host.world.random);
+                Err(errno)
+            }
         }
-        turn
     }
 
     /// All its bytes, as they are now.

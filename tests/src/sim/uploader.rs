@@ -49,9 +49,18 @@ struct Way {
 struct Open {
     session: Session,
     parts: BTreeMap<RecordingName, u64>,
-    /// Whether the syncs that were begun were done.
-    syncs: BTreeMap<RecordingName, bool>,
+    syncs: Syncs,
     handles: u64,
+}
+
+/// Syncs beside the writes: a server process of their own does them.
+struct Syncs {
+    session: Session,
+    parts: BTreeMap<RecordingName, u64>,
+    /// Of which recording, and its request: one at a time, as in the product.
+    under_way: Option<(RecordingName, u64)>,
+    /// Whether those were done whose end nobody has waited for yet.
+    done: BTreeMap<RecordingName, bool>,
 }
 
 struct Uploader<'a> {
@@ -119,8 +128,9 @@ impl Uploader<'_> {
     async fn serve(&mut self, name: &RecordingName) -> Result<(), Failure> {
         let edge = self.edge;
         if self.open.is_none() {
-            let session = edge.network.connect(&edge.remote.host, edge.remote.is_up()).await?;
-            self.open = Some(Open { session, parts: BTreeMap::new(), syncs: BTreeMap::new(), handles: 0 });
+            let connect = || edge.network.connect(&edge.remote.host, edge.remote.is_up());
+            let (session, syncs) = (connect().await?, Syncs::new(connect().await?));
+            self.open = Some(Open { session, parts: BTreeMap::new(), syncs, handles: 0 });
         }
         if !self.ways.contains_key(name) {
             self.begin(name).await?;
@@ -230,6 +240,8 @@ impl Open {
                 let most = edge.host.world.random.from_to(1, 3) << 15;
                 let to = (*to).min(from + most);
                 let bytes = local(edge, name, *from, to).await?;
+                self.part(name, &part).await?;
+                self.syncs.open(name, &part).await?;
                 self.put(name, &part, *from, &bytes).await?;
                 Ok(Reply::Written(to))
             }
@@ -246,16 +258,8 @@ impl Open {
                 let handle = self.part(name, &part).await?;
                 self.done(Request::Sync(handle)).await
             }
-            Step::BeginSync => {
-                let handle = self.part(name, &part).await?;
-                // What it comes to is told by the step that waits for it: more is written meanwhile.
-                let synced = matches!(self.session.ask(Request::Sync(handle)).await?, Answer::Done);
-                self.syncs.insert(*name, synced);
-                Ok(Reply::Done)
-            }
-            Step::EndSync => {
-                self.syncs.remove(name).filter(|synced| *synced).map(|_| Reply::Done).ok_or(Failure::Session)
-            }
+            Step::BeginSync => self.syncs.begin(name, &part).await,
+            Step::EndSync => self.syncs.end(name).await,
             Step::Rename => {
                 self.forget(name).await?;
                 self.done_or_absent(Request::Rename(part, file("mp4"))).await
@@ -375,8 +379,57 @@ impl Open {
     }
 
     async fn forget(&mut self, name: &RecordingName) -> Result<(), Failure> {
+        self.syncs.forget(name).await?;
         match self.parts.remove(name) {
             Some(handle) => self.done(Request::Close(handle)).await.map(drop),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Syncs {
+    fn new(session: Session) -> Self {
+        Self { session, parts: BTreeMap::new(), under_way: None, done: BTreeMap::new() }
+    }
+
+    async fn open(&mut self, name: &RecordingName, part: &str) -> Result<u64, Failure> {
+        if let Some(handle) = self.parts.get(name) {
+            return Ok(*handle);
+        }
+        let handle = self.parts.values().max().map_or(0, |last| last + 1);
+        let request = Request::Open { name: part.to_owned(), handle, mode: Mode::Read };
+        if self.session.ask(request).await? != Answer::Done {
+            return Err(Failure::Session);
+        }
+        self.parts.insert(*name, handle);
+        Ok(handle)
+    }
+
+    async fn begin(&mut self, name: &RecordingName, part: &str) -> Result<Reply, Failure> {
+        self.settle().await?;
+        let handle = self.open(name, part).await?;
+        self.under_way = Some((*name, self.session.send(Request::Sync(handle))));
+        Ok(Reply::Done)
+    }
+
+    async fn end(&mut self, name: &RecordingName) -> Result<Reply, Failure> {
+        self.settle().await?;
+        self.done.remove(name).filter(|done| *done).map(|_| Reply::Done).ok_or(Failure::Session)
+    }
+
+    async fn settle(&mut self) -> Result<(), Failure> {
+        if let Some((name, request)) = self.under_way.take() {
+            let done = self.session.reply(request).await? == Answer::Done;
+            self.done.insert(name, done);
+        }
+        Ok(())
+    }
+
+    async fn forget(&mut self, name: &RecordingName) -> Result<(), Failure> {
+        self.settle().await?;
+        self.done.remove(name);
+        match self.parts.remove(name) {
+            Some(handle) => self.session.ask(Request::Close(handle)).await.map(drop).map_err(Failure::from),
             None => Ok(()),
         }
     }
