@@ -543,7 +543,8 @@ impl Folder {
         save(&path, journal).map_err(Error::io("write", &path))
     }
 
-    fn gone(&self, name: &RecordingName) -> Error {
+    /// There is no such recording any more.
+    pub fn gone(&self, name: &RecordingName) -> Error {
         Error::Gone { dir: self.dir().to_owned(), name: name.to_string() }
     }
 

@@ -21,7 +21,6 @@ mod ledgers;
 mod places;
 mod recovery;
 mod repair;
-mod room;
 mod waiting;
 
 pub use error::Error;
@@ -37,8 +36,9 @@ use crate::upload::key::DeviceKey;
 use bytes::Bytes;
 use files::SLOW_DISK;
 use folder::{Entry, Folder};
+use media::handshake::room;
 use media::ledger;
-use media::names::{CameraId, LockToken, RecordingName};
+use media::names::{CameraId, RecordingName};
 use media::{Ticks90k, WallTime};
 use std::fs::File;
 use std::path::PathBuf;
@@ -260,15 +260,6 @@ impl Store {
         entries.filter(only_here).map(|entry| entry.journal.seconds).sum()
     }
 
-    /// Keeps the lock token of an upload, before the upload begins: from now on the name does not change, and the bytes only
-    /// grow.
-    ///
-    /// # Errors
-    /// The journal cannot be written, or the recording has left meanwhile.
-    pub fn begin_upload(&self, name: &RecordingName, token: &LockToken) -> Result<(), Error> {
-        self.change(name, |journal| journal.token = Some(token.to_string()))
-    }
-
     /// The id that stands for `camera` in names and tokens.
     ///
     /// # Errors
@@ -365,7 +356,7 @@ impl Store {
         let (now, wall) = (clock::media_now(), clock::wall_now());
         let items = folder.here().map(|entry| room::Item {
             order: entry.journal.order,
-            stage: entry.journal.stage,
+            sealed: (entry.journal.stage != Stage::Growing).then(|| entry.journal.stage.upload()),
             begun: entry.journal.token.is_some(),
             thinned: entry.journal.thinned,
             days: folder.days(entry, now, wall),

@@ -6,10 +6,9 @@ use super::{Error, files};
 use bytes::Bytes;
 use media::ledger::Hash;
 use media::mp4::{About, Growing, Movie, Recovered, Seal, Step, Torn, demux, recover};
-use media::{Gop, StreamConfig, Ticks90k, Track};
+use media::Ticks90k;
 use std::fs::{File, OpenOptions};
 use std::path::Path;
-use std::sync::Arc;
 
 /// A recording that was looked at, and sealed if it was torn.
 #[derive(Clone, Debug, PartialEq)]
@@ -134,13 +133,8 @@ fn write_thinned(
 ) -> Result<u64, Error> {
     let no_recording = || Error::NoRecording { path: path.to_owned() };
     let movie = Movie::open(source).map_err(Error::unreadable(path))?;
-    let (Some(config), Some(track), Some(anchor)) =
-        (movie.stream_config(), movie.track(Track::Video), movie.anchor)
-    else {
-        return Err(no_recording());
-    };
-    let config = Arc::new(StreamConfig { audio: None, ..config });
-    let about = About { camera: movie.title.clone().unwrap_or_default(), start: anchor.start };
+    let start = movie.anchor.ok_or_else(no_recording)?.start;
+    let about = About { camera: movie.title.clone().unwrap_or_default(), start };
     let file = File::create(unfinished).map_err(Error::io("create", unfinished))?;
     let apply = |steps: &[Step]| {
         steps
@@ -149,18 +143,8 @@ fn write_thinned(
             .try_for_each(|step| files::apply(&file, std::slice::from_ref(step)))
     };
     let mut growing: Option<Growing> = None;
-    for (n, sample) in track.samples.iter().filter(|sample| sample.sync).enumerate() {
-        let mut unit = track.read(source, sample).map_err(Error::unreadable(path))?;
-        unit.pts += anchor.origin;
-        let gop = Gop {
-            sequence: anchor.first_sequence + n as u64,
-            start: unit.pts,
-            wall: None,
-            discontinuity: false,
-            config: Arc::clone(&config),
-            units: vec![unit],
-            end: None,
-        };
+    for gop in movie.idrs(source).ok_or_else(no_recording)? {
+        let gop = gop.map_err(Error::unreadable(path))?;
         let steps = match &mut growing {
             Some(growing) => growing.append(&gop),
             None => Growing::begin(&gop, &about).map(|(begun, steps)| {

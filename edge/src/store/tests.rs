@@ -96,6 +96,21 @@ fn without_a_receipt_recordings_are_thinned_and_then_dropped_as_a_gap() {
 }
 
 #[test]
+fn an_upload_begins_with_what_is_left_of_a_recording_that_was_thinned_since_it_was_looked_at() {
+    let shelf = Shelf::new(|config| config.record.bytes = SMALL);
+    let store = shelf.store();
+    let first = nth(&store, 0);
+    let seen = store.pending(&first).expect("it waits");
+    let begun = nth(&store, 1);
+    store.begin_upload(&begun, &token(&begun)).expect("kept");
+    nth(&store, 2);
+    nth(&store, 3);
+    let given = store.begin_upload(&first, &token(&first)).expect("kept").content.bytes();
+    assert!(given < seen.content.bytes());
+    assert_eq!(given, std::fs::metadata(shelf.path(&first)).expect("it is there").len());
+}
+
+#[test]
 fn a_store_that_may_let_nothing_go_says_that_it_is_full() {
     let shelf = Shelf::new(|config| config.record.bytes = 16 << 20);
     let store = shelf.store();

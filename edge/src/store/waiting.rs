@@ -155,6 +155,20 @@ impl Store {
         Some(Pending::of(folder, entry))
     }
 
+    /// Keeps the lock token of an upload, before the upload begins: from now on the name does not change, and the bytes only
+    /// grow. Gives what there is to upload: until now it may have been thinned.
+    ///
+    /// # Errors
+    /// The journal cannot be written, or the recording has left meanwhile.
+    pub fn begin_upload(&self, name: &RecordingName, token: &LockToken) -> Result<Pending, Error> {
+        self.with(|folder| {
+            folder.change(name, |journal| journal.token = Some(token.to_string()))?;
+            self.show(folder);
+            let entry = folder.entries().find(|entry| entry.name == *name);
+            Ok(Pending::of(folder, entry.ok_or_else(|| folder.gone(name))?))
+        })
+    }
+
     /// The upload of a file has come so far, durably. A ledger file has nothing more to do here once it is there.
     ///
     /// # Errors

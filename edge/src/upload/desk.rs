@@ -10,6 +10,7 @@ use super::local::Local;
 use crate::store::{Pending, Store};
 use crate::supervise::clock;
 use media::Ticks90k;
+use media::handshake::turn::{self, Due};
 use media::handshake::{Content, Journal, Step, Upload};
 use media::names::{LockToken, RecordingName};
 use std::collections::VecDeque;
@@ -55,21 +56,23 @@ impl Task {
 
     /// The handshake from where the journal says that it stands. Its token is kept before its first step.
     pub fn begin(&mut self, store: &Store) -> Result<(&mut Upload, &Local), Error> {
-        let (machine, local) = match &mut self.way {
+        let way = match self.way.take() {
             Some(way) => way,
-            none => {
-                let pending = &self.pending;
-                let local = Local::open(pending)?;
-                let token = token(pending)?;
-                if pending.token.as_ref() != Some(&token) {
-                    store.begin_upload(&pending.name, &token)?;
-                }
-                let begun = pending.token.is_some();
-                let machine = Upload::new(pending.stage.upload(), pending.content, token, begun);
-                none.insert((if pending.orphaned { machine.orphaned() } else { machine }, local))
-            }
+            None => self.open(store)?,
         };
+        let (machine, local) = self.way.insert(way);
         Ok((machine, local))
+    }
+
+    fn open(&mut self, store: &Store) -> Result<(Upload, Local), Error> {
+        let (token, begun) = (token(&self.pending)?, self.pending.token.is_some());
+        if self.pending.token.as_ref() != Some(&token) {
+            self.update(store.begin_upload(&self.pending.name, &token)?);
+        }
+        let pending = &self.pending;
+        let machine = Upload::new(pending.stage.upload(), pending.content, token, begun);
+        let machine = if pending.orphaned { machine.orphaned() } else { machine };
+        Ok((machine, Local::open(pending)?))
     }
 
     /// The handshake, if it has begun.
@@ -103,6 +106,10 @@ impl Task {
             Journal::Sealed => machine.progress().0,
             _ => self.pending.content.bytes(),
         })
+    }
+
+    fn due(&self) -> Due {
+        Due { grows: self.grows(), served: self.served, order: self.pending.order }
     }
 
     /// Whether there is something to do for it, at `now`; a growing part is synced `sync_every`.
@@ -166,9 +173,8 @@ impl Desk {
 
     /// The next one to serve at `now`.
     pub fn next(&mut self, now: Ticks90k, sync_every: Ticks90k) -> Option<RecordingName> {
-        let due = || self.tasks.iter().filter(|task| task.is_due(now, sync_every));
-        let live = due().filter(|task| task.grows()).min_by_key(|task| task.served);
-        let name = live.or_else(|| due().max_by_key(|task| task.pending.order))?.pending.name;
+        let due = self.tasks.iter().filter(|task| task.is_due(now, sync_every));
+        let name = turn::next(due.map(|task| (task.pending.name, task.due())))?;
         self.turn += 1;
         let turn = self.turn;
         if let Some(task) = self.task(&name) {

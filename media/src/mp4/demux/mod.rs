@@ -23,9 +23,10 @@ use super::growing::MDAT_AT;
 use super::seal::{Anchor, SEAL_UUID, Seal};
 use crate::h264::nal::{NalType, avcc, push_avcc};
 use crate::ledger::{Hash, slice::MOST_BYTES};
-use crate::{AccessUnit, AudioConfig, StreamConfig, Ticks90k, Track, VideoConfig, WallTime};
+use crate::{AccessUnit, AudioConfig, Gop, StreamConfig, Ticks90k, Track, VideoConfig, WallTime};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
+use std::sync::Arc;
 
 /// Largest `moov` that is read.
 const MAX_MOOV: u64 = 32 << 20;
@@ -192,6 +193,24 @@ impl Movie {
     /// When the last access unit ends, counted from the movie's time 0.
     pub fn duration(&self) -> Ticks90k {
         self.tracks.iter().map(MovieTrack::presented_end).max().unwrap_or(Ticks90k::ZERO)
+    }
+
+    /// What is left of a recording when it is thinned: each IDR picture as a GOP of its own, without sound. `None`: there is no
+    /// picture, or it is no recording.
+    pub fn idrs<'a>(
+        &'a self,
+        source: &'a (impl ReadAt + ?Sized),
+    ) -> Option<impl Iterator<Item = Result<Gop, ReadError>> + 'a> {
+        let (track, anchor) = (self.track(Track::Video)?, self.anchor?);
+        let config = Arc::new(StreamConfig { audio: None, ..self.stream_config()? });
+        let pictures = track.samples.iter().filter(|sample| sample.sync).zip(anchor.first_sequence..);
+        Some(pictures.map(move |(sample, sequence)| {
+            let mut unit = track.read(source, sample)?;
+            unit.pts += anchor.origin;
+            let (start, config) = (unit.pts, Arc::clone(&config));
+            let (wall, discontinuity, end) = (None, false, None);
+            Ok(Gop { sequence, start, wall, discontinuity, config, units: vec![unit], end })
+        }))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Which recording leaves when room is needed. Pure: a list in, one victim out.
+//! Which recording leaves an edge when room is needed. Pure: a list in, one victim out.
 //!
 //! ```text
 //! without an upload host   too old, or room needed:  the oldest leaves
@@ -11,15 +11,15 @@
 //!
 //! What grows always stays.
 
-use super::journal::Stage;
+use super::Journal;
 
 /// What the choice rests on, of one recording.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Item {
     /// Rises from the oldest to the newest.
     pub order: u64,
-    /// How far it has come.
-    pub stage: Stage,
+    /// How far its upload has come; `None`: it grows.
+    pub sealed: Option<Journal>,
     /// Its upload has begun.
     pub begun: bool,
     /// Only its IDRs are left.
@@ -49,39 +49,43 @@ pub fn next_victim(
     needed: bool,
 ) -> Option<Victim> {
     let oldest = |keep: &dyn Fn(&Item) -> bool| items.clone().filter(keep).map(|item| item.order).min();
-    let sealed = |item: &Item| item.stage > Stage::Growing;
+    let stands = |item: &Item, journal| item.sealed == Some(journal);
     if !uploading {
         let too_old = |item: &Item| item.days.is_some_and(|days| days > f64::from(most_days));
-        return oldest(&|item| sealed(item) && (needed || too_old(item))).map(Victim::Leave);
+        return oldest(&|item| item.sealed.is_some() && (needed || too_old(item))).map(Victim::Leave);
     }
     if !needed {
         return None;
     }
-    let waiting = |item: &Item| item.stage == Stage::Sealed && !item.begun;
-    oldest(&|item| item.stage == Stage::Acknowledged)
+    let waiting = |item: &Item| stands(item, Journal::Sealed) && !item.begun;
+    oldest(&|item| stands(item, Journal::Acknowledged))
         .map(Victim::Leave)
         .or_else(|| oldest(&|item| waiting(item) && !item.thinned).map(Victim::Thin))
         .or_else(|| oldest(&|item| waiting(item)).map(Victim::Drop))
-        .or_else(|| oldest(&|item| item.stage == Stage::Sealed).map(Victim::Drop))
-        .or_else(|| oldest(&|item| item.stage == Stage::Committing).map(Victim::Drop))
+        .or_else(|| oldest(&|item| stands(item, Journal::Sealed)).map(Victim::Drop))
+        .or_else(|| oldest(&|item| stands(item, Journal::Committing)).map(Victim::Drop))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn item(order: u64, stage: Stage) -> Item {
-        Item { order, stage, begun: false, thinned: false, days: None }
+    fn grows(order: u64) -> Item {
+        Item { order, sealed: None, begun: false, thinned: false, days: None }
+    }
+
+    fn item(order: u64, journal: Journal) -> Item {
+        Item { sealed: Some(journal), ..grows(order) }
     }
 
     #[test]
     fn with_an_upload_host_receipts_leave_first_then_the_oldest_is_thinned_then_dropped_what_travels_last() {
-        let growing = item(1, Stage::Growing);
-        let begun = Item { begun: true, ..item(2, Stage::Sealed) };
-        let committing = Item { begun: true, ..item(3, Stage::Committing) };
-        let thinned = Item { thinned: true, ..item(4, Stage::Sealed) };
-        let sealed = item(5, Stage::Sealed);
-        let receipted = Item { begun: true, ..item(6, Stage::Acknowledged) };
+        let growing = grows(1);
+        let begun = Item { begun: true, ..item(2, Journal::Sealed) };
+        let committing = Item { begun: true, ..item(3, Journal::Committing) };
+        let thinned = Item { thinned: true, ..item(4, Journal::Sealed) };
+        let sealed = item(5, Journal::Sealed);
+        let receipted = Item { begun: true, ..item(6, Journal::Acknowledged) };
         let next = |items: &[Item]| next_victim(items.iter().copied(), true, 7, true);
         let all = [growing, committing, begun, thinned, sealed, receipted];
         assert_eq!(next(&all), Some(Victim::Leave(6)));
@@ -94,14 +98,14 @@ mod tests {
 
     #[test]
     fn with_an_upload_host_nothing_leaves_while_there_is_room() {
-        let old = Item { days: Some(1000.0), ..item(1, Stage::Acknowledged) };
+        let old = Item { days: Some(1000.0), ..item(1, Journal::Acknowledged) };
         assert_eq!(next_victim([old].into_iter(), true, 7, false), None);
     }
 
     #[test]
     fn without_an_upload_host_the_oldest_leaves_by_age_and_by_room() {
-        let aged = |order, days| Item { days, ..item(order, Stage::Sealed) };
-        let items = [item(1, Stage::Growing), aged(2, None), aged(3, Some(7.1)), aged(4, Some(6.9))];
+        let aged = |order, days| Item { days, ..item(order, Journal::Sealed) };
+        let items = [grows(1), aged(2, None), aged(3, Some(7.1)), aged(4, Some(6.9))];
         let next = |needed| next_victim(items.iter().copied(), false, 7, needed);
         assert_eq!(next(false), Some(Victim::Leave(3)), "an unknown date is no age");
         assert_eq!(next(true), Some(Victim::Leave(2)));
