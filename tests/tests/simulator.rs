@@ -60,7 +60,22 @@ fn nothing_is_lost_whatever_goes_wrong() {
 
 #[test]
 fn nothing_is_lost_with_scripts_on_either_side() {
-    GOOD[1..].iter().for_each(|row| holds(row, u64::from(rounds(1000)) / 10));
+    GOOD[1..4].iter().for_each(|row| holds(row, u64::from(rounds(1000)) / 10));
+}
+
+#[test]
+fn after_a_day_without_a_network_the_newest_comes_first_and_a_full_disk_gives_by_the_policy() {
+    let row = &GOOD[4];
+    let seeds = u64::from(rounds(1000)) / 10;
+    holds(row, seeds);
+    let losses = (0..seeds.min(10)).map(|seed| run(seed, row, false).losses);
+    let [thinned, dropped] = losses.fold([0, 0], |sum, losses| [sum[0] + losses[0], sum[1] + losses[1]]);
+    assert!(thinned > 0 && dropped > 0, "{thinned} thinned, {dropped} dropped");
+}
+
+#[test]
+fn a_backlog_that_is_sent_oldest_first_is_found_out() {
+    assert_eq!(found_out("a day without a network, the oldest first"), "order");
 }
 
 #[test]

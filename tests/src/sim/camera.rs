@@ -5,6 +5,7 @@ use media::names::CameraId;
 use media::{AccessUnit, AudioConfig, Gop, StreamConfig, Ticks90k, Track, VideoConfig, WallTime};
 use std::cell::Cell;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// One camera of an edge.
 pub struct Camera {
@@ -16,6 +17,8 @@ pub struct Camera {
     pub made: Cell<u64>,
     /// GOPs that it makes in this run.
     pub makes: u64,
+    /// From one GOP to the next.
+    pub every: Duration,
     /// GOPs of one recording.
     pub length: u64,
     /// Bytes of one picture.

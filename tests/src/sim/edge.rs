@@ -4,10 +4,10 @@ use super::camera::Camera;
 use super::disk::Errno;
 use super::host::Host;
 use super::network::Network;
-use super::remote::Remote;
+use super::remote::{Remote, inbox_of};
 use super::store::Store;
 use super::tasks::Process;
-use super::variant::Uploader;
+use super::variant::{Turns, Uploader, Variant};
 use super::{recorder, scripts, uploader};
 use media::names::RecordingName;
 use std::cell::{Cell, RefCell};
@@ -27,8 +27,12 @@ pub struct Edge {
     pub network: Rc<Network>,
     /// Where its recordings go.
     pub remote: Rc<Remote>,
+    /// The folder of its account there.
+    pub inbox: String,
     /// Who uploads.
     pub uploader: Uploader,
+    /// What is sent next.
+    pub turns: Turns,
     /// Seconds between two syncs of a growing recording.
     pub sync_seconds: u64,
     /// Stolen, or burnt: it does not come back.
@@ -44,16 +48,20 @@ impl Edge {
         host: &Rc<Host>,
         cameras: Vec<Camera>,
         (network, remote): (&Rc<Network>, &Rc<Remote>),
-        uploader: Uploader,
-        sync_seconds: u64,
+        variant: &Variant,
     ) -> Rc<Self> {
+        let random = &host.world.random;
+        let most_pages = variant.day.then(|| random.from_to(60, 600));
+        let sync_seconds = random.pick(&[1, 1, 2, 3, 60]).copied().unwrap_or(1);
         Rc::new(Self {
             host: Rc::clone(host),
-            store: Store::new(host),
+            store: Store::new(host, most_pages),
             cameras,
             network: Rc::clone(network),
             remote: Rc::clone(remote),
-            uploader,
+            inbox: inbox_of(host.name),
+            uploader: variant.uploader,
+            turns: variant.turns,
             sync_seconds,
             gone: Cell::default(),
             tried: RefCell::default(),

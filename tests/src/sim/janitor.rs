@@ -9,6 +9,7 @@ use super::worker::load_tries;
 use media::handshake::claim::{Found, Seen, Verdict, Writer, judge};
 use media::handshake::watch::{Looked, Mark, Owner, Watch};
 use media::names::LockToken;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(120)]
 /// What it remembers.
 #[derive(Default)]
 struct Memory {
-    inbox: Watch<Inode>,
+    inboxes: BTreeMap<String, Watch<Inode>>,
     claims: Watch<Inode>,
 }
 
@@ -39,14 +40,16 @@ pub async fn run(service: &Service) {
 }
 
 async fn look(service: &Service, memory: &mut Memory) -> Result<(), Errno> {
-    let inbox = &service.remote.inbox;
-    let names = service.remote.host.names(inbox).await?;
-    let mut seen: Vec<&str> = names.iter().filter_map(|file| Some(file.split_once('.')?.0)).collect();
-    seen.dedup();
-    for name in seen {
-        settle(service, name, &mut memory.inbox).await?;
+    for inbox in &service.remote.inboxes {
+        let watch = memory.inboxes.entry(inbox.clone()).or_default();
+        let names = service.remote.host.names(inbox).await?;
+        let mut seen: Vec<&str> = names.iter().filter_map(|file| Some(file.split_once('.')?.0)).collect();
+        seen.dedup();
+        for name in seen {
+            settle(service, (inbox, name), watch).await?;
+        }
+        watch.end_pass();
     }
-    memory.inbox.end_pass();
     look_at_claims(service, &mut memory.claims).await?;
     memory.claims.end_pass();
     clean(service).await
@@ -60,8 +63,12 @@ struct SeenLock {
     file: Option<File>,
 }
 
-async fn settle(service: &Service, name: &str, watch: &mut Watch<Inode>) -> Result<(), Errno> {
-    let (host, inbox) = (&service.remote.host, &service.remote.inbox);
+async fn settle(
+    service: &Service,
+    (inbox, name): (&str, &str),
+    watch: &mut Watch<Inode>,
+) -> Result<(), Errno> {
+    let host = &service.remote.host;
     let patience = service.remote.patience;
     let lock = see_lock(host, &format!("{inbox}/{name}.lockfile")).await?;
     let [recording, part] = ["mp4", "part"].map(|extension| format!("{inbox}/{name}.{extension}"));
@@ -83,7 +90,8 @@ async fn settle(service: &Service, name: &str, watch: &mut Watch<Inode>) -> Resu
         Verdict::Wait => {}
         Verdict::Claim(found) => {
             let lock = lock.map(|lock| lock.mark.id);
-            service.queue.offer(&host.world.tasks, Job { name: name.to_owned(), found, lock });
+            let (name, inbox) = (name.to_owned(), inbox.to_owned());
+            service.queue.offer(&host.world.tasks, Job { name, inbox, found, lock });
         }
         Verdict::RemoveLock => {
             let path = format!("{inbox}/{name}.lockfile");
@@ -139,7 +147,8 @@ async fn look_at_claims(service: &Service, watch: &mut Watch<Inode>) -> Result<(
         let rested = watch.look(name, &looked, host.world.tasks.now()).recording;
         if rested.is_none_or(|rested| rested.quiet >= tries.rest()) {
             let found = Found::Orphan { part: kind == "part" };
-            service.queue.offer(&host.world.tasks, Job { name: name.to_owned(), found, lock: None });
+            let (name, inbox) = (name.to_owned(), String::new());
+            service.queue.offer(&host.world.tasks, Job { name, inbox, found, lock: None });
         }
     }
     Ok(())

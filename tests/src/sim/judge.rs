@@ -6,7 +6,7 @@
 //! - I3 at most one of our workers works on a NAME.
 //! - I4 once faults stop: everything is worked on, and no lock, part, mp4, claim, scratch file or copy on the edge is left.
 //!
-//! And a GOP that was synced on the edge is still there after any crash; one that was synced on the remote host is in the
+//! What leaves a full edge, and what travels first after an outage, is asked for by docs/design/store.md and upload.md. And a GOP that was synced on the edge is still there after any crash; one that was synced on the remote host is in the
 //! archive in the end, whatever the edge has lost.
 
 use super::disk::View;
@@ -14,7 +14,10 @@ use super::edge::Edge;
 use super::host::Host;
 use super::pages::Pages;
 use super::remote::Remote;
+use super::store::{Entry, Stage};
 use super::variant::Workers;
+use media::handshake::Journal;
+use media::handshake::room::Victim;
 use media::mp4::Seal;
 use media::mp4::demux::verify;
 use media::names::RecordingName;
@@ -60,6 +63,10 @@ pub struct Judge {
     /// The version of the disk that was last looked at.
     looked_at: Option<u64>,
     freed: usize,
+    thinned: usize,
+    dropped: usize,
+    /// What waits on each edge since a long outage, the oldest first.
+    backlogs: Vec<Vec<RecordingName>>,
     /// What must hold if the power failed is not asked: the row has no power cuts there.
     powered: bool,
 }
@@ -94,10 +101,55 @@ impl Judge {
     }
 
     /// The edge frees its copy.
-    pub fn freed(&mut self, name: &RecordingName) {
+    pub fn freed(&mut self, name: &RecordingName) -> Option<String> {
         self.truths.entry(*name).or_default().freed = true;
         self.freed += 1;
         self.looked_at = None;
+        let backlog = self.backlogs.iter_mut().find(|backlog| backlog.contains(name))?;
+        let newest = backlog.last().copied();
+        backlog.retain(|waiting| waiting != name);
+        newest.filter(|newest| newest != name).map(|newest| format!("order: {name} came before {newest}"))
+    }
+
+    /// These wait on an edge for their upload, the oldest first, when a long outage ends.
+    pub fn waits(&mut self, backlog: Vec<RecordingName>) {
+        self.backlogs.push(backlog);
+    }
+
+    /// A recording leaves an edge with these, the oldest first, for want of room; what is wrong with that choice.
+    pub fn leaves(
+        &mut self,
+        name: &RecordingName,
+        victim: Victim,
+        entries: &[(RecordingName, Entry)],
+    ) -> Option<String> {
+        let is_received = |entry: &Entry| entry.stage == Stage::Sealed(Journal::Acknowledged);
+        let received = entries.iter().find(|(_, entry)| is_received(entry));
+        let waiting = || entries.iter().filter(|(_, entry)| entry.waits());
+        let whole = waiting().find(|(_, entry)| !entry.thinned);
+        let right = match victim {
+            Victim::Leave(_) => received,
+            Victim::Thin(_) => whole.filter(|_| received.is_none()),
+            Victim::Drop(_) if received.is_some() || whole.is_some() => None,
+            // Else the last resort: one that is on its way.
+            Victim::Drop(_) => waiting().next().or(entries.iter().find(|(other, _)| other == name)),
+        };
+        match victim {
+            Victim::Leave(_) => return self.freed(name),
+            Victim::Thin(_) => self.thinned += 1,
+            Victim::Drop(_) => {
+                self.dropped += 1;
+                self.truths.entry(*name).or_default().hash = None;
+                self.backlogs.iter_mut().for_each(|backlog| backlog.retain(|waiting| waiting != name));
+            }
+        }
+        let is_right = right.is_some_and(|(right, _)| right == name);
+        (!is_right).then(|| format!("policy: {victim:?} is {name}"))
+    }
+
+    /// Recordings that were thinned, and that were dropped.
+    pub fn losses(&self) -> [usize; 2] {
+        [self.thinned, self.dropped]
     }
 
     /// Recordings with a receipt.
@@ -124,16 +176,18 @@ impl Judge {
     }
 
     /// Looks whether I1 and I2 hold; what does not.
-    pub fn look(&mut self, host: &Host, inbox: &str) -> Option<String> {
+    pub fn look(&mut self, host: &Host, inboxes: &[String]) -> Option<String> {
         let version = host.disk.borrow().version();
         if self.looked_at.replace(version) == Some(version) {
             return None;
         }
-        let names = host.disk.borrow().names(inbox);
-        for name in names.iter().filter_map(|file| file.strip_suffix(".mp4")) {
-            let is_whole = self.hash(host, &format!("{inbox}/{name}.mp4"), View::Now).is_some();
-            if !is_whole && !names.contains(&format!("{name}.lockfile")) {
-                return Some(format!("I1: {name}.mp4 is not whole, and there is no {name}.lockfile"));
+        for inbox in inboxes {
+            let names = host.disk.borrow().names(inbox);
+            for name in names.iter().filter_map(|file| file.strip_suffix(".mp4")) {
+                let is_whole = self.hash(host, &format!("{inbox}/{name}.mp4"), View::Now).is_some();
+                if !is_whole && !names.contains(&format!("{name}.lockfile")) {
+                    return Some(format!("I1: {name}.mp4 is not whole, and there is no {name}.lockfile"));
+                }
             }
         }
         let freed: Vec<(RecordingName, Hash)> = self
@@ -143,7 +197,7 @@ impl Judge {
             .collect();
         for (name, hash) in freed {
             for view in [View::Now, View::Durable] {
-                if (view == View::Now || !self.powered) && !self.holds(host, inbox, &name, &hash, view) {
+                if (view == View::Now || !self.powered) && !self.holds(host, inboxes, &name, &hash, view) {
                     let when = if view == View::Now { "now" } else { "if the power failed now" };
                     return Some(format!(
                         "I2: the edge has freed {name}, and {when} the remote host has not got it"
@@ -159,11 +213,20 @@ impl Judge {
         name.parse().is_ok_and(|name| self.truths.get(&name).is_some_and(|truth| truth.hash.is_some()))
     }
 
-    fn holds(&mut self, host: &Host, inbox: &str, name: &RecordingName, hash: &Hash, view: View) -> bool {
-        let places = ["archive", "claim", inbox].map(|folder| format!("{folder}/{name}.mp4"));
-        let parts = ["claim", inbox].map(|folder| format!("{folder}/{name}.part"));
+    fn holds(
+        &mut self,
+        host: &Host,
+        inboxes: &[String],
+        name: &RecordingName,
+        hash: &Hash,
+        view: View,
+    ) -> bool {
         is_made(host, name, hash, view)
-            || places.iter().chain(&parts).any(|place| self.hash(host, place, view) == Some(*hash))
+            || ["archive", "claim"].into_iter().chain(inboxes.iter().map(String::as_str)).any(|folder| {
+                ["mp4", "part"]
+                    .iter()
+                    .any(|kind| self.hash(host, &format!("{folder}/{name}.{kind}"), view) == Some(*hash))
+            })
     }
 
     /// The hash of the recording at `path`, if it is whole.
@@ -202,7 +265,7 @@ impl Judge {
             edges.iter().filter(|edge| !edge.is_done()).map(|edge| edge.host.name.to_owned()).collect();
         let disk = remote.host.disk.borrow();
         let stem = |file: &str| file.split('.').next().unwrap_or_default().to_owned();
-        for folder in [remote.inbox.as_str(), "claim", "tmp"] {
+        for folder in remote.inboxes.iter().map(String::as_str).chain(["claim", "tmp"]) {
             left.extend(disk.names(folder).into_iter().filter_map(|file| {
                 // A living worker keeps its scratch files for the next recording.
                 let is_kept = folder == "tmp" && disk.look(&format!("tmp/{}.alive", stem(&file))).is_some();

@@ -74,6 +74,8 @@ pub struct Outcome {
     pub time: Duration,
     /// Recordings with a receipt.
     pub receipts: usize,
+    /// Recordings that were thinned, and that were dropped, for want of room on an edge.
+    pub losses: [usize; 2],
     /// What happened, line by line, if that was asked for.
     pub trace: Vec<String>,
 }
@@ -84,8 +86,8 @@ pub fn run(seed: u64, variant: &Variant, traced: bool) -> Outcome {
     let turns = run.go();
     let Run { world, .. } = &run;
     let (broken, time) = (world.broken(), world.tasks.now());
-    let receipts = world.judge.borrow().receipts();
-    Outcome { broken, turns, time, receipts, trace: world.trace() }
+    let (receipts, losses) = (world.judge.borrow().receipts(), world.judge.borrow().losses());
+    Outcome { broken, turns, time, receipts, losses, trace: world.trace() }
 }
 
 struct Run<'a> {
@@ -105,18 +107,21 @@ impl<'a> Run<'a> {
         let threads = (0..random.from_to(1, 2) + 1).map(|_| random.from_to(1, 2)).collect();
         let names: &[(&str, &[&str])] = &[("edge-1", &["front", "yard"]), ("edge-2", &["gate", "door"])];
         let names = &names[..random.from_to(1, 2) as usize];
-        let networks: Vec<Rc<Network>> = names.iter().map(|_| Network::new(&world)).collect();
+        let networks: Vec<(&str, Rc<Network>)> =
+            names.iter().map(|(name, _)| (*name, Network::new(&world))).collect();
         let remote = Remote::new(&host, &networks, variant.workers, threads);
         let edges: Vec<Rc<Edge>> = names
             .iter()
             .zip(&networks)
-            .map(|((name, cameras), network)| {
+            .map(|((name, cameras), (_, network))| {
                 let host = Host::new(name, &world, START);
                 let cameras = cameras[..random.from_to(1, 2) as usize].iter();
-                let cameras = cameras.map(|camera| new_camera(&world, name, camera)).collect();
-                let way = (network, &remote);
-                let sync_seconds = random.pick(&[1, 1, 2, 3, 60]).copied().unwrap_or(1);
-                Edge::new(&host, cameras, way, variant.uploader, sync_seconds)
+                let camera = |camera| new_camera(&world, name, camera);
+                let cameras = cameras.map(|name| match camera(name) {
+                    camera if variant.day => for_a_day(&world, camera),
+                    camera => camera,
+                });
+                Edge::new(&host, cameras.collect(), (network, &remote), variant)
             })
             .collect();
         let weather = Weather::new(&remote, &edges, variant.faults);
@@ -133,7 +138,7 @@ impl<'a> Run<'a> {
         let deadline = Cell::new(None);
         for turn in 1..MOST_TURNS {
             self.world.tasks.step();
-            let judged = self.world.judge.borrow_mut().look(&self.remote.host, &self.remote.inbox);
+            let judged = self.world.judge.borrow_mut().look(&self.remote.host, &self.remote.inboxes);
             judged.into_iter().for_each(|broken| self.world.fail(broken));
             if self.world.broken().is_some() {
                 return turn;
@@ -192,8 +197,17 @@ fn new_camera(world: &World, edge: &str, name: &'static str) -> Camera {
         name,
         id: CameraId::new(edge.as_bytes(), name),
         made: Cell::default(),
+        every: Duration::from_secs(1),
         makes: random.from_to(2, 12),
         length: random.from_to(2, 6),
         picture: picture as usize,
     }
+}
+
+/// A camera that makes a GOP every quarter of an hour or so, for more than a day.
+fn for_a_day(world: &World, camera: Camera) -> Camera {
+    let random = &world.random;
+    let every = random.from_to(600, 1800);
+    let picture = random.from_to(2_000, 12_000) as usize;
+    Camera { every: Duration::from_secs(every), makes: 90_000 / every + 12, picture, ..camera }
 }

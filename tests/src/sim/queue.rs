@@ -11,6 +11,8 @@ use std::collections::{BTreeSet, VecDeque};
 pub struct Job {
     /// Its NAME.
     pub name: String,
+    /// Where it was found; of a claim the account does not matter any more.
+    pub inbox: String,
     /// What it was found as.
     pub found: Found,
     /// Which file its lock was, if it was found beside somebody else's.

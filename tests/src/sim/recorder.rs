@@ -1,4 +1,4 @@
-//! The recorder of one camera: a GOP a second into a growing recording, a seal after so many.
+//! The recorder of one camera: each GOP into a growing recording, a seal after so many.
 
 use super::disk::Errno;
 use super::edge::{Edge, told};
@@ -27,7 +27,7 @@ pub async fn run(edge: &Edge, number: usize) {
     let (camera, tasks) = (&edge.cameras[number], &edge.host.world.tasks);
     let mut writer: Option<Writer> = None;
     loop {
-        tasks.sleep(Duration::from_secs(1)).await;
+        tasks.sleep(camera.every).await;
         let wall = Some(WallTime(i64::try_from(edge.host.wall().as_micros()).unwrap_or(0)));
         let Some(gop) = camera.next(wall) else { break };
         let name = writer.as_ref().map(|writer| writer.name);

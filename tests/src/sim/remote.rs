@@ -1,7 +1,7 @@
 //! The remote host: an inbox that SFTP may touch, and processes that take from it.
 //!
 //! ```text
-//! inbox/NAME.{lockfile,part,mp4}  claim/NAME.{mp4,part,tries}  tmp/WORKER.{alive,lock,copy,output}  archive/NAME.mp4  hls/NAME
+//! inbox-EDGE/NAME.{lockfile,part,mp4}  claim/NAME.{mp4,part,tries}  tmp/WORKER.{alive,lock,copy,output}  archive/NAME.mp4  hls/NAME
 //! ```
 //!
 //! `hls/NAME` stands for a folder with what chop makes, and holds the hash of what it was made of.
@@ -21,8 +21,8 @@ use std::time::Duration;
 pub struct Remote {
     /// The host.
     pub host: Rc<Host>,
-    /// The folder where SFTP may write.
-    pub inbox: String,
+    /// The folders where SFTP may write: one an account.
+    pub inboxes: Vec<String>,
     /// How long the janitor waits for whoever does not come back.
     pub patience: Patience,
     networks: Vec<Rc<Network>>,
@@ -43,16 +43,21 @@ pub struct Service {
     pub queue: Queue,
 }
 
+/// The inbox of an edge's account.
+pub fn inbox_of(edge: &str) -> String {
+    format!("inbox-{edge}")
+}
+
 impl Remote {
-    /// A host that is off, with so many workers in each of its processes.
-    pub fn new(host: &Rc<Host>, networks: &[Rc<Network>], workers: Workers, threads: Vec<u64>) -> Rc<Self> {
+    /// A host that is off, with an account for each of the edges and so many workers in each of its processes.
+    pub fn new(host: &Rc<Host>, edges: &[(&str, Rc<Network>)], workers: Workers, threads: Vec<u64>) -> Rc<Self> {
         let random = &host.world.random;
         let seconds = |from, to| Duration::from_secs(random.from_to(from, to));
         Rc::new(Self {
             host: Rc::clone(host),
-            inbox: "inbox".to_owned(),
+            inboxes: edges.iter().map(|(edge, _)| inbox_of(edge)).collect(),
             patience: Patience { abandoned: seconds(60, 600), lost: seconds(600, 3600) },
-            networks: networks.to_vec(),
+            networks: edges.iter().map(|(_, network)| Rc::clone(network)).collect(),
             up: Cell::new(true),
             workers,
             running: RefCell::new(vec![None; threads.len()]),

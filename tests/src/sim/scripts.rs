@@ -2,6 +2,7 @@
 
 use super::disk::Errno;
 use super::edge::Edge;
+use super::host::Host;
 use super::judge::hex;
 use super::network::Session;
 use super::remote::Remote;
@@ -10,6 +11,7 @@ use super::store::{Stage, path};
 use super::variant::Uploader;
 use media::mp4::demux::verify;
 use media::names::RecordingName;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// `scp NAME.lockfile; scp NAME.mp4; ssh rm NAME.lockfile && rm NAME.mp4`, for each recording once.
@@ -30,7 +32,8 @@ pub async fn upload(edge: &Edge) {
         };
         edge.tried.borrow_mut().insert(name);
         if upload_one(edge, &name, receive).await.is_some() {
-            edge.host.world.judge.borrow_mut().freed(&name);
+            let wrong = edge.host.world.judge.borrow_mut().freed(&name);
+            wrong.into_iter().for_each(|wrong| edge.host.world.fail(wrong));
             while edge.store.free(&name).await.is_err() {}
         } else {
             edge.host.world.tasks.sleep(Duration::from_millis(edge.host.world.random.below(8000))).await;
@@ -39,7 +42,7 @@ pub async fn upload(edge: &Edge) {
 }
 
 async fn upload_one(edge: &Edge, name: &RecordingName, receive: bool) -> Option<()> {
-    let inbox = &edge.remote.inbox;
+    let inbox = &edge.inbox;
     let (lock, recording) = (format!("{inbox}/{name}.lockfile"), format!("{inbox}/{name}.mp4"));
     let bytes = edge.host.open(&path(name)).await.ok()??.bytes();
     let session = edge.network.connect(&edge.remote.host, edge.remote.is_up()).await.ok()?;
@@ -75,7 +78,13 @@ pub async fn work(remote: &Remote) {
 }
 
 async fn work_once(remote: &Remote) -> Result<(), Errno> {
-    let (host, inbox) = (&remote.host, &remote.inbox);
+    for inbox in &remote.inboxes {
+        work_in(&remote.host, inbox).await?;
+    }
+    Ok(())
+}
+
+async fn work_in(host: &Rc<Host>, inbox: &str) -> Result<(), Errno> {
     for file in host.names(inbox).await? {
         let Some(name) = file.strip_suffix(".mp4") else { continue };
         let (lock, recording) = (format!("{inbox}/{name}.lockfile"), format!("{inbox}/{file}"));

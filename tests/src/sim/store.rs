@@ -1,14 +1,17 @@
 //! The edge's store: recordings with a journal each, as docs/design/store.md has them, on a virtual disk.
 //!
 //! ```text
-//! rec/NAME.mp4   rec/NAME.mp4.journal: STAGE TOKEN   rec/CAMERA8.camera: the next sequence number
+//! rec/NAME.mp4   rec/NAME.mp4.journal: STAGE TOKEN ORDER THINNED   rec/CAMERA8.camera: the next sequence number
 //! ```
 
-use super::disk::Errno;
+use super::disk::{Errno, View};
 use super::host::{File, Host};
+use super::pages::Pages;
 use media::WallTime;
+use media::handshake::room::{Item, Victim, next_victim};
 use media::handshake::{Content, Journal};
-use media::mp4::{Recovered, Step, Torn, recover};
+use media::mp4::demux::verify;
+use media::mp4::{About, Growing, Movie, Recovered, Step, Torn, recover};
 use media::names::{CameraId, LockToken, RecordingName};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -39,6 +42,10 @@ pub struct Entry {
     pub held: bool,
     /// Another number when what was there may have been cut.
     pub epoch: u64,
+    /// Rises from the oldest to the newest.
+    pub order: u64,
+    /// Only its IDRs are left.
+    pub thinned: bool,
 }
 
 impl Entry {
@@ -49,6 +56,16 @@ impl Entry {
             Stage::Growing => None,
             Stage::Sealed(_) => Some(Content::Sealed(self.bytes)),
         }
+    }
+
+    /// Whether its upload has not begun.
+    pub fn waits(&self) -> bool {
+        self.stage == Stage::Sealed(Journal::Sealed) && self.token.is_none()
+    }
+
+    fn item(&self) -> Item {
+        let sealed = if let Stage::Sealed(journal) = self.stage { Some(journal) } else { None };
+        Item { order: self.order, sealed, begun: self.token.is_some(), thinned: self.thinned, days: None }
     }
 
     /// `j` of the handshake.
@@ -65,6 +82,8 @@ pub struct Store {
     host: Rc<Host>,
     entries: RefCell<BTreeMap<RecordingName, Entry>>,
     busy: Cell<bool>,
+    /// Pages of all recordings, beyond which some must leave; `None`: as many as there are.
+    most_pages: Option<u64>,
 }
 
 /// Who holds it writes a journal.
@@ -87,8 +106,8 @@ fn journal_path(name: &RecordingName) -> String {
 
 impl Store {
     /// A store that was not opened yet.
-    pub fn new(host: &Rc<Host>) -> Self {
-        Self { host: Rc::clone(host), entries: RefCell::default(), busy: Cell::default() }
+    pub fn new(host: &Rc<Host>, most_pages: Option<u64>) -> Self {
+        Self { host: Rc::clone(host), entries: RefCell::default(), busy: Cell::default(), most_pages }
     }
 
     /// Finishes what a crash left. What it cannot finish now is tried again by whoever records.
@@ -101,9 +120,20 @@ impl Store {
             let entry = parse(&String::from_utf8_lossy(&text));
             let sealed = matches!(entry.stage, Stage::Sealed(_));
             let bytes = self.host.look(&path(&name)).await?.map_or(0, |meta| meta.size);
+            if self.most_pages.is_some() && entry.waits() {
+                self.look_again(&name).await?;
+            }
             self.entries.borrow_mut().insert(name, Entry { bytes: if sealed { bytes } else { 0 }, ..entry });
         }
         self.mend(|_| true).await
+    }
+
+    /// A power cut decides whether a recording is thinned.
+    async fn look_again(&self, name: &RecordingName) -> Result<(), Errno> {
+        let file = self.host.open(&path(name)).await?;
+        let seal = file.and_then(|file| verify(&file.bytes()).ok());
+        seal.into_iter().for_each(|seal| self.host.world.judge.borrow_mut().sealed(name, seal));
+        Ok(())
     }
 
     /// Seals what is torn, of the recordings that are `chosen`; one without a whole GOP is removed.
@@ -147,17 +177,62 @@ impl Store {
         start: Option<WallTime>,
     ) -> Result<(RecordingName, File), Errno> {
         let _busy = self.lock().await;
+        self.make_room().await?;
         let counter = format!("rec/{camera}.camera");
         let text = self.host.read(&counter).await?.unwrap_or_default();
         let sequence = String::from_utf8_lossy(&text).parse().unwrap_or(0);
         self.host.replace(&counter, (sequence + 1).to_string().as_bytes()).await?;
         let name = RecordingName::new(start, camera, sequence);
-        let entry = Entry { held: true, ..parse("") };
+        let newest = self.entries.borrow().values().map(|entry| entry.order).max().unwrap_or(0);
+        let entry = Entry { held: true, order: newest + 1, ..parse("") };
         self.host.replace(&journal_path(&name), write(&entry).as_bytes()).await?;
         let file = self.host.create(&path(&name)).await?;
         self.host.sync_folder("rec").await?;
         self.entries.borrow_mut().insert(name, entry);
         Ok((name, file))
+    }
+
+    /// Lets recordings leave until all fit, by the choice of the product. The lock is held: none begins to travel meanwhile.
+    async fn make_room(&self) -> Result<(), Errno> {
+        let Some(most) = self.most_pages else { return Ok(()) };
+        while self.pages() > most {
+            let entries = self.by_order();
+            let items = entries.iter().map(|(_, entry)| entry.item());
+            let victim = next_victim(items, true, 0, true).ok_or(Errno::NoSpace)?;
+            let (Victim::Leave(order) | Victim::Thin(order) | Victim::Drop(order)) = victim;
+            let chosen = entries.iter().find(|(_, entry)| entry.order == order);
+            let name = chosen.map(|(name, _)| *name).ok_or(Errno::Absent)?;
+            self.host.world.tell(|| format!("{name}: {victim:?}"));
+            let wrong = self.host.world.judge.borrow_mut().leaves(&name, victim, &entries);
+            wrong.into_iter().for_each(|wrong| self.host.world.fail(wrong));
+            match victim {
+                Victim::Thin(_) => self.thin(&name).await?,
+                Victim::Leave(_) | Victim::Drop(_) => self.free(&name).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// What all recordings take.
+    fn pages(&self) -> u64 {
+        let used = |name: &RecordingName| self.host.judged(&path(name), View::Now, |pages, _| pages.used());
+        self.names().iter().filter_map(used).sum()
+    }
+
+    /// Keeps nothing of a recording but its IDRs.
+    async fn thin(&self, name: &RecordingName) -> Result<(), Errno> {
+        let Some(file) = self.host.open(&path(name)).await? else { return self.free(name).await };
+        let source = file.bytes();
+        let (growing, steps, about) = thinned(&source).ok_or(Errno::Io)?;
+        let unfinished = format!("{}.tmp", path(name));
+        let new = self.host.create_or_empty(&unfinished).await?;
+        apply(&new, &steps).await?;
+        apply(&new, &growing.seal(&about)).await?;
+        new.sync().await?;
+        self.host.rename(&unfinished, &path(name), true).await?;
+        self.host.world.judge.borrow_mut().sealed(name, growing.seal_box());
+        self.host.sync_folder("rec").await?;
+        self.change_locked(name, |entry| (entry.thinned, entry.bytes) = (true, growing.seal_box().size)).await
     }
 
     /// A recording has grown.
@@ -188,6 +263,10 @@ impl Store {
     /// Changes what is known of it, durably and then here.
     pub async fn change(&self, name: &RecordingName, change: impl Fn(&mut Entry)) -> Result<(), Errno> {
         let _busy = self.lock().await;
+        self.change_locked(name, change).await
+    }
+
+    async fn change_locked(&self, name: &RecordingName, change: impl Fn(&mut Entry)) -> Result<(), Errno> {
         let Some(mut entry) = self.entry(name) else { return Ok(()) };
         change(&mut entry);
         self.host.replace(&journal_path(name), write(&entry).as_bytes()).await?;
@@ -222,10 +301,30 @@ impl Store {
         self.entries.borrow().keys().copied().collect()
     }
 
+    /// All of them, the oldest first.
+    pub fn by_order(&self) -> Vec<(RecordingName, Entry)> {
+        let mut entries: Vec<(RecordingName, Entry)> =
+            self.entries.borrow().iter().map(|(name, entry)| (*name, entry.clone())).collect();
+        entries.sort_by_key(|(_, entry)| entry.order);
+        entries
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.entries.borrow().is_empty()
     }
+}
+
+/// The IDRs of a recording as one that grows, what writes it, and what it is about; `None`: it cannot be read.
+fn thinned(source: &Pages) -> Option<(Growing, Vec<Step>, About)> {
+    let movie = Movie::open(source).ok()?;
+    let about = About { camera: movie.title.clone()?, start: movie.anchor?.start };
+    let mut gops = movie.idrs(source)?;
+    let (mut growing, mut steps) = Growing::begin(&gops.next()?.ok()?, &about).ok()?;
+    for gop in gops {
+        steps.extend(growing.append(&gop.ok()?).ok()?);
+    }
+    Some((growing, steps, about))
 }
 
 /// Carries out the steps of a recording.
@@ -247,7 +346,7 @@ fn write(entry: &Entry) -> String {
         Stage::Sealed(Journal::Acknowledged) => "acknowledged",
     };
     let token = entry.token.as_ref().map(LockToken::to_string).unwrap_or_default();
-    format!("{stage}\n{token}\n")
+    format!("{stage}\n{token}\n{}\n{}\n", entry.order, entry.thinned)
 }
 
 /// Reads a journal; one that is missing is that of a torn recording.
@@ -260,5 +359,7 @@ fn parse(text: &str) -> Entry {
         _ => Stage::Growing,
     };
     let token = lines.next().and_then(|token| LockToken::parse(token.as_bytes()).ok());
-    Entry { stage, bytes: 0, unsynced: Vec::new(), token, held: false, epoch: 0 }
+    let order = lines.next().and_then(|order| order.parse().ok()).unwrap_or(0);
+    let thinned = lines.next() == Some("true");
+    Entry { stage, bytes: 0, unsynced: Vec::new(), token, held: false, epoch: 0, order, thinned }
 }

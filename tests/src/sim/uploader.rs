@@ -5,6 +5,8 @@ use super::edge::{Edge, told};
 use super::network::{Broken, Session};
 use super::sftp::{Mode, Reply as Answer, Request};
 use super::store::{Stage, path};
+use super::variant::Turns;
+use media::handshake::turn::{self, Due};
 use media::handshake::{Fault, Reply, Step, Upload};
 use media::mp4::demux::footage_end;
 use media::mp4::{self, MEDIA_AT};
@@ -43,6 +45,8 @@ struct Way {
     machine: Upload,
     epoch: u64,
     held_until: Duration,
+    /// The turn in which it was last served.
+    served: u64,
 }
 
 /// What is open on the remote host.
@@ -67,11 +71,12 @@ struct Uploader<'a> {
     edge: &'a Edge,
     ways: BTreeMap<RecordingName, Way>,
     open: Option<Open>,
+    turn: u64,
 }
 
 /// Uploads as long as the process lives.
 pub async fn run(edge: &Rc<Edge>) {
-    let mut uploader = Uploader { edge, ways: BTreeMap::new(), open: None };
+    let mut uploader = Uploader { edge, ways: BTreeMap::new(), open: None, turn: 0 };
     let tasks = &edge.host.world.tasks;
     let (mut wait, mut idle) = (WAITS[0], IDLE[0]);
     loop {
@@ -105,7 +110,7 @@ pub async fn run(edge: &Rc<Edge>) {
 }
 
 impl Uploader<'_> {
-    /// A recording for which there is something to do: any of them, so that every order is tried.
+    /// A recording for which there is something to do: the product's choice, or any of them, so that every order is tried.
     fn next(&mut self) -> Option<RecordingName> {
         let Self { edge, ways, .. } = self;
         let (store, random, now) = (&edge.store, &edge.host.world.random, edge.host.world.tasks.now());
@@ -121,7 +126,23 @@ impl Uploader<'_> {
             }
             way.held_until <= now && way.machine.step() != Step::Wait
         });
-        random.pick(&due).copied()
+        let next = match edge.turns {
+            Turns::Any => random.pick(&due).copied(),
+            Turns::Ours => turn::next(due.iter().map(|name| (*name, self.due(name)))),
+            Turns::OldestFirst => due.iter().min_by_key(|name| self.due(name).order).copied(),
+        };
+        self.turn += 1;
+        let way = next.and_then(|name| self.ways.get_mut(&name));
+        way.into_iter().for_each(|way| way.served = self.turn);
+        next
+    }
+
+    fn due(&self, name: &RecordingName) -> Due {
+        let served = self.ways.get(name).map_or(0, |way| way.served);
+        let entry = self.edge.store.entry(name);
+        let (grows, order) =
+            entry.map_or((false, 0), |entry| (entry.stage == Stage::Growing, entry.order));
+        Due { grows, served, order }
     }
 
     /// One step of one recording.
@@ -141,7 +162,8 @@ impl Uploader<'_> {
         let reply = match step {
             Step::Free => {
                 self.ways.remove(name);
-                edge.host.world.judge.borrow_mut().freed(name);
+                let wrong = edge.host.world.judge.borrow_mut().freed(name);
+                wrong.into_iter().for_each(|wrong| edge.host.world.fail(wrong));
                 return Ok(edge.store.free(name).await?);
             }
             Step::WriteJournal(journal) => {
@@ -175,7 +197,6 @@ impl Uploader<'_> {
     async fn begin(&mut self, name: &RecordingName) -> Result<(), Failure> {
         let edge = self.edge;
         let Some(entry) = edge.store.entry(name) else { return Ok(()) };
-        let Some(content) = entry.content() else { return Ok(()) };
         let nonce = match &entry.token {
             Some(LockToken::Upload { nonce, .. }) => nonce.clone(),
             _ => format!("{:016x}", edge.host.world.random.number()),
@@ -185,9 +206,14 @@ impl Uploader<'_> {
             let kept = edge.store.change(name, |entry| entry.token = Some(token.clone())).await;
             kept.inspect_err(|errno| told(edge, "keep the token", *errno))?;
         }
+        // It may have been thinned, or sealed, until its token was kept.
+        let begun = entry.token.is_some();
+        let Some(entry) = edge.store.entry(name) else { return Ok(()) };
+        let Some(content) = entry.content() else { return Ok(()) };
         // Here no ring outlives anything.
-        let machine = Upload::new(entry.journal(), content, token, entry.token.is_some()).orphaned();
-        self.ways.insert(*name, Way { machine, epoch: entry.epoch, held_until: Duration::ZERO });
+        let machine = Upload::new(entry.journal(), content, token, begun).orphaned();
+        let (epoch, held_until, served) = (entry.epoch, Duration::ZERO, self.turn);
+        self.ways.insert(*name, Way { machine, epoch, held_until, served });
         Ok(())
     }
 }
@@ -200,7 +226,7 @@ impl Open {
         step: &Step,
         token: &LockToken,
     ) -> Result<Reply, Failure> {
-        let inbox = &edge.remote.inbox;
+        let inbox = &edge.inbox;
         let file = |extension: &str| format!("{inbox}/{name}.{extension}");
         let (lock, part) = (file("lockfile"), file("part"));
         match step {

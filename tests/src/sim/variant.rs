@@ -27,6 +27,17 @@ pub enum Workers {
     Both,
 }
 
+/// What an edge sends next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turns {
+    /// Anything.
+    Any,
+    /// As the product: what grows, then the newest.
+    Ours,
+    /// The oldest, as a simple loop would.
+    OldestFirst,
+}
+
 /// One row.
 #[derive(Clone, Copy, Debug)]
 pub struct Variant {
@@ -42,12 +53,16 @@ pub struct Variant {
     pub faults: &'static [Kind],
     /// Everything must be done in the end: I4.
     pub converges: bool,
+    /// What is sent next.
+    pub turns: Turns,
+    /// The cameras record for more than a day, on disks that are too small for a day without a network.
+    pub day: bool,
 }
 
 const SCRIPT: Uploader = Uploader::Script { again: false, receive: false };
 
 /// Rows of which every seed must hold.
-pub const GOOD: [Variant; 4] = [
+pub const GOOD: [Variant; 5] = [
     ours("ours", Workers::Ours, &Kind::ALL),
     ours("our edge, script workers", Workers::Script, &Kind::NETWORK),
     ours("our edge, one worker of each", Workers::Both, &Kind::NO_POWER_CUT),
@@ -56,10 +71,11 @@ pub const GOOD: [Variant; 4] = [
         converges: false,
         ..ours("script edge, our remote", Workers::Ours, &Kind::CRASHES)
     },
+    a_day("a day without a network", Turns::Ours),
 ];
 
 /// Rows of which a seed must be found that does not hold.
-pub const BAD: [Variant; 6] = [
+pub const BAD: [Variant; 7] = [
     Variant { lies: true, ..ours("ours without fsync", Workers::Ours, &Kind::ALL) },
     script("script edge, plain rm", Workers::Ours, &Kind::CRASHES, false),
     Variant {
@@ -77,12 +93,18 @@ pub const BAD: [Variant; 6] = [
         converges: false,
         ..ours("our edge, script workers, power cut", Workers::Script, &[Kind::RemotePower])
     },
+    a_day("a day without a network, the oldest first", Turns::OldestFirst),
 ];
 
 const fn ours(name: &'static str, workers: Workers, faults: &'static [Kind]) -> Variant {
-    Variant { name, uploader: Uploader::Ours, workers, lies: false, faults, converges: true }
+    let (turns, day) = (Turns::Any, false);
+    Variant { name, uploader: Uploader::Ours, workers, lies: false, faults, converges: true, turns, day }
+}
+
+const fn a_day(name: &'static str, turns: Turns) -> Variant {
+    Variant { turns, day: true, ..ours(name, Workers::Ours, &[Kind::Day]) }
 }
 
 const fn script(name: &'static str, workers: Workers, faults: &'static [Kind], converges: bool) -> Variant {
-    Variant { name, uploader: SCRIPT, workers, lies: false, faults, converges }
+    Variant { uploader: SCRIPT, converges, ..ours(name, workers, faults) }
 }

@@ -49,12 +49,14 @@ pub enum Kind {
     EdgeReadOnly,
     /// A wall clock jumps: an hour back, a year ahead, or to 1970 and back later.
     Clock,
+    /// For a day nothing arrives; once in a run.
+    Day,
 }
 
 use Kind::*;
 
 impl Kind {
-    /// All of them.
+    /// All but the day, which has a row of its own.
     pub const ALL: [Self; 18] = [
         EdgeDies,
         EdgePower,
@@ -93,6 +95,8 @@ pub struct Weather {
     left: Cell<u64>,
     /// Turns until the next one.
     wait: Cell<u64>,
+    /// Until when the day without a network lasts.
+    lasts_until: Cell<Duration>,
 }
 
 /// Whoever brings things back belongs to no host.
@@ -104,7 +108,7 @@ impl Weather {
         let world = Rc::clone(&remote.host.world);
         let likes: Vec<Kind> = kinds.iter().copied().filter(|_| world.random.once_in(2)).collect();
         let kinds = if likes.is_empty() { kinds.to_vec() } else { likes };
-        let left = Cell::new(world.random.below(13));
+        let left = Cell::new(if kinds == [Day] { 1 } else { world.random.below(13) });
         let weather = Rc::new(Self {
             world,
             edges: edges.to_vec(),
@@ -112,6 +116,7 @@ impl Weather {
             kinds,
             left,
             wait: Cell::default(),
+            lasts_until: Cell::default(),
         });
         weather.wait.set(weather.turns());
         weather
@@ -123,9 +128,9 @@ impl Weather {
         random.from_to(1, 1 << random.from_to(3, 11))
     }
 
-    /// Whether no fault will come.
+    /// Whether no fault will come, and the long one is over.
     pub fn is_over(&self) -> bool {
-        self.left.get() == 0
+        self.left.get() == 0 && self.lasts_until.get() <= self.world.tasks.now()
     }
 
     /// After each turn: perhaps a fault, perhaps the kernel writes something.
@@ -209,6 +214,7 @@ impl Weather {
                 let span = random.pick(&[5, 40, 120, 1000, 86_400]).copied().unwrap_or(5);
                 edge.network.dark_until.set(self.world.tasks.now() + Duration::from_secs(span));
             }
+            Day => self.go_dark_for_a_day(),
             Slow => {
                 edge.network.delay.set(random.span(Duration::from_secs(20)));
                 let network = Rc::clone(&edge.network);
@@ -236,6 +242,25 @@ impl Weather {
                 random.pick(&jump).into_iter().for_each(|jump| host.ahead.set(*jump));
             }
         }
+    }
+
+    /// The judge sees what waits when the network is back.
+    fn go_dark_for_a_day(self: &Rc<Self>) {
+        let day = Duration::from_secs(86_400);
+        let until = self.world.tasks.now() + day;
+        self.edges.iter().for_each(|edge| edge.network.dark_until.set(until));
+        // And for a minute more, so that what waits then is seen.
+        self.lasts_until.set(until + Duration::from_secs(60));
+        let weather = Rc::clone(self);
+        self.world.tasks.spawn(NOBODY, "weather", async move {
+            weather.world.tasks.sleep(day).await;
+            for edge in &weather.edges {
+                let mut waiting = edge.store.by_order();
+                waiting.retain(|(_, entry)| entry.waits());
+                let waiting = waiting.into_iter().map(|(name, _)| name).collect();
+                weather.world.judge.borrow_mut().waits(waiting);
+            }
+        });
     }
 
     fn trouble(self: &Rc<Self>, host: &Rc<Host>, change: impl FnOnce(&mut Trouble)) {

@@ -89,7 +89,7 @@ impl<'a> Hand<'a> {
     }
 
     fn in_inbox(&self, kind: &str) -> String {
-        format!("{}/{}.{kind}", self.service.remote.inbox, self.job.name)
+        format!("{}/{}.{kind}", self.job.inbox, self.job.name)
     }
 
     /// Goes all the way, or as far as it comes; whether the host hindered it.
@@ -181,13 +181,13 @@ impl<'a> Hand<'a> {
     async fn sync_inbox(&self) -> Result<Reply, Errno> {
         let Some(file) = self.host().open(&self.in_inbox("mp4")).await? else { return Ok(Reply::Absent) };
         file.sync().await?;
-        self.host().sync_folder(&self.service.remote.inbox).await?;
+        self.host().sync_folder(&self.job.inbox).await?;
         Ok(Reply::Done)
     }
 
     /// W3. The rename decides which of several workers has it.
     async fn take(&mut self) -> Result<Reply, Errno> {
-        let from = format!("{}/{}", self.service.remote.inbox, self.claimed_as);
+        let from = format!("{}/{}", self.job.inbox, self.claimed_as);
         let Some(file) = self.host().open(&from).await? else { return Ok(Reply::Absent) };
         if !file.flock() {
             return Ok(Reply::Exists);
