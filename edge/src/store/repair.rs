@@ -4,9 +4,9 @@ use super::folder::Counting;
 use super::ledgers::Source;
 use super::{Error, files};
 use bytes::Bytes;
+use media::Ticks90k;
 use media::ledger::Hash;
 use media::mp4::{About, Growing, Movie, Recovered, Seal, Step, Torn, demux, recover};
-use media::Ticks90k;
 use std::fs::{File, OpenOptions};
 use std::path::Path;
 

@@ -6,6 +6,7 @@ use crate::status::{Cause, RecordingState};
 use media::Track;
 use media::handshake::Content;
 use media::mp4::{Movie, demux};
+use media::names::LockToken;
 
 /// Room for three recordings of [`PICTURES`] and what is kept free for one that begins.
 const SMALL: u64 = 32 << 20;

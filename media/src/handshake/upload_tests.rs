@@ -480,7 +480,11 @@ fn a_part_that_a_dead_session_creates_late_is_not_taken_for_ours() {
     assert_eq!(upload.step(), Step::SyncDir);
     let (part, recording) = (MEDIA_AT + 5, MEDIA_AT + WHOLE);
     let mut upload = Upload::new(Journal::Committing, LIFE[2], token(), true);
-    assert_eq!(upload.reply(Reply::Size(part)), Err(Fault::PartSize { part, recording }), "no receipt for half");
+    assert_eq!(
+        upload.reply(Reply::Size(part)),
+        Err(Fault::PartSize { part, recording }),
+        "no receipt for half"
+    );
 
     let mut upload = Upload::new(Journal::Sealed, LIFE[2], token(), true);
     for reply in [Reply::Done, Reply::Absent, Reply::Refused] {

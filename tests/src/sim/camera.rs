@@ -38,6 +38,11 @@ impl Camera {
         self.made.get() >= self.makes
     }
 
+    /// Media time of the next one.
+    pub fn now(&self) -> Ticks90k {
+        Ticks90k(self.made.get() as i64 * Ticks90k::SECOND.0)
+    }
+
     fn gop(&self, sequence: u64, wall: Option<WallTime>) -> Gop {
         let start = Ticks90k(sequence as i64 * Ticks90k::SECOND.0);
         let mark = sequence as u8 ^ self.name.as_bytes()[0];

@@ -3,6 +3,7 @@
 use super::camera::Camera;
 use super::disk::Errno;
 use super::host::Host;
+use super::ledgers::Ledgers;
 use super::network::Network;
 use super::remote::{Remote, inbox_of};
 use super::store::Store;
@@ -21,6 +22,8 @@ pub struct Edge {
     pub host: Rc<Host>,
     /// Its recordings, as the process knows them.
     pub store: Store,
+    /// The ledgers of its cameras.
+    pub ledgers: Rc<Ledgers>,
     /// Its cameras.
     pub cameras: Vec<Camera>,
     /// The way to the remote host.
@@ -52,10 +55,12 @@ impl Edge {
     ) -> Rc<Self> {
         let random = &host.world.random;
         let most_pages = variant.day.then(|| random.from_to(60, 600));
+        let ledgers = Ledgers::new(host, variant.forgets);
         let sync_seconds = random.pick(&[1, 1, 2, 3, 60]).copied().unwrap_or(1);
         Rc::new(Self {
             host: Rc::clone(host),
-            store: Store::new(host, most_pages),
+            store: Store::new(&ledgers, host, most_pages),
+            ledgers,
             cameras,
             network: Rc::clone(network),
             remote: Rc::clone(remote),
@@ -82,9 +87,15 @@ impl Edge {
         tasks.spawn(process, "edge", async move { edge.run(process).await });
     }
 
+    async fn open(&self) -> Result<(), Errno> {
+        self.store.open().await?;
+        let cameras: Vec<_> = self.cameras.iter().map(|camera| (camera.id, camera.now())).collect();
+        self.ledgers.open(&cameras).await
+    }
+
     async fn run(self: &Rc<Self>, process: Process) {
         let tasks = &self.host.world.tasks;
-        while let Err(errno) = self.store.open().await {
+        while let Err(errno) = self.open().await {
             self.host.world.tell(|| format!("the store cannot be opened: {errno:?}"));
             tasks.sleep(Duration::from_secs(1)).await;
         }

@@ -13,7 +13,7 @@
 //! | [`tasks`], [`random`], [`world`] | virtual time, chance, and what all share |
 //! | [`disk`], [`pages`], [`host`] | a machine: page cache, power cuts, flocks, errors |
 //! | [`network`], [`sftp`] | connections, and the server at their end |
-//! | [`edge`], [`camera`], [`recorder`], [`store`], [`uploader`] | the edge |
+//! | [`edge`], [`camera`], [`recorder`], [`store`], [`ledgers`], [`uploader`] | the edge |
 //! | [`remote`], [`janitor`], [`queue`], [`worker`] | the remote host |
 //! | [`scripts`] | plain shell scripts on either side |
 //! | [`variant`], [`weather`] | who is there, and what goes wrong |
@@ -25,6 +25,7 @@ pub mod edge;
 pub mod host;
 pub mod janitor;
 pub mod judge;
+pub mod ledgers;
 pub mod network;
 pub mod pages;
 pub mod queue;
@@ -50,7 +51,7 @@ use remote::Remote;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
-use variant::Variant;
+use variant::{Variant, Workers};
 use weather::{Kind, Weather};
 use world::World;
 
@@ -158,6 +159,10 @@ impl<'a> Run<'a> {
             }
             let left = self.left();
             let late = deadline.get().is_some_and(|deadline| now > deadline);
+            if left.is_empty() && self.variant.converges && self.variant.workers == Workers::Ours {
+                let wrong = ledgers::account(&self.edges, &self.remote);
+                wrong.into_iter().for_each(|wrong| self.world.fail(wrong));
+            }
             if left.is_empty() || late {
                 if late && self.variant.converges {
                     self.world.fail(format!(

@@ -53,6 +53,7 @@ async fn record(edge: &Edge, number: usize, writer: &mut Option<Writer>, gop: &G
         writer.write(steps).await?;
     } else {
         edge.store.mend(|name| name.camera == camera.id).await?;
+        edge.ledgers.goes_on(camera.id, gop.start).await?;
         let (name, file) = edge.store.begin(camera.id, gop.wall).await?;
         let begun = begin(name, file, gop, camera.name).await;
         if begun.is_err() {
@@ -88,6 +89,7 @@ async fn begin(name: RecordingName, file: File, gop: &Gop, camera: &str) -> Resu
 async fn seal(edge: &Edge, writer: Option<Writer>) -> Result<(), Errno> {
     let Some(mut writer) = writer else { return Ok(()) };
     writer.sync(edge).await?;
+    writer.growing.carry(edge.store.draft(&writer.name, writer.growing.gops()).await?);
     apply(&writer.file, &writer.growing.seal(&writer.about)).await?;
     edge.host.world.judge.borrow_mut().sealed(&writer.name, writer.growing.seal_box());
     edge.store.sealed(&writer.name, writer.growing.seal_box().size).await

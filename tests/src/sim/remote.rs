@@ -50,7 +50,12 @@ pub fn inbox_of(edge: &str) -> String {
 
 impl Remote {
     /// A host that is off, with an account for each of the edges and so many workers in each of its processes.
-    pub fn new(host: &Rc<Host>, edges: &[(&str, Rc<Network>)], workers: Workers, threads: Vec<u64>) -> Rc<Self> {
+    pub fn new(
+        host: &Rc<Host>,
+        edges: &[(&str, Rc<Network>)],
+        workers: Workers,
+        threads: Vec<u64>,
+    ) -> Rc<Self> {
         let random = &host.world.random;
         let seconds = |from, to| Duration::from_secs(random.from_to(from, to));
         Rc::new(Self {

@@ -1,15 +1,18 @@
 //! The edge's store: recordings with a journal each, as docs/design/store.md has them, on a virtual disk.
 //!
 //! ```text
-//! rec/NAME.mp4   rec/NAME.mp4.journal: STAGE TOKEN ORDER THINNED   rec/CAMERA8.camera: the next sequence number
+//! rec/NAME.mp4   rec/NAME.mp4.journal: STAGE TOKEN ORDER THINNED BOOT   rec/CAMERA8.camera: the next sequence number
 //! ```
 
 use super::disk::{Errno, View};
 use super::host::{File, Host};
+use super::ledgers::Ledgers;
 use super::pages::Pages;
+use bytes::Bytes;
 use media::WallTime;
 use media::handshake::room::{Item, Victim, next_victim};
 use media::handshake::{Content, Journal};
+use media::ledger::Gop;
 use media::mp4::demux::verify;
 use media::mp4::{About, Growing, Movie, Recovered, Step, Torn, recover};
 use media::names::{CameraId, LockToken, RecordingName};
@@ -46,6 +49,8 @@ pub struct Entry {
     pub order: u64,
     /// Only its IDRs are left.
     pub thinned: bool,
+    /// The boot in which it was begun.
+    pub boot: String,
 }
 
 impl Entry {
@@ -84,6 +89,8 @@ pub struct Store {
     busy: Cell<bool>,
     /// Pages of all recordings, beyond which some must leave; `None`: as many as there are.
     most_pages: Option<u64>,
+    /// What vouches for them.
+    ledgers: Rc<Ledgers>,
 }
 
 /// Who holds it writes a journal.
@@ -106,13 +113,15 @@ fn journal_path(name: &RecordingName) -> String {
 
 impl Store {
     /// A store that was not opened yet.
-    pub fn new(host: &Rc<Host>, most_pages: Option<u64>) -> Self {
-        Self { host: Rc::clone(host), entries: RefCell::default(), busy: Cell::default(), most_pages }
+    pub fn new(ledgers: &Rc<Ledgers>, host: &Rc<Host>, most_pages: Option<u64>) -> Self {
+        let (host, ledgers) = (Rc::clone(host), Rc::clone(ledgers));
+        Self { host, entries: RefCell::default(), busy: Cell::default(), most_pages, ledgers }
     }
 
     /// Finishes what a crash left. What it cannot finish now is tried again by whoever records.
     pub async fn open(&self) -> Result<(), Errno> {
         self.entries.borrow_mut().clear();
+        self.ledgers.forget();
         for file in self.host.names("rec").await? {
             let Some((name, "mp4")) = file.split_once('.') else { continue };
             let Ok(name) = name.parse::<RecordingName>() else { continue };
@@ -154,10 +163,11 @@ impl Store {
                     self.sealed(&name, seal.size).await?;
                 }
                 Ok(Recovered::Torn(torn)) => {
-                    let Torn { growing, about, repair } = *torn;
+                    let Torn { mut growing, about, repair } = *torn;
                     self.host.world.tell(|| format!("{name}: {} GOPs are left", growing.gops().len()));
                     let lost = self.host.world.judge.borrow().lost(&name, growing.gops().len());
                     lost.into_iter().for_each(|lost| self.host.world.fail(lost));
+                    growing.carry(self.draft(&name, growing.gops()).await?);
                     file.set_len(growing.size()).await?;
                     apply(&file, &repair).await?;
                     apply(&file, &growing.seal(&about)).await?;
@@ -184,7 +194,7 @@ impl Store {
         self.host.replace(&counter, (sequence + 1).to_string().as_bytes()).await?;
         let name = RecordingName::new(start, camera, sequence);
         let newest = self.entries.borrow().values().map(|entry| entry.order).max().unwrap_or(0);
-        let entry = Entry { held: true, order: newest + 1, ..parse("") };
+        let entry = Entry { held: true, order: newest + 1, boot: self.host.boot_id(), ..parse("") };
         self.host.replace(&journal_path(&name), write(&entry).as_bytes()).await?;
         let file = self.host.create(&path(&name)).await?;
         self.host.sync_folder("rec").await?;
@@ -207,7 +217,13 @@ impl Store {
             wrong.into_iter().for_each(|wrong| self.host.world.fail(wrong));
             match victim {
                 Victim::Thin(_) => self.thin(&name).await?,
-                Victim::Leave(_) | Victim::Drop(_) => self.free(&name).await?,
+                Victim::Leave(_) => self.free(&name).await?,
+                Victim::Drop(_) => {
+                    if let Some(file) = self.host.open(&path(&name)).await? {
+                        self.ledgers.dropped(&name, &file.bytes()).await?;
+                    }
+                    self.free(&name).await?;
+                }
             }
         }
         Ok(())
@@ -223,7 +239,9 @@ impl Store {
     async fn thin(&self, name: &RecordingName) -> Result<(), Errno> {
         let Some(file) = self.host.open(&path(name)).await? else { return self.free(name).await };
         let source = file.bytes();
-        let (growing, steps, about) = thinned(&source).ok_or(Errno::Io)?;
+        let (mut growing, steps, about) = thinned(&source).ok_or(Errno::Io)?;
+        let left = growing.gops().iter().map(|gop| gop.sha256).collect();
+        growing.carry(self.ledgers.thinned(name, &source, left)?);
         let unfinished = format!("{}.tmp", path(name));
         let new = self.host.create_or_empty(&unfinished).await?;
         apply(&new, &steps).await?;
@@ -250,8 +268,17 @@ impl Store {
         }
     }
 
+    /// What the seal of a recording carries.
+    pub async fn draft(&self, name: &RecordingName, gops: &[Gop]) -> Result<Bytes, Errno> {
+        let boot = self.entry(name).map(|entry| entry.boot).unwrap_or_default();
+        self.ledgers.draft(name, &boot, gops).await
+    }
+
     /// It is sealed, and so long.
     pub async fn sealed(&self, name: &RecordingName, bytes: u64) -> Result<(), Errno> {
+        if let Some(file) = self.host.open(&path(name)).await? {
+            self.ledgers.sealed(name, &file.bytes()).await?;
+        }
         self.change(name, |entry| {
             entry.stage = Stage::Sealed(Journal::Sealed);
             entry.unsynced.clear();
@@ -346,7 +373,7 @@ fn write(entry: &Entry) -> String {
         Stage::Sealed(Journal::Acknowledged) => "acknowledged",
     };
     let token = entry.token.as_ref().map(LockToken::to_string).unwrap_or_default();
-    format!("{stage}\n{token}\n{}\n{}\n", entry.order, entry.thinned)
+    format!("{stage}\n{token}\n{}\n{}\n{}\n", entry.order, entry.thinned, entry.boot)
 }
 
 /// Reads a journal; one that is missing is that of a torn recording.
@@ -361,5 +388,6 @@ fn parse(text: &str) -> Entry {
     let token = lines.next().and_then(|token| LockToken::parse(token.as_bytes()).ok());
     let order = lines.next().and_then(|order| order.parse().ok()).unwrap_or(0);
     let thinned = lines.next() == Some("true");
-    Entry { stage, bytes: 0, unsynced: Vec::new(), token, held: false, epoch: 0, order, thinned }
+    let boot = lines.next().unwrap_or_default().to_owned();
+    Entry { stage, bytes: 0, unsynced: Vec::new(), token, held: false, epoch: 0, order, thinned, boot }
 }

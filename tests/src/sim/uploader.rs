@@ -140,8 +140,7 @@ impl Uploader<'_> {
     fn due(&self, name: &RecordingName) -> Due {
         let served = self.ways.get(name).map_or(0, |way| way.served);
         let entry = self.edge.store.entry(name);
-        let (grows, order) =
-            entry.map_or((false, 0), |entry| (entry.stage == Stage::Growing, entry.order));
+        let (grows, order) = entry.map_or((false, 0), |entry| (entry.stage == Stage::Growing, entry.order));
         Due { grows, served, order }
     }
 
@@ -271,15 +270,7 @@ impl Open {
                 self.put(name, &part, *from, &bytes).await?;
                 Ok(Reply::Written(to))
             }
-            Step::WriteRoom { from } => {
-                let bytes = local(edge, name, *from, MEDIA_AT).await?;
-                let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
-                let end =
-                    bytes[zeros..].chunks(4096).take_while(|run| run.iter().any(|byte| *byte != 0)).count();
-                let end = (zeros + end * 4096).min(bytes.len());
-                self.put(name, &part, from + zeros as u64, &bytes[zeros..end]).await?;
-                Ok(Reply::Written(from + end as u64))
-            }
+            Step::WriteRoom { from } => self.write_room(edge, name, &part, *from).await,
             Step::SyncPart => {
                 let handle = self.part(name, &part).await?;
                 self.done(Request::Sync(handle)).await
@@ -293,6 +284,22 @@ impl Open {
             Step::SyncDir => self.done(Request::SyncFolder(inbox.clone())).await,
             Step::WriteJournal(_) | Step::Wait | Step::Free => Ok(Reply::Done),
         }
+    }
+
+    /// What is no zero, up to the next page of zeros.
+    async fn write_room(
+        &mut self,
+        edge: &Edge,
+        name: &RecordingName,
+        part: &str,
+        from: u64,
+    ) -> Result<Reply, Failure> {
+        let bytes = local(edge, name, from, MEDIA_AT).await?;
+        let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+        let end = bytes[zeros..].chunks(4096).take_while(|run| run.iter().any(|byte| *byte != 0)).count();
+        let end = (zeros + end * 4096).min(bytes.len());
+        self.put(name, part, from + zeros as u64, &bytes[zeros..end]).await?;
+        Ok(Reply::Written(from + end as u64))
     }
 
     async fn done(&self, request: Request) -> Result<Reply, Failure> {

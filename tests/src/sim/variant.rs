@@ -57,6 +57,8 @@ pub struct Variant {
     pub turns: Turns,
     /// The cameras record for more than a day, on disks that are too small for a day without a network.
     pub day: bool,
+    /// The ledgers say nothing of gaps.
+    pub forgets: bool,
 }
 
 const SCRIPT: Uploader = Uploader::Script { again: false, receive: false };
@@ -75,7 +77,7 @@ pub const GOOD: [Variant; 5] = [
 ];
 
 /// Rows of which a seed must be found that does not hold.
-pub const BAD: [Variant; 7] = [
+pub const BAD: [Variant; 8] = [
     Variant { lies: true, ..ours("ours without fsync", Workers::Ours, &Kind::ALL) },
     script("script edge, plain rm", Workers::Ours, &Kind::CRASHES, false),
     Variant {
@@ -94,11 +96,21 @@ pub const BAD: [Variant; 7] = [
         ..ours("our edge, script workers, power cut", Workers::Script, &[Kind::RemotePower])
     },
     a_day("a day without a network, the oldest first", Turns::OldestFirst),
+    Variant { forgets: true, ..ours("ours, and gaps are not noted", Workers::Ours, &Kind::ALL) },
 ];
 
 const fn ours(name: &'static str, workers: Workers, faults: &'static [Kind]) -> Variant {
-    let (turns, day) = (Turns::Any, false);
-    Variant { name, uploader: Uploader::Ours, workers, lies: false, faults, converges: true, turns, day }
+    Variant {
+        name,
+        uploader: Uploader::Ours,
+        workers,
+        lies: false,
+        faults,
+        converges: true,
+        turns: Turns::Any,
+        day: false,
+        forgets: false,
+    }
 }
 
 const fn a_day(name: &'static str, turns: Turns) -> Variant {

@@ -72,7 +72,7 @@ impl Outbox {
             let path = file.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "journal") {
                 let journal = fs::read_to_string(&path).unwrap();
-                fs::write(&path, journal.replace(&clock::boot_id(), "another boot")).unwrap();
+                fs::write(&path, journal.replace(&clock::boot_id(), "another-boot")).unwrap();
             }
         }
         let store = Store::new(current.clone(), Arc::clone(&status), folder.path().join("id_ed25519"));

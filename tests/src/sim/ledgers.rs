@@ -1,0 +1,206 @@
+//! The ledgers of an edge's cameras, as docs/design/ledger.md has them, on a virtual disk; and the account over all of them.
+//!
+//! ```text
+//! rec/CAMERA.ledger --draft--> seal of a recording --sealed--> rec/CAMERA.ledger, moved on
+//! ```
+
+use super::disk::{Errno, View};
+use super::edge::Edge;
+use super::host::Host;
+use super::pages::Pages;
+use super::remote::Remote;
+use bytes::Bytes;
+use media::Ticks90k;
+use media::ledger::slice::write_all;
+use media::ledger::{Boot, Cause, Entry, Finding, Gop, Hash, SHORTEST_GAP, SigningKey, Slice, Tail, stitch};
+use media::mp4::demux::{examine, ledger};
+use media::names::{CameraId, RecordingName};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// The ends of the chains of one edge.
+pub struct Ledgers {
+    host: Rc<Host>,
+    key: SigningKey,
+    tails: RefCell<BTreeMap<CameraId, Tail>>,
+    /// Until when each camera's time is told in this process: by footage or by a gap.
+    told: RefCell<BTreeMap<CameraId, Ticks90k>>,
+    /// Gaps are not noted.
+    forgets: bool,
+    busy: Cell<bool>,
+}
+
+fn path(camera: CameraId) -> String {
+    format!("rec/{camera}.ledger")
+}
+
+/// 32 bytes of chance.
+fn seed(host: &Host) -> Hash {
+    let mut seed = [0; 32];
+    seed.chunks_mut(8).for_each(|chunk| chunk.copy_from_slice(&host.world.random.number().to_be_bytes()));
+    seed
+}
+
+impl Ledgers {
+    /// With a key of their own.
+    pub fn new(host: &Rc<Host>, forgets: bool) -> Rc<Self> {
+        let key = SigningKey::from_bytes(&seed(host));
+        let (tails, told) = (RefCell::default(), RefCell::default());
+        Rc::new(Self { host: Rc::clone(host), key, tails, told, forgets, busy: Cell::default() })
+    }
+
+    /// A process begins at this media time of its cameras: nothing is known but what the disk says.
+    pub async fn open(&self, cameras: &[(CameraId, Ticks90k)]) -> Result<(), Errno> {
+        for (camera, at) in cameras {
+            self.note(*camera, Entry::Start { at: *at }).await?;
+            self.told.borrow_mut().insert(*camera, *at);
+        }
+        Ok(())
+    }
+
+    /// The process is gone, and what it knew.
+    pub fn forget(&self) {
+        self.tails.borrow_mut().clear();
+        self.told.borrow_mut().clear();
+        self.busy.set(false);
+    }
+
+    /// Footage goes on at `at`: what is missing in front of it was not written.
+    pub async fn goes_on(&self, camera: CameraId, at: Ticks90k) -> Result<(), Errno> {
+        let told = self.told.borrow().get(&camera).copied().filter(|_| !self.forgets);
+        if let Some(from) = told.filter(|from| at - *from >= SHORTEST_GAP) {
+            self.note(camera, Entry::Gap { cause: Cause::Overload, from, to: at }).await?;
+            self.told.borrow_mut().insert(camera, at);
+        }
+        Ok(())
+    }
+
+    async fn note(&self, camera: CameraId, entry: Entry) -> Result<(), Errno> {
+        let boot = Boot::of(&self.host.boot_id());
+        self.change(camera, |tail| tail.note(boot, entry)).await
+    }
+
+    /// What the seal of a recording of this boot carries.
+    pub async fn draft(&self, name: &RecordingName, boot: &str, gops: &[Gop]) -> Result<Bytes, Errno> {
+        let tail = self.tail(name.camera).await?;
+        Ok(write_all(&tail.seal(&self.key, name.sequence, Boot::of(boot), gops)))
+    }
+
+    /// This recording is sealed on the disk.
+    pub async fn sealed(&self, name: &RecordingName, recording: &Pages) -> Result<(), Errno> {
+        let slices = slices_of(recording)?;
+        self.change(name.camera, |tail| tail.advance(&slices)).await?;
+        let own = slices.iter().find(|slice| slice.recording == Some(name.sequence));
+        if let Some((_, end)) = own.and_then(Slice::span) {
+            self.told.borrow_mut().insert(name.camera, end);
+        }
+        Ok(())
+    }
+
+    /// What the seal of a recording carries of which these hashes are left.
+    pub fn thinned(&self, name: &RecordingName, recording: &Pages, left: Vec<Hash>) -> Result<Bytes, Errno> {
+        let mut slices = slices_of(recording)?;
+        if let Some(own) = slices.iter_mut().find(|slice| slice.recording == Some(name.sequence)) {
+            *own = own.clone().thinned(&self.key, left);
+        }
+        Ok(write_all(&slices))
+    }
+
+    /// A recording leaves without a receipt: its place in the chain stays.
+    pub async fn dropped(&self, name: &RecordingName, recording: &Pages) -> Result<(), Errno> {
+        let rest = |slice: Slice| if slice.recording.is_some() { slice.dropped(&self.key) } else { slice };
+        let slices: Vec<Slice> = slices_of(recording)?.into_iter().map(rest).collect();
+        self.change(name.camera, |tail| slices.iter().for_each(|slice| tail.keep(slice.clone()))).await
+    }
+
+    async fn tail(&self, camera: CameraId) -> Result<Tail, Errno> {
+        if let Some(tail) = self.tails.borrow().get(&camera) {
+            return Ok(tail.clone());
+        }
+        let kept = self.host.read(&path(camera)).await?;
+        let tail = match kept {
+            Some(bytes) => Tail::parse(&bytes).map_err(|_| Errno::Io)?,
+            None => Tail::begin(camera, seed(&self.host)),
+        };
+        Ok(self.tails.borrow_mut().entry(camera).or_insert(tail).clone())
+    }
+
+    /// On the disk first.
+    async fn change(&self, camera: CameraId, change: impl FnOnce(&mut Tail)) -> Result<(), Errno> {
+        while self.busy.replace(true) {
+            self.host.world.tasks.sleep(Duration::from_micros(100)).await;
+        }
+        let changed = async {
+            let mut tail = self.tail(camera).await?;
+            change(&mut tail);
+            self.host.replace(&path(camera), &tail.to_bytes()).await?;
+            self.tails.borrow_mut().insert(camera, tail);
+            Ok(())
+        };
+        let changed = changed.await;
+        self.busy.set(false);
+        changed
+    }
+}
+
+fn slices_of(recording: &Pages) -> Result<Vec<Slice>, Errno> {
+    let bytes = ledger(recording).map_err(|_| Errno::Io)?;
+    Slice::parse_all(&bytes).map_err(|_| Errno::Io)
+}
+
+/// What is wrong with the ledgers over all that the remote host holds, and that the edges hold which are still there.
+pub fn account(edges: &[Rc<Edge>], remote: &Remote) -> Option<String> {
+    let mut cameras = edges.iter().flat_map(|edge| edge.cameras.iter().map(move |camera| (edge, camera.id)));
+    cameras.find_map(|(edge, camera)| {
+        let mut slices = match archived(remote, camera) {
+            Ok(slices) => slices,
+            Err(wrong) => return Some(wrong),
+        };
+        if !edge.gone.get() {
+            let tail = edge.host.judged(&path(camera), View::Now, |pages, _| Tail::parse(&pages.to_vec()));
+            match tail {
+                Some(Ok(tail)) => slices.extend(tail.cut(&edge.ledgers.key)),
+                Some(Err(error)) => return Some(format!("ledger: {camera} {error}")),
+                None => {}
+            }
+        }
+        // The end of a chain is gone with its edge, and what had not been sent.
+        let is_told = |finding: &Finding| match finding {
+            Finding::Missing { missing, .. } => missing.cause.is_some(),
+            Finding::Absent { receipts, .. } => edge.gone.get() && *receipts == 0,
+            Finding::BegunAnew { .. } | Finding::Forked { .. } => false,
+        };
+        let untold = stitch(&slices).findings.into_iter().find(|finding| !is_told(finding))?;
+        Some(format!("ledger: {camera} {untold:?}"))
+    })
+}
+
+/// The slices of a camera's recordings in the archive, each held against its footage.
+fn archived(remote: &Remote, camera: CameraId) -> Result<Vec<Slice>, String> {
+    let mut slices = Vec::new();
+    for file in remote.host.disk.borrow().names("archive") {
+        // What the edge has lost and the janitor has sealed is signed by nobody.
+        let Some(name) = file.strip_suffix(".mp4").and_then(|name| name.parse::<RecordingName>().ok()) else {
+            continue;
+        };
+        if name.camera != camera {
+            continue;
+        }
+        let examined = remote
+            .host
+            .judged(&format!("archive/{file}"), View::Now, |pages, _| examine(pages))
+            .and_then(Result::ok)
+            .ok_or_else(|| format!("ledger: {name} cannot be read"))?;
+        let own = Slice::parse_all(&examined.ledger).map_err(|error| format!("ledger: {name} {error}"))?;
+        for slice in &own {
+            slice.verify().map_err(|forged| format!("ledger: {name} {forged}"))?;
+        }
+        let vouches = own.iter().find(|slice| slice.recording == Some(name.sequence));
+        let vouches = vouches.ok_or_else(|| format!("ledger: nobody vouches for {name}"))?;
+        vouches.verify_footage(&examined.gops).map_err(|forged| format!("ledger: {name} {forged}"))?;
+        slices.extend(own);
+    }
+    Ok(slices)
+}
