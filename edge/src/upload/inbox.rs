@@ -316,9 +316,6 @@ impl Inbox {
             self.settle()?;
         }
         self.open_part(path, local)?;
-        // Before the first byte: a handle is not told of what failed before it was opened.
-        let opened = self.syncs.open(&self.link, &local.name, path)?;
-        opened.map_err(|source| refused(&self.link, "open", path, source))?;
         let (mut at, mut known) = (from, 0);
         if let Some(part) = self.parts.get_mut(&local.name).filter(|part| part.told == from) {
             at += std::mem::take(&mut part.ahead);
@@ -402,7 +399,13 @@ impl Inbox {
     }
 
     fn begin_sync(&mut self, path: &str, local: &Local) -> Result<Reply, Error> {
-        let begun = self.syncs.begin(&self.link, &local.name, path)?;
+        let opened = self.syncs.open(&self.link, &local.name, path)?;
+        if opened.map_err(|source| refused(&self.link, "open", path, source))? {
+            // A handle is not told of what failed before it was opened; that of the writes is.
+            self.settle()?;
+            self.sync_part(path, local)?;
+        }
+        let begun = self.syncs.begin(&self.link, &local.name)?;
         begun.map(|()| Reply::Done).map_err(|source| refused(&self.link, "sync", path, source))
     }
 

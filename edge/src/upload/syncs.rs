@@ -19,7 +19,7 @@ use std::path::Path;
 /// What the remote host says to a request; the errors around it are those of the session.
 type Answer<T> = Result<Result<T, ssh2::Error>, Error>;
 
-/// The channel, and what is under way over it. It is opened with the first part.
+/// The channel, and what is under way over it. It is opened with the first sync.
 #[derive(Default)]
 pub struct Syncs {
     /// `NAME.part` of what was synced.
@@ -32,12 +32,9 @@ pub struct Syncs {
 }
 
 impl Syncs {
-    /// Asks for a sync of the file `path`, and does not wait for it; [`Syncs::end`] does.
-    pub fn begin(&mut self, link: &Link, name: &RecordingName, path: &str) -> Answer<()> {
+    /// Asks for a sync of a file that is open, and does not wait for it; [`Syncs::end`] does.
+    pub fn begin(&mut self, link: &Link, name: &RecordingName) -> Answer<()> {
         self.settle(link)?;
-        if let Err(refused) = self.open(link, name, path)? {
-            return Ok(Err(refused));
-        }
         let Some(file) = self.files.get_mut(name) else { return Ok(Ok(())) };
         match link.send("sync", || file.fsync())? {
             Some(answer) => self.answers.insert(*name, answer).map_or((), drop),
@@ -75,10 +72,10 @@ impl Syncs {
         Ok(())
     }
 
-    /// Opens the file, if that is not done yet.
-    pub fn open(&mut self, link: &Link, name: &RecordingName, path: &str) -> Answer<()> {
+    /// Opens the file `path`, if that is not done yet; gives whether it was not.
+    pub fn open(&mut self, link: &Link, name: &RecordingName, path: &str) -> Answer<bool> {
         if self.files.contains_key(name) {
-            return Ok(Ok(()));
+            return Ok(Ok(false));
         }
         let sftp = match self.sftp.take() {
             Some(sftp) => sftp,
@@ -89,6 +86,6 @@ impl Syncs {
         };
         let sftp = self.sftp.insert(sftp);
         let opened = link.ask("open", || sftp.open(Path::new(path)))?;
-        Ok(opened.map(|file| self.files.insert(*name, file).map_or((), drop)))
+        Ok(opened.map(|file| self.files.insert(*name, file).is_none()))
     }
 }

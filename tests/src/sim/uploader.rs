@@ -265,8 +265,6 @@ impl Open {
                 let most = edge.host.world.random.from_to(1, 3) << 15;
                 let to = (*to).min(from + most);
                 let bytes = local(edge, name, *from, to).await?;
-                self.part(name, &part).await?;
-                self.syncs.open(name, &part).await?;
                 self.put(name, &part, *from, &bytes).await?;
                 Ok(Reply::Written(to))
             }
@@ -275,7 +273,13 @@ impl Open {
                 let handle = self.part(name, &part).await?;
                 self.done(Request::Sync(handle)).await
             }
-            Step::BeginSync => self.syncs.begin(name, &part).await,
+            Step::BeginSync => {
+                if self.syncs.open(name, &part).await? {
+                    let handle = self.part(name, &part).await?;
+                    self.done(Request::Sync(handle)).await?;
+                }
+                self.syncs.begin(name).await
+            }
             Step::EndSync => self.syncs.end(name).await,
             Step::Rename => {
                 self.forget(name).await?;
@@ -425,9 +429,10 @@ impl Syncs {
         Self { session, parts: BTreeMap::new(), under_way: None, done: BTreeMap::new() }
     }
 
-    async fn open(&mut self, name: &RecordingName, part: &str) -> Result<u64, Failure> {
-        if let Some(handle) = self.parts.get(name) {
-            return Ok(*handle);
+    /// Opens a part; whether that was not done yet.
+    async fn open(&mut self, name: &RecordingName, part: &str) -> Result<bool, Failure> {
+        if self.parts.contains_key(name) {
+            return Ok(false);
         }
         let handle = self.parts.values().max().map_or(0, |last| last + 1);
         let request = Request::Open { name: part.to_owned(), handle, mode: Mode::Read };
@@ -435,12 +440,12 @@ impl Syncs {
             return Err(Failure::Session);
         }
         self.parts.insert(*name, handle);
-        Ok(handle)
+        Ok(true)
     }
 
-    async fn begin(&mut self, name: &RecordingName, part: &str) -> Result<Reply, Failure> {
+    async fn begin(&mut self, name: &RecordingName) -> Result<Reply, Failure> {
         self.settle().await?;
-        let handle = self.open(name, part).await?;
+        let handle = *self.parts.get(name).ok_or(Failure::Session)?;
         self.under_way = Some((*name, self.session.send(Request::Sync(handle))));
         Ok(Reply::Done)
     }
