@@ -79,7 +79,10 @@ impl Judge {
 
     /// A recording was sealed, or sealed anew.
     pub fn sealed(&mut self, name: &RecordingName, seal: Seal) {
-        self.truths.entry(*name).or_default().hash = Some(seal.sha256);
+        let truth = self.truths.entry(*name).or_default();
+        truth.hash = Some(seal.sha256);
+        // Behind the GOPs that are left now stands the seal.
+        truth.ends.truncate(gops(&seal));
     }
 
     /// The first `gops` of a recording outlive everything.
@@ -235,7 +238,6 @@ impl Judge {
     }
 
     fn whole(&mut self, host: &Host, path: &str, view: View) -> Option<Whole> {
-        let gops = |seal: &Seal| (seal.last_sequence - seal.first_sequence + 1) as usize;
         let read =
             |pages: &Pages| verify(pages).ok().map(|seal| Whole { hash: seal.sha256, gops: gops(&seal) });
         host.judged(path, view, |pages, version| *self.known.entry(version).or_insert_with(|| read(pages)))?
@@ -296,6 +298,11 @@ impl Judge {
         }
         left
     }
+}
+
+/// GOPs of a sealed recording.
+fn gops(seal: &Seal) -> usize {
+    (seal.last_sequence - seal.first_sequence + 1) as usize
 }
 
 /// Whether the output was made of the very recording.
