@@ -273,13 +273,7 @@ impl Open {
                 let handle = self.part(name, &part).await?;
                 self.done(Request::Sync(handle)).await
             }
-            Step::BeginSync => {
-                if self.syncs.open(name, &part).await? {
-                    let handle = self.part(name, &part).await?;
-                    self.done(Request::Sync(handle)).await?;
-                }
-                self.syncs.begin(name).await
-            }
+            Step::BeginSync => self.begin_sync(name, &part).await,
             Step::EndSync => self.syncs.end(name).await,
             Step::Rename => {
                 self.forget(name).await?;
@@ -304,6 +298,14 @@ impl Open {
         let end = (zeros + end * 4096).min(bytes.len());
         self.put(name, part, from + zeros as u64, &bytes[zeros..end]).await?;
         Ok(Reply::Written(from + end as u64))
+    }
+
+    async fn begin_sync(&mut self, name: &RecordingName, part: &str) -> Result<Reply, Failure> {
+        if self.syncs.open(name, part).await? {
+            let handle = self.part(name, part).await?;
+            self.done(Request::Sync(handle)).await?;
+        }
+        self.syncs.begin(name).await
     }
 
     async fn done(&self, request: Request) -> Result<Reply, Failure> {
