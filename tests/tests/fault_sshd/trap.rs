@@ -2,6 +2,7 @@
 //!
 //! An edge has two SFTP channels, one after the other, each with a server of its own: one for everything, and one for renames.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -47,7 +48,9 @@ impl Trap {
     fn set_one(&self, channel: &str, strace: Option<&Strace>) {
         let server = Command::new(SERVER);
         let server = strace.map_or(Ok(server), |strace| strace.around(&Command::new(SERVER))).unwrap();
-        let words = std::iter::once(server.get_program()).chain(server.get_args());
+        // One that stands still does not see the end of its session.
+        let mortal = strace.map(|_| ["setpriv", "--pdeathsig", "KILL"].map(OsStr::new));
+        let words = mortal.into_iter().flatten().chain([server.get_program()]).chain(server.get_args());
         let quoted: Vec<String> = words.map(|word| format!("'{}'", word.to_str().unwrap())).collect();
         let unset = self.file("unset");
         fs::write(&unset, format!("exec {}\n", quoted.join(" "))).unwrap();
