@@ -95,7 +95,14 @@ fn recordings_reach_an_account_in_a_chroot() {
     }
     let (mut edge, sshd) = enrolled(View::Chroot, Settings::default());
     for _ in 0..3 {
-        edge.wait_until("a recording", |edge| !edge.recordings().unwrap_or_default().is_empty()).unwrap();
+        // Of this process: what it has only begun may be nothing yet.
+        edge.wait_until("footage", |edge| {
+            let growing = |recording: &serde_json::Value| {
+                recording["state"] == "growing" && recording["seconds"].as_f64() > Some(0.0)
+            };
+            edge.recordings().unwrap_or_default().iter().any(growing)
+        })
+        .unwrap();
         assert!(edge.terminate().unwrap().success());
         edge.start_again().unwrap();
     }
