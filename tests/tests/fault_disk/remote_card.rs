@@ -4,13 +4,12 @@
 use std::fs;
 
 use tests::disk::{Disk, with_own_mounts};
-use tests::edge::{Edge, Settings};
+use tests::edge::Edge;
 use tests::footage;
 use tests::remote::Remote;
-use tests::sshd::Sshd;
 use tests::strace::Strace;
 
-use super::remote_full::{archived, failure};
+use super::remote_full::{archived, failure, receipts, sender};
 use super::{assert_accounted_for, assert_every_gop, assert_live, records, some_of};
 
 /// What keeps the remote host from its work, as its status says it.
@@ -29,25 +28,12 @@ fn restart(edge: &mut Edge) -> anyhow::Result<()> {
     edge.wait_until("footage", |edge| records(edge, 1.0))
 }
 
-/// Recordings with a receipt.
-fn receipts(edge: &Edge) -> usize {
-    let recordings = edge.recordings().unwrap_or_default();
-    recordings.iter().filter(|recording| recording["state"] == "receipted").count()
-}
-
 #[test]
 fn a_remote_host_whose_disk_turns_read_only_says_so_and_has_everything_once_it_works() {
     with_own_mounts(|| {
         let mut remote = Remote::prepare("")?;
         let mut card = Disk::card(&remote.dir(), 64 << 20)?;
-        fs::create_dir_all(remote.inbox())?;
-        let folder = tempfile::tempdir()?;
-        let sshd = Sshd::start_for(folder.path(), &remote.inbox())?;
-        let mut edge = Edge::prepare(Settings::default().upload_to(&sshd)?)?;
-        sshd.authorize(&edge.public_key()?)?;
-        remote.serve()?;
-        edge.start_again()?;
-        edge.wait_until("footage", |edge| records(edge, 1.0))?;
+        let (_folder, _sshd, mut edge) = sender(&mut remote)?;
         restart(&mut edge)?;
         edge.wait_for_receipts(1)?;
         remote.wait_until("a recording", |remote| archived(remote) > 0)?;

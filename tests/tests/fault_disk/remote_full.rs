@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use std::fs;
+use tempfile::TempDir;
 use tests::disk::{Disk, with_own_mounts};
 use tests::edge::{Edge, Settings};
 use tests::footage;
@@ -22,6 +23,25 @@ pub fn failure(edge: &Edge) -> String {
 /// Recordings that the remote host has taken in.
 pub fn archived(remote: &Remote) -> usize {
     remote.files("archive").iter().filter(|file| file.ends_with(".mp4")).count()
+}
+
+/// Recordings with a receipt.
+pub fn receipts(edge: &Edge) -> usize {
+    let recordings = edge.recordings().unwrap_or_default();
+    recordings.iter().filter(|recording| recording["state"] == "receipted").count()
+}
+
+/// Starts the remote host, and an edge that records and sends to it, through a server with files in a folder of its own.
+pub fn sender(remote: &mut Remote) -> Result<(TempDir, Sshd, Edge)> {
+    fs::create_dir_all(remote.inbox())?;
+    let folder = tempfile::tempdir()?;
+    let sshd = Sshd::start_for(folder.path(), &remote.inbox())?;
+    let mut edge = Edge::prepare(Settings::default().upload_to(&sshd)?)?;
+    sshd.authorize(&edge.public_key()?)?;
+    remote.serve()?;
+    edge.start_again()?;
+    edge.wait_until("footage", |edge| records(edge, 1.0))?;
+    Ok((folder, sshd, edge))
 }
 
 /// Room for so many rounds, each of which leaves recordings and their segments.
@@ -47,14 +67,7 @@ fn a_remote_host_whose_disk_is_full_has_everything_once_there_is_room() {
     with_own_mounts(|| {
         let mut remote = Remote::prepare("")?;
         let disk = Disk::ram(&remote.dir(), room_for(some_of(PAGES).count()))?;
-        fs::create_dir_all(remote.inbox())?;
-        let folder = tempfile::tempdir()?;
-        let sshd = Sshd::start_for(folder.path(), &remote.inbox())?;
-        let mut edge = Edge::prepare(Settings::default().upload_to(&sshd)?)?;
-        sshd.authorize(&edge.public_key()?)?;
-        remote.serve()?;
-        edge.start_again()?;
-        edge.wait_until("footage", |edge| records(edge, 1.0))?;
+        let (_folder, _sshd, mut edge) = sender(&mut remote)?;
         for (round, pages) in some_of(PAGES).enumerate() {
             fill(&mut edge, &disk, pages, round + 1)?;
         }
@@ -63,10 +76,9 @@ fn a_remote_host_whose_disk_is_full_has_everything_once_there_is_room() {
         edge.start_again()?;
         edge.wait_for_receipts(rounds + 1)?;
         // More than one a round, where the clock has cut a recording meanwhile.
-        let receipts =
-            edge.recordings()?.iter().filter(|recording| recording["state"] == "receipted").count();
+        let count = receipts(&edge);
         edge.kill();
-        remote.wait_until("the archive", |remote| archived(remote) >= receipts)?;
+        remote.wait_until("the archive", |remote| archived(remote) >= count)?;
         remote.terminate()?;
         let gops = assert_every_gop(&[remote.file("archive")]);
         assert_accounted_for(&remote.file("archive"));
