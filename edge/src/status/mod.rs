@@ -254,6 +254,8 @@ pub enum UploadFailureKind {
     NoPermission,
     /// No room there.
     DiskFull,
+    /// There is room, and not for the account: its quota is full.
+    AccountFull,
     /// A recording of that name is already there, with another owner.
     NameClash,
     /// A recording on the edge cannot be read.

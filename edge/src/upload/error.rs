@@ -82,6 +82,19 @@ pub enum Error {
         /// With which file there.
         path: String,
     },
+    /// There is room, and not for this account.
+    #[error(
+        "{remote}: the account takes no more: not able to {doing} {path}, although the disk there has room and works; is its quota, \
+         or a limit on the size of a file, reached?"
+    )]
+    AccountFull {
+        /// `user@host:port`.
+        remote: String,
+        /// What was being done.
+        doing: &'static str,
+        /// With which file there.
+        path: String,
+    },
     /// The remote host refused for another reason.
     #[error("{remote}: cannot {doing} {path}: {source}")]
     Refused {
@@ -130,6 +143,7 @@ impl Error {
             Self::KeyRefused { .. } => Kind::KeyRefused,
             Self::NoPermission { .. } => Kind::NoPermission,
             Self::DiskFull { .. } => Kind::DiskFull,
+            Self::AccountFull { .. } => Kind::AccountFull,
             Self::Fault { fault: Fault::NameClash(_) | Fault::Locked(_), .. } => Kind::NameClash,
             Self::Fault { .. } | Self::Refused { .. } => Kind::Protocol,
             Self::Recording { .. } | Self::Store(_) | Self::Key(_) => Kind::Local,

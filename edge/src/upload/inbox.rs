@@ -8,7 +8,7 @@ use super::posix_rename::Renamer;
 use super::syncs::Syncs;
 use libssh2_sys::{
     LIBSSH2_ERROR_EAGAIN, LIBSSH2_ERROR_SFTP_PROTOCOL, LIBSSH2_FX_FAILURE, LIBSSH2_FX_FILE_ALREADY_EXISTS,
-    LIBSSH2_FX_NO_SUCH_FILE, LIBSSH2_FX_NO_SUCH_PATH, LIBSSH2_FX_PERMISSION_DENIED,
+    LIBSSH2_FX_NO_SUCH_FILE, LIBSSH2_FX_NO_SUCH_PATH, LIBSSH2_FX_PERMISSION_DENIED, LIBSSH2_SFTP_STATVFS,
 };
 use media::handshake::{Reply, Step};
 use media::mp4::{self, MEDIA_AT};
@@ -22,6 +22,8 @@ use std::path::Path;
 const READ_BACK: usize = 256 << 10;
 /// With less room than this on the remote host, a write that fails has failed for want of room.
 const FULL_BELOW: u64 = 1 << 20;
+/// `SSH_FXE_STATVFS_ST_RDONLY` of OpenSSH's statvfs extension.
+const READ_ONLY: u64 = 1;
 
 /// Where it flows this much is confirmed at a time: half a piece.
 const ENOUGH: usize = 256 << 10;
@@ -142,13 +144,23 @@ impl Inbox {
         gone.iter().try_for_each(|name| self.forget(name))
     }
 
-    /// Why the lockfile could not be created although there is none: `true` if for want of room.
-    pub fn is_full(&self) -> Result<bool, Error> {
+    /// SFTP says only "failure" when there is no room for what was to be created or written: `None` if it was not that.
+    ///
+    /// What an account may take is nowhere to be asked for. That it has reached its limit is concluded: the disk has room, may
+    /// be written, and syncs.
+    pub fn want_of_room(&self, doing: &'static str, path: &str) -> Result<Option<Error>, Error> {
         let mut dir = self.open_file("open", &self.dir, OpenFlags::READ)?;
         let room = self.link.ask("ask for the room in", || dir.statvfs())?;
+        let synced = self.link.ask("sync", || dir.fsync())?;
         self.link.close(dir)?;
-        let Ok(room) = room else { return Ok(false) };
-        Ok(room.f_favail == 0 && room.f_files > 0 || room.f_bavail.saturating_mul(room.f_frsize) < FULL_BELOW)
+        let (remote, path) = (self.link.remote.clone(), path.to_owned());
+        Ok(match room {
+            Ok(room) if is_full(&room) => Some(Error::DiskFull { remote, doing, path }),
+            Ok(room) if room.f_flag & READ_ONLY == 0 && synced.is_ok() => {
+                Some(Error::AccountFull { remote, doing, path })
+            }
+            _ => None,
+        })
     }
 
     fn create_lock(&self, path: &str, token: &LockToken) -> Result<Reply, Error> {
@@ -210,11 +222,11 @@ impl Inbox {
             let session = &self.link.session;
             let written =
                 self.link.ask("write", || file.write(rest).map_err(|error| ssh_error(session, &error)))?;
-            let written = written.map_err(|source| self.why("write", path, source))?;
+            let written = written.map_err(|source| self.why_unwritten(path, source))?;
             rest = rest.get(written..).unwrap_or_default();
         }
         let synced = self.link.ask("sync", || file.fsync())?;
-        synced.map_err(|source| self.why("sync", path, source))?;
+        synced.map_err(|source| self.why_unsynced(path, source))?;
         self.link.close(file).map(|()| Reply::Done)
     }
 
@@ -360,7 +372,7 @@ impl Inbox {
         while confirmed < enough {
             match part.send(link, buf.get(confirmed..).unwrap_or_default())? {
                 Ok(written) => confirmed += written,
-                Err(source) => return Err(self.why("write", path, source)),
+                Err(source) => return Err(self.why_unwritten(path, source)),
             }
         }
         (part.told, part.ahead, part.on_its_way) = (offset + confirmed as u64, 0, all - confirmed);
@@ -383,7 +395,7 @@ impl Inbox {
                 }
                 Err(source) => {
                     let path = format!("{}/{name}.part", self.dir);
-                    return Err(self.why("write", &path, source));
+                    return Err(self.why_unwritten(&path, source));
                 }
             }
         }
@@ -395,7 +407,7 @@ impl Inbox {
         let Self { parts, link, .. } = &mut *self;
         let Some(part) = parts.get_mut(&local.name) else { return Ok(Reply::Done) };
         let synced = link.ask("sync", || part.file.fsync())?;
-        synced.map(|()| Reply::Done).map_err(|source| self.why("sync", path, source))
+        synced.map(|()| Reply::Done).map_err(|source| self.why_unsynced(path, source))
     }
 
     fn begin_sync(&mut self, path: &str, local: &Local) -> Result<Reply, Error> {
@@ -414,7 +426,7 @@ impl Inbox {
         if synced.is_err() {
             self.settle()?;
         }
-        synced.map(|()| Reply::Done).map_err(|source| self.why("sync", path, source))
+        synced.map(|()| Reply::Done).map_err(|source| self.why_unsynced(path, source))
     }
 
     fn cut(&mut self, path: &str, local: &Local, to: u64) -> Result<Reply, Error> {
@@ -479,12 +491,19 @@ impl Inbox {
         opened.map_err(|source| refused(&self.link, doing, path, source))
     }
 
-    /// SFTP says only "failure" when there is no room: asks how much there is.
-    fn why(&self, doing: &'static str, path: &str, source: ssh2::Error) -> Error {
-        match self.is_full() {
-            Ok(true) => Error::DiskFull { remote: self.link.remote.clone(), doing, path: path.to_owned() },
-            Ok(false) => refused(&self.link, doing, path, source),
+    /// Why a write failed.
+    fn why_unwritten(&self, path: &str, source: ssh2::Error) -> Error {
+        match self.want_of_room("write", path) {
+            Ok(wanting) => wanting.unwrap_or_else(|| refused(&self.link, "write", path, source)),
             Err(error) => error,
+        }
+    }
+
+    /// Why a sync failed. A file whose sync fails on a disk that else works is damaged: no limit does that.
+    fn why_unsynced(&self, path: &str, source: ssh2::Error) -> Error {
+        match self.want_of_room("sync", path) {
+            Ok(Some(full @ Error::DiskFull { .. })) | Err(full) => full,
+            Ok(_) => refused(&self.link, "sync", path, source),
         }
     }
 }
@@ -507,6 +526,11 @@ fn refused(link: &Link, doing: &'static str, path: &str, source: ssh2::Error) ->
     } else {
         Error::Refused { remote, doing, path, source }
     }
+}
+
+/// Whether neither bytes nor files are left.
+fn is_full(room: &LIBSSH2_SFTP_STATVFS) -> bool {
+    room.f_favail == 0 && room.f_files > 0 || room.f_bavail.saturating_mul(room.f_frsize) < FULL_BELOW
 }
 
 /// Where the zeros end that `bytes` begins with, and where the next long run of them begins.

@@ -297,10 +297,9 @@ impl Uploader {
         if matches!(fault, Fault::NoLock | Fault::NoPart)
             && let Some((_, inbox)) = &self.session
         {
-            match inbox.is_full() {
-                Ok(true) => return Error::DiskFull { remote, doing: "create a file of", path: name },
-                Ok(false) => {}
-                Err(error) => return error,
+            match inbox.want_of_room("create a file of", &name) {
+                Ok(Some(error)) | Err(error) => return error,
+                Ok(None) => {}
             }
         }
         Error::Fault { remote, name, fault }

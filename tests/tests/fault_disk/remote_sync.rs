@@ -16,16 +16,16 @@ use super::outbox::{Outbox, Uploader, inbox};
 const SERVER: &str = "/usr/lib/openssh/sftp-server";
 
 /// A server whose sessions can be made to fail, and an edge that uploads to it.
-struct Bench {
-    sshd: Sshd,
+pub struct Bench {
+    pub sshd: Sshd,
     /// What every session runs.
     session: PathBuf,
-    outbox: Outbox,
+    pub outbox: Outbox,
     _folder: TempDir,
 }
 
 impl Bench {
-    fn new() -> Result<Self> {
+    pub fn new() -> Result<Self> {
         let mut sshd = Sshd::start(View::Whole)?;
         let folder = TempDir::with_prefix("sessions-")?;
         let session = folder.path().join("session");
@@ -37,7 +37,7 @@ impl Bench {
     }
 
     /// From now on sessions run the server, under strace if there is a fault.
-    fn serve(&self, fault: Option<&Strace>) -> Result<()> {
+    pub fn serve(&self, fault: Option<&Strace>) -> Result<()> {
         let server = Command::new(SERVER);
         let server = fault.map_or(Ok(Command::new(SERVER)), |strace| strace.around(&server))?;
         let words = std::iter::once(server.get_program()).chain(server.get_args());
@@ -47,7 +47,7 @@ impl Bench {
         Ok(fs::rename(unfinished, &self.session)?)
     }
 
-    fn failures(&self) -> u64 {
+    pub fn failures(&self) -> u64 {
         self.outbox.status.metrics.upload_failures.get()
     }
 

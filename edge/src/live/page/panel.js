@@ -16,6 +16,7 @@ const FAILURES = {
   key_refused: 'The remote host does not take this device’s key. Enrol it there.',
   no_permission: 'The remote host does not let this device write.',
   disk_full: 'The remote host’s disk is full.',
+  account_full: 'The remote host’s disk has room, but its account for this device is full.',
   name_clash: 'Another device’s recording of the same name is already there.',
   local: 'A recording on this device cannot be read.',
   protocol: 'The remote host answered with an error.',
