@@ -84,6 +84,16 @@ fn a_ledger_that_is_silent_about_gaps_is_found_out() {
 }
 
 #[test]
+fn a_ledger_that_misses_that_the_clock_was_set_again_is_found_out() {
+    assert_eq!(found_out("ours, and a clock that is set again is not noted"), "ledger");
+}
+
+#[test]
+fn what_is_taken_out_of_the_archive_is_missed_by_its_receipt_though_the_edge_is_gone() {
+    assert_eq!(found_out("ours, and the archive is robbed"), "ledger");
+}
+
+#[test]
 fn a_seed_names_a_run() {
     let [first, second] = [0, 1].map(|_| run(7, &GOOD[0], true));
     assert!(first.trace.len() > 100);

@@ -5,12 +5,14 @@ use super::disk::Errno;
 use super::host::Host;
 use super::ledgers::Ledgers;
 use super::network::Network;
+use super::random::Random;
 use super::remote::{Remote, inbox_of};
 use super::store::Store;
 use super::tasks::Process;
 use super::variant::{Turns, Uploader, Variant};
 use super::{recorder, scripts, uploader};
 use media::names::RecordingName;
+use media::{Ticks90k, WallTime};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -43,6 +45,8 @@ pub struct Edge {
     /// Recordings that a script has tried.
     pub tried: RefCell<BTreeSet<RecordingName>>,
     process: Cell<Option<Process>>,
+    /// When the wall clock of this boot is set.
+    dated_from: Cell<Duration>,
 }
 
 impl Edge {
@@ -55,7 +59,7 @@ impl Edge {
     ) -> Rc<Self> {
         let random = &host.world.random;
         let most_pages = variant.day.then(|| random.from_to(60, 600));
-        let ledgers = Ledgers::new(host, variant.forgets);
+        let ledgers = Ledgers::new(host, variant.flaw);
         let sync_seconds = random.pick(&[1, 1, 2, 3, 60]).copied().unwrap_or(1);
         Rc::new(Self {
             host: Rc::clone(host),
@@ -71,6 +75,7 @@ impl Edge {
             gone: Cell::default(),
             tried: RefCell::default(),
             process: Cell::default(),
+            dated_from: Cell::new(clock_comes(random)),
         })
     }
 
@@ -128,12 +133,26 @@ impl Edge {
         self.kill();
         self.host.disk.borrow_mut().cut_power(&self.host.world.random);
         self.host.boot.set(self.host.boot.get() + 1);
+        let tasks = &self.host.world.tasks;
+        self.dated_from.set(tasks.now() + clock_comes(&self.host.world.random));
+    }
+
+    /// The date of a media time, once the clock is set. Media time is the only time that cameras have here.
+    pub fn date(&self, media: Ticks90k) -> Option<WallTime> {
+        let is_set = self.host.world.tasks.now() >= self.dated_from.get();
+        let ahead = WallTime(i64::try_from(self.host.ahead.get().as_micros()).unwrap_or(0));
+        is_set.then(|| ahead.plus(media))
     }
 
     /// Whether there is nothing left to do here.
     pub fn is_done(&self) -> bool {
         self.gone.get() || self.cameras.iter().all(Camera::is_done) && self.store.is_empty()
     }
+}
+
+/// How long a boot is without a date: a board with a battery for its clock, or one that waits for the network.
+fn clock_comes(random: &Random) -> Duration {
+    if random.once_in(2) { Duration::ZERO } else { random.span(Duration::from_secs(30)) }
 }
 
 /// A call that failed for want of something that may come back.

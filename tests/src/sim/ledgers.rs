@@ -9,12 +9,16 @@ use super::edge::Edge;
 use super::host::Host;
 use super::pages::Pages;
 use super::remote::Remote;
+use super::variant::Flaw;
 use bytes::Bytes;
-use media::Ticks90k;
 use media::ledger::slice::write_all;
-use media::ledger::{Boot, Cause, Entry, Finding, Gop, Hash, SHORTEST_GAP, SigningKey, Slice, Tail, stitch};
+use media::ledger::{
+    Boot, Cause, Dates, Entry, Finding, Gop, Hash, SHORTEST_GAP, SigningKey, Slice, Tail, stitch,
+};
 use media::mp4::demux::{examine, ledger};
 use media::names::{CameraId, RecordingName};
+use media::time::WallMapping;
+use media::{Ticks90k, WallTime};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -27,8 +31,11 @@ pub struct Ledgers {
     tails: RefCell<BTreeMap<CameraId, Tail>>,
     /// Until when each camera's time is told in this process: by footage or by a gap.
     told: RefCell<BTreeMap<CameraId, Ticks90k>>,
-    /// Gaps are not noted.
-    forgets: bool,
+    /// The wall clock as each ledger has it in this process.
+    clocks: RefCell<BTreeMap<CameraId, WallMapping>>,
+    /// What the wall clock has ever said, of each camera and boot: those who judge know it.
+    said: RefCell<BTreeMap<(CameraId, Boot), Vec<WallMapping>>>,
+    flaw: Flaw,
     busy: Cell<bool>,
 }
 
@@ -45,10 +52,17 @@ fn seed(host: &Host) -> Hash {
 
 impl Ledgers {
     /// With a key of their own.
-    pub fn new(host: &Rc<Host>, forgets: bool) -> Rc<Self> {
-        let key = SigningKey::from_bytes(&seed(host));
-        let (tails, told) = (RefCell::default(), RefCell::default());
-        Rc::new(Self { host: Rc::clone(host), key, tails, told, forgets, busy: Cell::default() })
+    pub fn new(host: &Rc<Host>, flaw: Flaw) -> Rc<Self> {
+        Rc::new(Self {
+            host: Rc::clone(host),
+            key: SigningKey::from_bytes(&seed(host)),
+            tails: RefCell::default(),
+            told: RefCell::default(),
+            clocks: RefCell::default(),
+            said: RefCell::default(),
+            flaw,
+            busy: Cell::default(),
+        })
     }
 
     /// A process begins at this media time of its cameras: nothing is known but what the disk says.
@@ -64,17 +78,39 @@ impl Ledgers {
     pub fn forget(&self) {
         self.tails.borrow_mut().clear();
         self.told.borrow_mut().clear();
+        self.clocks.borrow_mut().clear();
         self.busy.set(false);
     }
 
     /// Footage goes on at `at`: what is missing in front of it was not written.
     pub async fn goes_on(&self, camera: CameraId, at: Ticks90k) -> Result<(), Errno> {
-        let told = self.told.borrow().get(&camera).copied().filter(|_| !self.forgets);
+        let told = self.told.borrow().get(&camera).copied().filter(|_| self.flaw != Flaw::Gaps);
         if let Some(from) = told.filter(|from| at - *from >= SHORTEST_GAP) {
             self.note(camera, Entry::Gap { cause: Cause::Overload, from, to: at }).await?;
             self.told.borrow_mut().insert(camera, at);
         }
         Ok(())
+    }
+
+    /// The clock is set, or set again, if it was by then.
+    pub async fn dated(&self, camera: CameraId, gop: &media::Gop) -> Result<(), Errno> {
+        let Some(wall) = gop.wall else { return Ok(()) };
+        let now = WallMapping { media: gop.start, wall };
+        let boot = Boot::of(&self.host.boot_id());
+        self.said.borrow_mut().entry((camera, boot)).or_default().push(now);
+        let known = self.clocks.borrow().get(&camera).copied();
+        if known.is_some_and(|known| self.flaw == Flaw::Clock || is_near(known.wall_of(gop.start), wall)) {
+            return Ok(());
+        }
+        self.note(camera, Entry::Clock { media: gop.start, wall }).await?;
+        self.clocks.borrow_mut().insert(camera, now);
+        Ok(())
+    }
+
+    /// The remote host has a recording.
+    pub async fn received(&self, name: &RecordingName) -> Result<(), Errno> {
+        let at = self.told.borrow().get(&name.camera).copied().unwrap_or_default();
+        self.note(name.camera, Entry::Receipt { at, recording: name.sequence }).await
     }
 
     async fn note(&self, camera: CameraId, entry: Entry) -> Result<(), Errno> {
@@ -145,6 +181,11 @@ impl Ledgers {
     }
 }
 
+/// Whether two clocks say the same, but for their drift.
+fn is_near(one: WallTime, other: WallTime) -> bool {
+    (one.0 - other.0).abs() <= 1_000_000
+}
+
 fn slices_of(recording: &Pages) -> Result<Vec<Slice>, Errno> {
     let bytes = ledger(recording).map_err(|_| Errno::Io)?;
     Slice::parse_all(&bytes).map_err(|_| Errno::Io)
@@ -172,9 +213,55 @@ pub fn account(edges: &[Rc<Edge>], remote: &Remote) -> Option<String> {
             Finding::Absent { receipts, .. } => edge.gone.get() && *receipts == 0,
             Finding::BegunAnew { .. } | Finding::Forked { .. } => false,
         };
-        let untold = stitch(&slices).findings.into_iter().find(|finding| !is_told(finding))?;
+        let stitched = stitch(&slices);
+        if !edge.gone.get()
+            && let Some(wrong) = misdated(edge, camera, &slices, &stitched.dates)
+        {
+            return Some(wrong);
+        }
+        let untold = stitched.findings.into_iter().find(|finding| !is_told(finding))?;
         Some(format!("ledger: {camera} {untold:?}"))
     })
+}
+
+/// A GOP whose date is not what the clock was set to last in its boot.
+fn misdated(edge: &Edge, camera: CameraId, slices: &[Slice], dates: &Dates) -> Option<String> {
+    let gops = |slice: &Slice| -> Vec<(Boot, Gop)> {
+        let gop = |entry: &Entry| if let Entry::Gop(gop) = entry { Some((slice.boot, *gop)) } else { None };
+        slice.entries.iter().filter_map(gop).collect()
+    };
+    let gops: Vec<(Boot, Gop)> = slices.iter().flat_map(gops).collect();
+    let said = edge.ledgers.said.borrow();
+    gops.iter().find_map(|(boot, gop)| {
+        let of_boot = gops.iter().filter(|(of, gop)| of == boot && gop.wall.is_some());
+        let newest = of_boot.map(|(_, gop)| gop.start).max()?;
+        let clock = said.get(&(camera, *boot))?;
+        let date = dates.wall_of(*boot, gop.start);
+        // Of what the clock said after the newest GOP only the ledger may know: that GOP was lost.
+        let mut last = clock.iter().filter(|said| said.media >= newest);
+        let is_right = last.any(|said| date.is_some_and(|date| is_near(said.wall_of(gop.start), date)));
+        (!is_right).then(|| format!("ledger: {camera} GOP {} is dated {date:?}", gop.sequence))
+    })
+}
+
+/// Of an edge that is gone somebody takes a recording out of the archive, with others in front of it and behind it.
+pub fn rob(edges: &[Rc<Edge>], remote: &Remote) {
+    for camera in edges.iter().filter(|edge| edge.gone.get()).flat_map(|edge| &edge.cameras) {
+        let mut disk = remote.host.disk.borrow_mut();
+        let mut files: Vec<(u64, String)> = disk
+            .names("archive")
+            .into_iter()
+            .filter_map(|file| {
+                let name: RecordingName = file.strip_suffix(".mp4")?.parse().ok()?;
+                (name.camera == camera.id).then_some((name.sequence, file))
+            })
+            .collect();
+        files.sort_unstable();
+        if let [_, (_, taken), .., _] = files.as_slice() {
+            // It is there: the judge has just listed it.
+            let _removed = disk.remove(&format!("archive/{taken}"));
+        }
+    }
 }
 
 /// The slices of a camera's recordings in the archive, each held against its footage.

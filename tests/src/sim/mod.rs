@@ -51,7 +51,7 @@ use remote::Remote;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
-use variant::{Variant, Workers};
+use variant::{Flaw, Variant, Workers};
 use weather::{Kind, Weather};
 use world::World;
 
@@ -160,6 +160,9 @@ impl<'a> Run<'a> {
             let left = self.left();
             let late = deadline.get().is_some_and(|deadline| now > deadline);
             if left.is_empty() && self.variant.converges && self.variant.workers == Workers::Ours {
+                if self.variant.flaw == Flaw::Theft {
+                    ledgers::rob(&self.edges, &self.remote);
+                }
                 let wrong = ledgers::account(&self.edges, &self.remote);
                 wrong.into_iter().for_each(|wrong| self.world.fail(wrong));
             }

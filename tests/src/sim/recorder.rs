@@ -4,9 +4,9 @@ use super::disk::Errno;
 use super::edge::{Edge, told};
 use super::host::File;
 use super::store::apply;
+use media::Gop;
 use media::mp4::{About, Growing, Step};
 use media::names::RecordingName;
-use media::{Gop, WallTime};
 use std::time::Duration;
 
 /// A recording that is being written.
@@ -28,8 +28,7 @@ pub async fn run(edge: &Edge, number: usize) {
     let mut writer: Option<Writer> = None;
     loop {
         tasks.sleep(camera.every).await;
-        let wall = Some(WallTime(i64::try_from(edge.host.wall().as_micros()).unwrap_or(0)));
-        let Some(gop) = camera.next(wall) else { break };
+        let Some(gop) = camera.next(edge.date(camera.now())) else { break };
         let name = writer.as_ref().map(|writer| writer.name);
         if let Err(errno) = record(edge, number, &mut writer, &gop).await {
             told(edge, "record", errno);
@@ -48,6 +47,7 @@ pub async fn run(edge: &Edge, number: usize) {
 
 async fn record(edge: &Edge, number: usize, writer: &mut Option<Writer>, gop: &Gop) -> Result<(), Errno> {
     let camera = &edge.cameras[number];
+    edge.ledgers.dated(camera.id, gop).await?;
     if let Some(writer) = writer {
         let steps = writer.growing.append(gop).map_err(|_| Errno::Io)?;
         writer.write(steps).await?;

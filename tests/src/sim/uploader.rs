@@ -7,7 +7,7 @@ use super::sftp::{Mode, Reply as Answer, Request};
 use super::store::{Stage, path};
 use super::variant::Turns;
 use media::handshake::turn::{self, Due};
-use media::handshake::{Fault, Reply, Step, Upload};
+use media::handshake::{Fault, Journal, Reply, Step, Upload};
 use media::mp4::demux::footage_end;
 use media::mp4::{self, MEDIA_AT};
 use media::names::{LockToken, MOST_TOKEN_BYTES, RecordingName};
@@ -166,6 +166,12 @@ impl Uploader<'_> {
                 return Ok(edge.store.free(name).await?);
             }
             Step::WriteJournal(journal) => {
+                if journal == Journal::Acknowledged
+                    && let Err(errno) = edge.ledgers.received(name).await
+                {
+                    // A disk may be full until this very recording leaves.
+                    told(edge, "note the receipt", errno);
+                }
                 edge.store.change(name, |entry| entry.stage = Stage::Sealed(journal)).await?;
                 Reply::Done
             }

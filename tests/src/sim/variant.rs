@@ -38,6 +38,19 @@ pub enum Turns {
     OldestFirst,
 }
 
+/// What is wrong with the ledgers of a bad row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// Nothing.
+    None,
+    /// Gaps are not noted.
+    Gaps,
+    /// The clock is noted when it is first known, and not when it is set again.
+    Clock,
+    /// Somebody takes a recording of an edge that is gone out of the archive.
+    Theft,
+}
+
 /// One row.
 #[derive(Clone, Copy, Debug)]
 pub struct Variant {
@@ -57,8 +70,8 @@ pub struct Variant {
     pub turns: Turns,
     /// The cameras record for more than a day, on disks that are too small for a day without a network.
     pub day: bool,
-    /// The ledgers say nothing of gaps.
-    pub forgets: bool,
+    /// What is wrong with the ledgers.
+    pub flaw: Flaw,
 }
 
 const SCRIPT: Uploader = Uploader::Script { again: false, receive: false };
@@ -77,7 +90,7 @@ pub const GOOD: [Variant; 5] = [
 ];
 
 /// Rows of which a seed must be found that does not hold.
-pub const BAD: [Variant; 8] = [
+pub const BAD: [Variant; 10] = [
     Variant { lies: true, ..ours("ours without fsync", Workers::Ours, &Kind::ALL) },
     script("script edge, plain rm", Workers::Ours, &Kind::CRASHES, false),
     Variant {
@@ -96,7 +109,15 @@ pub const BAD: [Variant; 8] = [
         ..ours("our edge, script workers, power cut", Workers::Script, &[Kind::RemotePower])
     },
     a_day("a day without a network, the oldest first", Turns::OldestFirst),
-    Variant { forgets: true, ..ours("ours, and gaps are not noted", Workers::Ours, &Kind::ALL) },
+    Variant { flaw: Flaw::Gaps, ..ours("ours, and gaps are not noted", Workers::Ours, &Kind::ALL) },
+    Variant {
+        flaw: Flaw::Clock,
+        ..ours("ours, and a clock that is set again is not noted", Workers::Ours, &Kind::ALL)
+    },
+    Variant {
+        flaw: Flaw::Theft,
+        ..ours("ours, and the archive is robbed", Workers::Ours, &[Kind::EdgeGone])
+    },
 ];
 
 const fn ours(name: &'static str, workers: Workers, faults: &'static [Kind]) -> Variant {
@@ -109,7 +130,7 @@ const fn ours(name: &'static str, workers: Workers, faults: &'static [Kind]) -> 
         converges: true,
         turns: Turns::Any,
         day: false,
-        forgets: false,
+        flaw: Flaw::None,
     }
 }
 
