@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 
 const page = (module) => import(pathToFileURL(`${process.env.PAGE}/${module}`));
-const { LiveEdge, RESERVE, FASTEST, SLOWEST } = await page('live_edge.js');
+const { LiveEdge, DEAD_BAND, RESERVE, FASTEST, SLOWEST } = await page('live_edge.js');
 const { Backoff } = await page('backoff.js');
 const { MediaClock } = await page('clock.js');
 const { BoxSplitter, concat, fragmentTrack, tracks } = await page('boxes.js');
@@ -18,31 +18,67 @@ const format = await page('format.js');
 const FRAME = 1 / 30;
 
 /**
- * Plays `seconds` of a stream whose pictures come `late(n)` seconds after they were taken, with the law in charge of the rate.
- * Returns how far behind the newest picture taken playback is, and how often it ran dry.
+ * A screen as Chromium treats it: refreshed 60 times a second, and the rhythm in which pictures came to it is kept until playback goes
+ * at another rate for a while, even when it no longer suits the position.
  */
-function play(edge, seconds, late, behind) {
+class Screen {
+  /** Seconds that the newest picture on it is behind the newest picture taken. */
+  behind = null;
+  #steady = 0;
+
+  /** A picture becomes due while playback is `behind` at this rate; returns how late it comes. */
+  show(now, behind, rate) {
+    if (rate === 1) this.#steady = now;
+    if (this.behind === null || now - this.#steady > 0.1) this.behind = Math.round(behind * 60) / 60;
+    return this.behind - behind;
+  }
+}
+
+/**
+ * Plays `seconds` of a stream whose pictures come `late(n)` seconds after they were taken, with the law in charge of the rate.
+ * Returns how far behind the newest picture taken playback is in the end, how often and when it ran dry, and how far behind it was at
+ * each second.
+ */
+function play(edge, seconds, late, behind, screen = new Screen()) {
   let position = -behind;
   let rate = 1;
-  let dry = 0;
+  let dry = false;
   let end = 0;
-  const step = 0.005;
   let n = 0;
+  const step = 0.005;
+  const track = [];
+  const starved = [];
   for (let now = 0; now < seconds; now += step) {
+    if (now >= track.length) track.push(now - position);
     const come = () => (n + 1) * FRAME + late(n) <= now;
-    // What comes at once is one arrival.
-    if (come()) edge.arrived(now, end);
     while (come()) {
+      // Units of a backlog come one by one, at once.
+      edge.arrived(now, end);
       n += 1;
       end = n * FRAME;
+      edge.shown(screen.show(now, now - position, rate));
       const order = edge.step(now, position);
       rate = order.rate;
       position = order.position ?? position;
     }
-    if (position + step * rate < end) position += step * rate;
-    else if (now > 2) dry += 1;
+    const moved = position + step * rate < end;
+    if (moved) position += step * rate;
+    else if (!dry && now > 2) {
+      starved.push(now);
+      edge.starved(now);
+    }
+    dry = !moved;
   }
-  return { behind: seconds - position, dry };
+  return { behind: seconds - position, dry: starved.length, starved, track };
+}
+
+/** A machine that is busy from 60 s to 70 s: eight delays of 0.1 to 0.4 s. */
+function burst(n) {
+  const taken = (n + 1) * FRAME;
+  if (taken < 60 || taken > 70) return 0;
+  const into = (taken - 60) % 1.25;
+  const delay = 0.1 + 0.1 * (Math.floor((taken - 60) / 1.25) % 4);
+  return Math.max(0, delay - into);
 }
 
 test('a punctual stream is followed closely, wherever playback began', () => {
@@ -80,14 +116,57 @@ test('the rate stays where nobody notices it once the join is over', () => {
   assert.ok(Math.abs(position - (10 - FRAME - RESERVE)) < 2 * FRAME, String(position));
 });
 
-test('running dry makes the reserve larger for a while', () => {
+test('units that come late together are one delay', () => {
+  // Nothing for 0.6 s, then eighteen units at once.
+  const { track } = play(new LiveEdge(), 30, (n) => Math.max(0, n >= 450 && n < 468 ? (468 - n) * FRAME : 0), 0.1);
+  assert.ok(Math.max(...track.slice(16)) < 0.75, String(track));
+  assert.ok(Math.max(...track.slice(26)) - track[14] < 2 * DEAD_BAND, String(track));
+});
+
+test('half a minute after the machine was busy the picture is as near as before, and nothing ran dry meanwhile', () => {
+  const { track, starved } = play(new LiveEdge(), 600, burst, 0.1);
+  const before = track[59];
+  const after = track.slice(100).map((behind) => behind - before);
+  assert.ok(starved.length > 1 && starved.at(-1) < 71, String(starved));
+  assert.ok(Math.max(...after.map(Math.abs)) < DEAD_BAND, String(track));
+});
+
+test('running dry is chance once, and twice a reason to keep more in hand for a while', () => {
   const edge = new LiveEdge();
   for (let n = 0; n < 60; n += 1) edge.arrived(n * FRAME, n * FRAME);
   const before = edge.error(2, 1.9);
+  const more = (now) => before - edge.error(now, now - 0.1);
+  const near = (value, expected) => assert.ok(Math.abs(value - expected) < 1e-9, `${value}, not ${expected}`);
   edge.starved(2);
-  const after = edge.error(2, 1.9);
-  assert.ok(before - after > 0.01);
-  assert.ok(Math.abs(edge.error(120, 119.9) - before) < 0.001, 'forgiven after two minutes');
+  edge.starved(2.1);
+  near(more(2.1), 0);
+  edge.starved(6);
+  near(more(6), 0.02);
+  for (const now of [7.5, 9, 10.5, 12]) edge.starved(now);
+  near(more(12), 0.06);
+  near(more(27), 0.03);
+  near(more(42), 0);
+});
+
+test('what counts is when pictures are on the screen', () => {
+  const screen = new Screen();
+  const edge = new LiveEdge();
+  const { track } = play(edge, 20, () => 0, 0.1, screen);
+  const near = screen.behind;
+  // The browser lost its rhythm for a moment, and shows every picture one refresh later than it could.
+  screen.behind += 1 / 60;
+  let now = 20;
+  let position = now - track[19];
+  let rate = 1;
+  for (let n = 0; n < 90; n += 1) {
+    now += FRAME;
+    position += rate * FRAME;
+    edge.arrived(now, now - FRAME);
+    ({ rate } = edge.step(now, position));
+    edge.shown(screen.show(now, now - position, rate));
+  }
+  assert.equal(rate, 1);
+  assert.ok(screen.behind - near < 1e-9, `${screen.behind} after ${near}`);
 });
 
 test('the back-off doubles up to its bound, with jitter, and starts again', () => {

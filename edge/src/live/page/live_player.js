@@ -164,6 +164,7 @@ class Feed {
   #moof = null;
   #joined = false;
   #jumped = 0;
+  #watching;
 
   constructor(video, sound, totals, onerror) {
     this.video = video;
@@ -172,6 +173,17 @@ class Feed {
     this.#edge = new LiveEdge(sound ? RESERVE_WITH_SOUND : RESERVE);
     this.#sink = new Sink(video, onerror);
     video.addEventListener('waiting', this.#starved);
+    this.#watch();
+  }
+
+  /** Tells the law how far the screen is off the position. */
+  #watch() {
+    this.#watching = this.video.requestVideoFrameCallback?.((_, picture) => {
+      const now = performance.now();
+      const due = this.video.currentTime - picture.mediaTime;
+      if (!this.video.seeking) this.#edge.shown(due - (now - picture.expectedDisplayTime) / 1000);
+      this.#watch();
+    });
   }
 
   #starved = () => {
@@ -239,6 +251,7 @@ class Feed {
 
   close() {
     this.video.removeEventListener('waiting', this.#starved);
+    this.video.cancelVideoFrameCallback?.(this.#watching);
     this.#sink.close();
   }
 }
