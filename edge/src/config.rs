@@ -475,9 +475,17 @@ impl Current {
             record.enabled,
             record.dir,
         );
-        if next.upload.is_some() != now.upload.is_some() {
-            waiting.push("upload");
-            next.upload = now.upload.clone();
+        match (&mut next.upload, &now.upload) {
+            // The names and the ledger of this process are made with the key that it began with.
+            (Some(next), Some(now)) if next.key != now.key => {
+                waiting.push("upload.key");
+                next.key.clone_from(&now.key);
+            }
+            (Some(_), Some(_)) | (None, None) => {}
+            _ => {
+                waiting.push("upload");
+                next.upload.clone_from(&now.upload);
+            }
         }
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
         waiting
@@ -535,5 +543,9 @@ mod tests {
         assert_eq!(current.replace(wanted), ["live.listen"]);
         assert_eq!(current.get().video.bitrate, 300_000);
         assert_eq!(current.get().live.listen, Live::default().listen);
+        let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIH0XDKDZpZ89hNCaej8mrOhs+CKiEI11242Un8zWzkXJ";
+        let upload = format!("[upload]\nhost = \"h\"\nuser = \"u\"\nhost_key = \"{key}\"");
+        assert_eq!(current.replace(Config::parse(&upload).expect("good")), ["upload"]);
+        assert_eq!(current.get().upload, None);
     }
 }

@@ -2,21 +2,50 @@
 
 #![allow(clippy::expect_used)] // helpers of tests, outside #[test]
 
-use edge::config::Config;
+use edge::config::{Config, Current};
 use edge::status::Metrics;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 const CONFIG: &str = include_str!("../../docs/ref/config.md");
 const METRICS: &str = include_str!("../../docs/ref/metrics.md");
 
-/// The cells of all table rows whose first cell is code: ("video.bitrate", "400000").
-fn rows(page: &str) -> Vec<(String, String)> {
+/// Every key is there.
+const WITH_UPLOAD: &str = "[upload]\nhost = \"h\"\nuser = \"u\"\nhost_key = \"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIH0XDKDZpZ89hNCaej8mrOhs+CKiEI11242Un8zWzkXJ\"";
+
+/// The cells of all table rows whose first cell is code: ("video.bitrate", "400000", ...).
+fn cells(page: &str) -> impl Iterator<Item = Vec<String>> {
     let row = |line: &str| {
-        let mut cells =
-            line.strip_prefix("| `")?.split('|').map(|cell| cell.trim().trim_matches('`').to_owned());
-        Some((cells.next()?, cells.next()?))
+        let cells = line.strip_prefix("| `")?.split(" |").map(|cell| cell.trim_matches([' ', '|', '`']));
+        Some(cells.map(str::to_owned).collect())
     };
-    page.lines().filter_map(row).collect()
+    page.lines().filter_map(row)
+}
+
+/// The first two cells of all those rows.
+fn rows(page: &str) -> Vec<(String, String)> {
+    cells(page).map(|cells| (cells[0].clone(), cells[1].clone())).collect()
+}
+
+/// `config` with another value of `key`, if there is one of that type.
+fn changed(config: &Config, key: &str) -> Option<Config> {
+    let (section, key) = key.split_once('.')?;
+    let all = serde_json::to_value(config).expect("serialises");
+    let list = all[section].is_array();
+    let table = if list { &all[section][0] } else { &all[section] };
+    let others = match &table[key] {
+        Value::Bool(value) => vec![json!(!value)],
+        Value::Number(value) if value.is_u64() => vec![json!(value.as_u64()? + 1)],
+        Value::Number(value) => vec![json!(value.as_f64()? + 1.0)],
+        Value::Null => vec![json!({ "cert": "/cert", "key": "/key" })],
+        value => [&*format!("{}x", value.as_str()?), "main", "sealed", "[::1]:1"].map(Value::from).into(),
+    };
+    others.into_iter().find_map(|other| {
+        let mut all = all.clone();
+        let table = if list { &mut all[section][0] } else { &mut all[section] };
+        table[key] = other;
+        serde_json::from_value(all).ok()
+    })
 }
 
 /// Keys and defaults as TOML would write them; `None` where the default depends on who runs it.
@@ -48,11 +77,29 @@ fn the_configuration_page_has_every_key_with_its_default() {
 
 #[test]
 fn the_configuration_page_has_no_key_that_is_not_there() {
-    let upload = "[upload]\nhost = \"h\"\nuser = \"u\"\nhost_key = \"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIH0XDKDZpZ89hNCaej8mrOhs+CKiEI11242Un8zWzkXJ\"";
     let known: BTreeSet<_> =
-        keys(&Config::parse(upload).expect("good")).into_iter().map(|(key, _)| key).collect();
+        keys(&Config::parse(WITH_UPLOAD).expect("good")).into_iter().map(|(key, _)| key).collect();
     let shown: BTreeSet<_> = rows(CONFIG).into_iter().map(|(key, _)| key).collect();
     assert_eq!(shown, known);
+}
+
+#[test]
+fn the_configuration_page_says_which_keys_wait_for_a_restart() {
+    let config = Config::parse(WITH_UPLOAD).expect("good");
+    for row in cells(CONFIG) {
+        let key = &row[0];
+        let Some(wanted) = changed(&config, key) else { panic!("no other value of {key} is known here") };
+        let current = Current::new(config.clone());
+        let waiting = current.replace(wanted.clone());
+        match row[3].as_str() {
+            "restart" => {
+                assert_eq!(*current.get(), config, "{key}");
+                assert!(waiting.len() == 1 && key.starts_with(waiting[0]), "{key} and not {waiting:?}");
+            }
+            "-" => assert_eq!((waiting, &*current.get()), (Vec::new(), &wanted), "{key}"),
+            other => panic!("{key} needs {other:?} to change"),
+        }
+    }
 }
 
 #[test]
