@@ -11,10 +11,11 @@ use edge::summary::summary;
 use edge::supervise::{EVERY, Signals, Stalled};
 use edge::upload::key::DeviceKey;
 use nix::sys::signal::Signal;
+use service::answer::{reason, say};
 use service::{config, logs};
-use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 /// Where the configuration is looked for when no other place is named.
 const CONFIG: &str = "/etc/porthole/edge.toml";
@@ -31,7 +32,7 @@ struct Cli {
 enum Command {
     /// Run the appliance.
     Run(Run),
-    /// Ask the running appliance how it is; the answer is JSON.
+    /// Ask the running appliance how it is: a line for each part.
     Status {
         #[command(flatten)]
         at: At,
@@ -84,9 +85,20 @@ struct Run {
     log_level: String,
 }
 
-fn main() -> anyhow::Result<()> {
-    match Cli::parse().command {
-        Command::Run(options) => run(&options),
+fn main() -> ExitCode {
+    match obey(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("Error: {}", reason(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn obey(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Run(options) => return run(&options),
+        Command::Recover { dir, key } => return recover(&dir, key.as_deref()),
         Command::Status { at, json } => {
             let status = control::ask(&load(&at)?.live.control, "/status")?;
             say(&if json { status + "\n" } else { summary(&status)? })
@@ -103,16 +115,8 @@ fn main() -> anyhow::Result<()> {
         Command::Key(at) => {
             say(&format!("{}\n", DeviceKey::load_or_make(&load(&at)?.device_key())?.public_line()?))
         }
-        Command::Recover { dir, key } => recover(&dir, key.as_deref()),
     }
-}
-
-/// Prints; whoever has stopped reading (`porthole-edge probe | head`) is no error.
-fn say(text: &str) -> anyhow::Result<()> {
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
-    }
+    .context("standard output")
 }
 
 /// Says of every file what was found; an error if one of them could not be read.
@@ -173,7 +177,7 @@ fn run(options: &Run) -> anyhow::Result<()> {
             None => {}
             Some(Signal::SIGHUP) => match options.config() {
                 Ok(config) => appliance.reload(config),
-                Err(error) => tracing::error!("configuration kept as it was: {error:#}"),
+                Err(error) => tracing::error!("configuration kept as it was: {}", reason(error.as_ref())),
             },
             Some(_) => break,
         }

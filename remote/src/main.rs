@@ -8,6 +8,7 @@ use remote::config::{Config, Role};
 use remote::enroll::{self, Enrollment};
 use remote::supervise;
 use remote::{receive, serve};
+use service::answer::{reason, say};
 use service::{config, logs};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -117,8 +118,21 @@ struct Serve {
     log_level: String,
 }
 
-fn main() -> anyhow::Result<ExitCode> {
-    match Cli::parse().command {
+/// The exit status when it cannot be told whether recordings are whole.
+const CANNOT_TELL: u8 = 2;
+
+fn main() -> ExitCode {
+    let command = Cli::parse().command;
+    let failure =
+        if matches!(command, Command::Check { .. }) { CANNOT_TELL.into() } else { ExitCode::FAILURE };
+    obey(command).unwrap_or_else(|error| {
+        eprintln!("Error: {}", reason(error.as_ref()));
+        failure
+    })
+}
+
+fn obey(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
         Command::Serve(options) => {
             logs::start(options.log, &options.log_level)?;
             serve::serve(options.config()?)?;
@@ -126,15 +140,10 @@ fn main() -> anyhow::Result<ExitCode> {
         }
         Command::CheckConfig { file } => {
             Config::load(&file).with_context(|| file.display().to_string())?;
-            println!("{}: good", file.display());
+            say(&format!("{}: good\n", file.display()))?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Check { dirs, json, keys } => {
-            Ok(check(&dirs, json, keys.as_deref()).unwrap_or_else(|error| {
-                eprintln!("{error:#}");
-                ExitCode::from(2)
-            }))
-        }
+        Command::Check { dirs, json, keys } => check(&dirs, json, keys.as_deref()),
         Command::Chop { file, out, account } => chop(&file, &out, account),
         Command::Sweep { place, dry_run } => sweep(&place, dry_run),
         Command::Receive { inbox } => Ok(receive(&inbox)),
@@ -175,11 +184,7 @@ fn check(dirs: &[PathBuf], json: bool, keys: Option<&Path>) -> anyhow::Result<Ex
     };
     let keys = keys.with_context(|| from.display().to_string())?;
     let report = remote::check::check(dirs, &keys)?;
-    if json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
-    } else {
-        print!("{report}");
-    }
+    say(&if json { serde_json::to_string_pretty(&report)? + "\n" } else { report.to_string() })?;
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -187,7 +192,7 @@ fn chop(file: &Path, out: &Path, account: String) -> anyhow::Result<ExitCode> {
     let name = file.file_stem().and_then(|name| name.to_str()).context("the file's name is not UTF-8")?;
     let chopped = remote::chop::chop(file, name, &out.join(".chop"), &Options::new(account))?;
     let folder = remote::chop::publish(&chopped, out)?;
-    println!("{}: {} segments, {}", folder.display(), chopped.segments, chopped.duration);
+    say(&format!("{}: {} segments, {}\n", folder.display(), chopped.segments, chopped.duration))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -195,7 +200,7 @@ fn sweep(place: &Place, dry_run: bool) -> anyhow::Result<ExitCode> {
     let config = place.config()?;
     let now = supervise::wall_now();
     let report = remote::sweep::sweep(&config.dir, &config.sweep.policy(), now, dry_run, &|| false)?;
-    println!("{report}");
+    say(&format!("{report}\n"))?;
     Ok(if report.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -217,12 +222,12 @@ fn enroll(options: &Enroll) -> anyhow::Result<ExitCode> {
     let enrollment = Enrollment::new(&options.key, options.name.as_deref(), kind, &dir, &program)?;
     let plan = enrollment.plan();
     if options.print {
-        print!("{plan}");
+        say(&plan.to_string())?;
         return Ok(ExitCode::SUCCESS);
     }
     // Half of it must not be left because somebody was impatient.
     let _signals = supervise::hold_signals().context("signals")?;
     enroll::perform::perform(&plan)?;
-    println!("{}", enrollment.welcome());
+    say(&format!("{}\n", enrollment.welcome()))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -6,6 +6,7 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`answer`] | what a command prints, and how it tells an error |
 //! | [`config`] | a TOML file, and errors that name the key, the value and what is allowed |
 //! | [`logs`] | text or JSON on standard error |
 //! | [`door`] | the listener of a web server: caps, deadlines, HTTPS |
@@ -17,6 +18,7 @@
 //! Nothing here knows of cameras or recordings, but for the modules of the pages: formats and protocols are in `media`.
 //! docs/design/service.md says what holds here.
 
+pub mod answer;
 pub mod config;
 pub mod door;
 pub mod files;

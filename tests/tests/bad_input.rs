@@ -270,3 +270,17 @@ fn malformed_queries_and_ranges_are_refused() {
     // RFC 9110, 14.2: a range in another unit is as if it were not there.
     assert_eq!(status("pictures=1-2"), 200);
 }
+
+#[test]
+fn a_reader_that_has_left_is_no_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let empty = folder.path().join("empty.toml");
+    fs::write(&empty, "").unwrap();
+    for program in ["porthole-edge", "porthole-remote"] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = Command::new(tests::built(program));
+        let output = command.arg("check-config").arg(&empty).stdout(writer).output().unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{program}: {output:?}");
+    }
+}
