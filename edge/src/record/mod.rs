@@ -35,6 +35,9 @@ const POLL: Duration = Duration::from_millis(200);
 /// First and longest wait after a failure. The ring holds what comes meanwhile.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
+/// With no more seconds than these on the edge alone the remote host keeps up: a GOP, and what it takes to get there.
+const KEEPS_UP: f64 = 3.0;
+
 /// Minutes of a recording in RAM, where the oldest may have to leave soon.
 const MINUTES_IN_RAM: u32 = 1;
 
@@ -163,7 +166,7 @@ impl Recorder {
                 Err(error) => return Err(error.into()),
             }
         }
-        let seconds = self.inputs.current.get().record.sync_seconds;
+        let seconds = self.sync_seconds();
         if let Some(open) = &mut self.open {
             let now = clock::media_now();
             open.writer.sync_if_due(seconds, now)?;
@@ -174,6 +177,16 @@ impl Recorder {
         self.tell()?;
         self.inputs.store.tend(now);
         self.rest(now)
+    }
+
+    /// Seconds between two syncs. A card is spared no longer than the remote host holds what is not synced.
+    fn sync_seconds(&self) -> u32 {
+        let Inputs { own, current, .. } = &self.inputs;
+        let config = current.get();
+        match config.upload {
+            Some(_) if own.metrics.at_risk_seconds.get() > KEEPS_UP => 1,
+            _ => config.record.sync_seconds,
+        }
     }
 
     /// Takes up the gaps that the ledger does not have yet.

@@ -228,6 +228,20 @@ fn a_recording_whose_file_fails_is_sealed_and_recording_goes_on_behind_it() {
 }
 
 #[test]
+fn a_card_is_spared_while_the_remote_host_keeps_up_and_no_longer() {
+    let camera = Camera::new(600);
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIH0XDKDZpZ89hNCaej8mrOhs+CKiEI11242Un8zWzkXJ";
+    let upload = format!("[upload]\nhost = \"h\"\nuser = \"u\"\nhost_key = \"{key}\"");
+    for (upload, at_risk, seconds) in [("", 0.0, 30), (&upload, 1.2, 30), (&upload, 3.5, 1), ("", 3.5, 30)] {
+        let text = format!("{upload}\n[record]\nsync_seconds = 30");
+        let current = Current::new(crate::config::Config::parse(&text).expect("good"));
+        let recorder = Recorder::new(Inputs { current, ..camera.recorder().inputs });
+        recorder.inputs.own.metrics.at_risk_seconds.set(at_risk);
+        assert_eq!(recorder.sync_seconds(), seconds, "{at_risk} s at risk, {upload}");
+    }
+}
+
+#[test]
 fn a_thread_records_and_seals_when_it_is_asked_to_end() {
     let mut camera = Camera::new(600);
     let inputs = camera.recorder().inputs;
