@@ -89,6 +89,11 @@ fn a_ledger_that_misses_that_the_clock_was_set_again_is_found_out() {
 }
 
 #[test]
+fn entries_between_recordings_that_are_not_sent_are_found_out() {
+    assert_eq!(found_out("ours, and files of the ledger are not sent"), "ledger");
+}
+
+#[test]
 fn what_is_taken_out_of_the_archive_is_missed_by_its_receipt_though_the_edge_is_gone() {
     assert_eq!(found_out("ours, and the archive is robbed"), "ledger");
 }

@@ -146,10 +146,11 @@ impl Ledgers {
     /// Puts everything that waits into a file of its own, under `name`.
     pub fn cut(&mut self, name: &RecordingName) -> Result<(), Error> {
         let Some(key) = self.key.clone() else { return Ok(()) };
-        let slices = self.tail(name.camera)?.cut(&key);
+        // Signed before there is a file: if that is not known to be there, the next seal takes the same slices along.
+        self.change(name.camera, |tail| tail.sign(&key))?;
+        let slices = self.tail(name.camera)?.waiting().to_vec();
         let path = self.places.to(&file_name(name));
         files::replace(&path, &write_all(&slices), &OpenOptions::new()).map_err(Error::io("write", &path))?;
-        // A crash here finds the file, and moves the head when the tail is read.
         self.change(name.camera, |tail| tail.advance(&slices))
     }
 

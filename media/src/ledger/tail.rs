@@ -89,12 +89,19 @@ impl Tail {
         slices
     }
 
-    /// Signs everything that is open, and gives all that waits, for a file of its own. It goes on waiting until
-    /// [`Tail::advance`] is told that it is on its way.
+    /// Signs everything that is open: from then on it waits as slices, which are the same whatever takes them along, and
+    /// however often.
+    pub fn sign(&mut self, key: &SigningKey) {
+        let (open, mut waiting) = (std::mem::take(&mut self.open), std::mem::take(&mut self.waiting));
+        self.head = self.sign_open(key, &open, &mut waiting);
+        self.waiting = waiting;
+    }
+
+    /// What [`Tail::sign`] would leave waiting.
     pub fn cut(&self, key: &SigningKey) -> Vec<Slice> {
-        let mut slices = self.waiting.clone();
-        self.sign_open(key, &self.open, &mut slices);
-        slices
+        let mut tail = self.clone();
+        tail.sign(key);
+        tail.waiting
     }
 
     /// Signs `open`, a slice for each boot; gives the head behind them.

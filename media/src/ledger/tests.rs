@@ -208,6 +208,25 @@ fn a_chain_that_goes_on_elsewhere_is_one_chain_and_cut_off_with_the_power_it_con
 }
 
 #[test]
+fn what_was_signed_for_a_file_that_may_not_be_there_goes_with_the_next_seal_too_and_counts_once() {
+    let mut camera = Camera::new();
+    let mut slices = camera.record(100..110, Some(NOON));
+    camera.gap(Cause::CameraGone, 110, 115);
+    camera.tail.sign(&camera.key);
+    let file = camera.tail.waiting().to_vec();
+    camera.gap(Cause::Overload, 115, 120);
+    slices.extend(camera.record(120..130, Some(NOON)));
+    let expected = [
+        "in 1: camera_gone 2026-11-21T06:16:50.000Z 5.000s",
+        "in 2: overload 2026-11-21T06:16:55.000Z 5.000s",
+    ];
+    assert_eq!(told(&slices), expected, "the file is not there");
+    slices.extend(file);
+    assert_eq!(told(&slices), expected, "it is");
+    assert!(camera.tail.waiting().is_empty() && camera.tail.open().is_empty());
+}
+
+#[test]
 fn gaps_have_their_causes_and_pieces_of_one_gap_are_one() {
     let mut camera = Camera::new();
     let mut slices = camera.record(0..10, Some(NOON));

@@ -9,7 +9,7 @@ use super::random::Random;
 use super::remote::{Remote, inbox_of};
 use super::store::Store;
 use super::tasks::Process;
-use super::variant::{Turns, Uploader, Variant};
+use super::variant::{Turns, Uploader, Variant, Workers};
 use super::{recorder, scripts, uploader};
 use media::names::RecordingName;
 use media::{Ticks90k, WallTime};
@@ -40,6 +40,8 @@ pub struct Edge {
     pub turns: Turns,
     /// Seconds between two syncs of a growing recording.
     pub sync_seconds: u64,
+    /// What waits in the ledgers travels by itself now and then. Scripts know nothing of such files.
+    pub cuts: bool,
     /// Stolen, or burnt: it does not come back.
     pub gone: Cell<bool>,
     /// Recordings that a script has tried.
@@ -61,6 +63,8 @@ impl Edge {
         let most_pages = variant.day.then(|| random.from_to(60, 600));
         let ledgers = Ledgers::new(host, variant.flaw);
         let sync_seconds = random.pick(&[1, 1, 2, 3, 60]).copied().unwrap_or(1);
+        let is_ours = (variant.uploader, variant.workers) == (Uploader::Ours, Workers::Ours);
+        let cuts = is_ours && random.once_in(2);
         Rc::new(Self {
             host: Rc::clone(host),
             store: Store::new(&ledgers, host, most_pages),
@@ -72,6 +76,7 @@ impl Edge {
             uploader: variant.uploader,
             turns: variant.turns,
             sync_seconds,
+            cuts,
             gone: Cell::default(),
             tried: RefCell::default(),
             process: Cell::default(),

@@ -8,6 +8,7 @@ use super::remote::Service;
 use super::worker::load_tries;
 use media::handshake::claim::{Found, Seen, Verdict, Writer, judge};
 use media::handshake::watch::{Looked, Mark, Owner, Watch};
+use media::ledger::Slice;
 use media::names::LockToken;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -43,6 +44,9 @@ async fn look(service: &Service, memory: &mut Memory) -> Result<(), Errno> {
     for inbox in &service.remote.inboxes {
         let watch = memory.inboxes.entry(inbox.clone()).or_default();
         let names = service.remote.host.names(inbox).await?;
+        for name in names.iter().filter_map(|file| file.strip_suffix(".ledger")) {
+            take_ledger(&service.remote.host, (inbox, name)).await?;
+        }
         let mut seen: Vec<&str> = names.iter().filter_map(|file| Some(file.split_once('.')?.0)).collect();
         seen.dedup();
         for name in seen {
@@ -53,6 +57,27 @@ async fn look(service: &Service, memory: &mut Memory) -> Result<(), Errno> {
     look_at_claims(service, &mut memory.claims).await?;
     memory.claims.end_pass();
     clean(service).await
+}
+
+/// Takes a file of a ledger in, once its upload is over: what was verified is written anew.
+async fn take_ledger(host: &Rc<Host>, (inbox, name): (&str, &str)) -> Result<(), Errno> {
+    let (file, kept) = (format!("{inbox}/{name}.ledger"), format!("archive/{name}.ledger"));
+    if host.look(&format!("{inbox}/{name}.lockfile")).await?.is_some() {
+        return Ok(());
+    }
+    let Some(bytes) = host.read(&file).await? else { return Ok(()) };
+    let slices = Slice::parse_all(&bytes).ok().filter(|slices| slices.iter().all(|one| one.verify().is_ok()));
+    if slices.is_none() {
+        host.world.fail(format!("ledger: {file} is none that an edge has signed"));
+        return Ok(());
+    }
+    match host.read(&kept).await? {
+        None => host.replace(&kept, &bytes).await?,
+        Some(known) if known == bytes => {}
+        Some(_) => host.world.fail(format!("ledger: {kept} is another one")),
+    }
+    host.remove(&file).await?;
+    host.sync_folder(inbox).await
 }
 
 /// The lock beside a recording.

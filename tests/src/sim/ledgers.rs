@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! rec/CAMERA.ledger --draft--> seal of a recording --sealed--> rec/CAMERA.ledger, moved on
+//!                   --cut--> rec/NAME.ledger, when no recording comes along
 //! ```
 
 use super::disk::{Errno, View};
@@ -35,7 +36,8 @@ pub struct Ledgers {
     clocks: RefCell<BTreeMap<CameraId, WallMapping>>,
     /// What the wall clock has ever said, of each camera and boot: those who judge know it.
     said: RefCell<BTreeMap<(CameraId, Boot), Vec<WallMapping>>>,
-    flaw: Flaw,
+    /// What is wrong with them.
+    pub flaw: Flaw,
     busy: Cell<bool>,
 }
 
@@ -151,15 +153,41 @@ impl Ledgers {
         self.change(name.camera, |tail| slices.iter().for_each(|slice| tail.keep(slice.clone()))).await
     }
 
+    /// Whether something waits for a seal.
+    pub async fn waits(&self, camera: CameraId) -> Result<bool, Errno> {
+        let tail = self.tail(camera).await?;
+        Ok(!tail.open().is_empty() || !tail.waiting().is_empty())
+    }
+
+    /// Puts everything that waits into a file of its own.
+    pub async fn cut(&self, camera: CameraId, path: &str) -> Result<(), Errno> {
+        self.change(camera, |tail| tail.sign(&self.key)).await?;
+        let slices = self.tail(camera).await?.waiting().to_vec();
+        self.host.replace(path, &write_all(&slices)).await?;
+        self.change(camera, |tail| tail.advance(&slices)).await
+    }
+
+    /// The end of a ledger: what a crash left of a cut counts.
+    async fn read(&self, camera: CameraId) -> Result<Tail, Errno> {
+        let kept = self.host.read(&path(camera)).await?;
+        let Some(bytes) = kept else { return Ok(Tail::begin(camera, seed(&self.host))) };
+        let mut tail = Tail::parse(&bytes).map_err(|_| Errno::Io)?;
+        for file in self.host.names("rec").await? {
+            let name = file.strip_suffix(".ledger").and_then(|name| name.parse::<RecordingName>().ok());
+            if name.is_some_and(|name| name.camera == camera)
+                && let Some(bytes) = self.host.read(&format!("rec/{file}")).await?
+            {
+                tail.advance(&Slice::parse_all(&bytes).map_err(|_| Errno::Io)?);
+            }
+        }
+        Ok(tail)
+    }
+
     async fn tail(&self, camera: CameraId) -> Result<Tail, Errno> {
         if let Some(tail) = self.tails.borrow().get(&camera) {
             return Ok(tail.clone());
         }
-        let kept = self.host.read(&path(camera)).await?;
-        let tail = match kept {
-            Some(bytes) => Tail::parse(&bytes).map_err(|_| Errno::Io)?,
-            None => Tail::begin(camera, seed(&self.host)),
-        };
+        let tail = self.read(camera).await?;
         Ok(self.tails.borrow_mut().entry(camera).or_insert(tail).clone())
     }
 
@@ -268,6 +296,13 @@ pub fn rob(edges: &[Rc<Edge>], remote: &Remote) {
 fn archived(remote: &Remote, camera: CameraId) -> Result<Vec<Slice>, String> {
     let mut slices = Vec::new();
     for file in remote.host.disk.borrow().names("archive") {
+        if let Some(name) = file.strip_suffix(".ledger").and_then(|name| name.parse::<RecordingName>().ok())
+            && name.camera == camera
+        {
+            let bytes = remote.host.judged(&format!("archive/{file}"), View::Now, |pages, _| pages.to_vec());
+            let own = Slice::parse_all(&bytes.unwrap_or_default());
+            slices.extend(own.map_err(|error| format!("ledger: {name} {error}"))?);
+        }
         // What the edge has lost and the janitor has sealed is signed by nobody.
         let Some(name) = file.strip_suffix(".mp4").and_then(|name| name.parse::<RecordingName>().ok()) else {
             continue;

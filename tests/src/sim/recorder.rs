@@ -35,6 +35,9 @@ pub async fn run(edge: &Edge, number: usize) {
             let name = writer.take().map(|writer| writer.name).or(name);
             name.into_iter().for_each(|name| edge.store.let_go(&name));
         }
+        if writer.is_none() {
+            cut_ledger(edge, number).await;
+        }
     }
     let name = writer.as_ref().map(|writer| writer.name);
     if seal(edge, writer).await.is_err() {
@@ -42,6 +45,16 @@ pub async fn run(edge: &Edge, number: usize) {
     }
     while edge.store.mend(|name| name.camera == camera.id).await.is_err() {
         tasks.sleep(Duration::from_secs(5)).await;
+    }
+    cut_ledger(edge, number).await;
+}
+
+/// No recording takes along what waits in the ledger, for now.
+async fn cut_ledger(edge: &Edge, number: usize) {
+    let camera = &edge.cameras[number];
+    if edge.cuts && edge.host.world.random.once_in(2) {
+        let cut = edge.store.cut_ledger(camera.id, edge.date(camera.now())).await;
+        cut.unwrap_or_else(|errno| told(edge, "cut the ledger", errno));
     }
 }
 

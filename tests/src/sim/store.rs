@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! rec/NAME.mp4   rec/NAME.mp4.journal: STAGE TOKEN ORDER THINNED BOOT   rec/CAMERA8.camera: the next sequence number
+//! rec/NAME.ledger: what no recording takes along; it has no journal
 //! ```
 
 use super::disk::{Errno, View};
 use super::host::{File, Host};
 use super::ledgers::Ledgers;
 use super::pages::Pages;
+use super::variant::Flaw;
 use bytes::Bytes;
 use media::WallTime;
 use media::handshake::room::{Item, Victim, next_victim};
@@ -51,12 +53,15 @@ pub struct Entry {
     pub thinned: bool,
     /// The boot in which it was begun.
     pub boot: String,
+    /// It is no recording, but a file of the ledger.
+    pub ledger: bool,
 }
 
 impl Entry {
     /// What there is to send; `None` while there is nothing.
     pub fn content(&self) -> Option<Content> {
         match self.stage {
+            _ if self.ledger => Some(Content::Plain(self.bytes)),
             Stage::Growing if self.held && self.bytes > 0 => Some(Content::Growing(self.bytes)),
             Stage::Growing => None,
             Stage::Sealed(_) => Some(Content::Sealed(self.bytes)),
@@ -66,6 +71,13 @@ impl Entry {
     /// Whether its upload has not begun.
     pub fn waits(&self) -> bool {
         self.stage == Stage::Sealed(Journal::Sealed) && self.token.is_none()
+    }
+
+    /// A file of the ledger. Its upload begins anew with each process.
+    fn of_ledger(camera: CameraId, bytes: u64, boot: String) -> Self {
+        let token = LockToken::Upload { camera, boot: boot.clone(), nonce: "ledger".to_owned() };
+        let stage = Stage::Sealed(Journal::Sealed);
+        Self { stage, bytes, token: Some(token), boot, ledger: true, ..parse("") }
     }
 
     fn item(&self) -> Item {
@@ -107,6 +119,11 @@ pub fn path(name: &RecordingName) -> String {
     format!("rec/{name}.mp4")
 }
 
+/// Where a file of a ledger is.
+pub fn ledger_path(name: &RecordingName) -> String {
+    format!("rec/{name}.ledger")
+}
+
 fn journal_path(name: &RecordingName) -> String {
     format!("rec/{name}.mp4.journal")
 }
@@ -123,8 +140,16 @@ impl Store {
         self.entries.borrow_mut().clear();
         self.ledgers.forget();
         for file in self.host.names("rec").await? {
-            let Some((name, "mp4")) = file.split_once('.') else { continue };
+            let Some((name, extension)) = file.split_once('.') else { continue };
             let Ok(name) = name.parse::<RecordingName>() else { continue };
+            if extension == "ledger" {
+                let bytes = self.host.look(&ledger_path(&name)).await?.map_or(0, |meta| meta.size);
+                let entry = Entry::of_ledger(name.camera, bytes, self.host.boot_id());
+                self.entries.borrow_mut().insert(name, entry);
+            }
+            if extension != "mp4" {
+                continue;
+            }
             let text = self.host.read(&journal_path(&name)).await?.unwrap_or_default();
             let entry = parse(&String::from_utf8_lossy(&text));
             let sealed = matches!(entry.stage, Stage::Sealed(_));
@@ -188,11 +213,7 @@ impl Store {
     ) -> Result<(RecordingName, File), Errno> {
         let _busy = self.lock().await;
         self.make_room().await?;
-        let counter = format!("rec/{camera}.camera");
-        let text = self.host.read(&counter).await?.unwrap_or_default();
-        let sequence = String::from_utf8_lossy(&text).parse().unwrap_or(0);
-        self.host.replace(&counter, (sequence + 1).to_string().as_bytes()).await?;
-        let name = RecordingName::new(start, camera, sequence);
+        let name = self.new_name(camera, start).await?;
         let newest = self.entries.borrow().values().map(|entry| entry.order).max().unwrap_or(0);
         let entry = Entry { held: true, order: newest + 1, boot: self.host.boot_id(), ..parse("") };
         self.host.replace(&journal_path(&name), write(&entry).as_bytes()).await?;
@@ -200,6 +221,33 @@ impl Store {
         self.host.sync_folder("rec").await?;
         self.entries.borrow_mut().insert(name, entry);
         Ok((name, file))
+    }
+
+    /// The next number of a camera is taken for good.
+    async fn new_name(&self, camera: CameraId, start: Option<WallTime>) -> Result<RecordingName, Errno> {
+        let counter = format!("rec/{camera}.camera");
+        let text = self.host.read(&counter).await?.unwrap_or_default();
+        let sequence = String::from_utf8_lossy(&text).parse().unwrap_or(0);
+        self.host.replace(&counter, (sequence + 1).to_string().as_bytes()).await?;
+        Ok(RecordingName::new(start, camera, sequence))
+    }
+
+    /// What waits in the ledger of a camera travels by itself, in a file of its own.
+    pub async fn cut_ledger(&self, camera: CameraId, date: Option<WallTime>) -> Result<(), Errno> {
+        let _busy = self.lock().await;
+        if !self.ledgers.waits(camera).await? {
+            return Ok(());
+        }
+        let name = self.new_name(camera, date).await?;
+        self.ledgers.cut(camera, &ledger_path(&name)).await?;
+        if self.ledgers.flaw == Flaw::Files {
+            return self.host.remove(&ledger_path(&name)).await.map(drop);
+        }
+        if let Some(meta) = self.host.look(&ledger_path(&name)).await? {
+            let entry = Entry::of_ledger(camera, meta.size, self.host.boot_id());
+            self.entries.borrow_mut().insert(name, entry);
+        }
+        Ok(())
     }
 
     /// Lets recordings leave until all fit, by the choice of the product. The lock is held: none begins to travel meanwhile.
@@ -296,6 +344,10 @@ impl Store {
     async fn change_locked(&self, name: &RecordingName, change: impl Fn(&mut Entry)) -> Result<(), Errno> {
         let Some(mut entry) = self.entry(name) else { return Ok(()) };
         change(&mut entry);
+        if entry.ledger {
+            self.entries.borrow_mut().insert(*name, entry);
+            return Ok(());
+        }
         self.host.replace(&journal_path(name), write(&entry).as_bytes()).await?;
         // A recorder may have written on meanwhile.
         self.entries.borrow_mut().get_mut(name).into_iter().for_each(&change);
@@ -312,7 +364,8 @@ impl Store {
 
     /// Frees a recording: the journal leaves last, so that nobody takes the file for a torn one.
     pub async fn free(&self, name: &RecordingName) -> Result<(), Errno> {
-        self.host.remove(&path(name)).await?;
+        let file = if self.is_ledger(name) { ledger_path(name) } else { path(name) };
+        self.host.remove(&file).await?;
         self.host.sync_folder("rec").await?;
         self.entries.borrow_mut().remove(name);
         self.host.remove(&journal_path(name)).await.map(drop)
@@ -323,15 +376,22 @@ impl Store {
         self.entries.borrow().get(name).cloned()
     }
 
-    /// The recordings that are there.
+    /// Whether this is a file of the ledger.
+    pub fn is_ledger(&self, name: &RecordingName) -> bool {
+        self.entry(name).is_some_and(|entry| entry.ledger)
+    }
+
+    /// The recordings that are there, and the files of the ledgers.
     pub fn names(&self) -> Vec<RecordingName> {
         self.entries.borrow().keys().copied().collect()
     }
 
-    /// All of them, the oldest first.
+    /// All recordings, the oldest first.
     pub fn by_order(&self) -> Vec<(RecordingName, Entry)> {
+        let entries = self.entries.borrow();
+        let recordings = entries.iter().filter(|(_, entry)| !entry.ledger);
         let mut entries: Vec<(RecordingName, Entry)> =
-            self.entries.borrow().iter().map(|(name, entry)| (*name, entry.clone())).collect();
+            recordings.map(|(name, entry)| (*name, entry.clone())).collect();
         entries.sort_by_key(|(_, entry)| entry.order);
         entries
     }
@@ -389,5 +449,6 @@ fn parse(text: &str) -> Entry {
     let order = lines.next().and_then(|order| order.parse().ok()).unwrap_or(0);
     let thinned = lines.next() == Some("true");
     let boot = lines.next().unwrap_or_default().to_owned();
-    Entry { stage, bytes: 0, unsynced: Vec::new(), token, held: false, epoch: 0, order, thinned, boot }
+    let (unsynced, ledger) = (Vec::new(), false);
+    Entry { stage, bytes: 0, unsynced, token, held: false, epoch: 0, order, thinned, boot, ledger }
 }

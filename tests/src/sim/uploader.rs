@@ -4,7 +4,7 @@ use super::disk::Errno;
 use super::edge::{Edge, told};
 use super::network::{Broken, Session};
 use super::sftp::{Mode, Reply as Answer, Request};
-use super::store::{Stage, path};
+use super::store::{Entry, Stage, ledger_path, path};
 use super::variant::Turns;
 use media::handshake::turn::{self, Due};
 use media::handshake::{Fault, Journal, Reply, Step, Upload};
@@ -140,7 +140,11 @@ impl Uploader<'_> {
     fn due(&self, name: &RecordingName) -> Due {
         let served = self.ways.get(name).map_or(0, |way| way.served);
         let entry = self.edge.store.entry(name);
-        let (grows, order) = entry.map_or((false, 0), |entry| (entry.stage == Stage::Growing, entry.order));
+        let of = |entry: Entry| {
+            // A file of the ledger is small.
+            (entry.stage == Stage::Growing, if entry.ledger { u64::MAX } else { entry.order })
+        };
+        let (grows, order) = entry.map_or((false, 0), of);
         Due { grows, served, order }
     }
 
@@ -161,12 +165,15 @@ impl Uploader<'_> {
         let reply = match step {
             Step::Free => {
                 self.ways.remove(name);
-                let wrong = edge.host.world.judge.borrow_mut().freed(name);
-                wrong.into_iter().for_each(|wrong| edge.host.world.fail(wrong));
+                if !edge.store.is_ledger(name) {
+                    let wrong = edge.host.world.judge.borrow_mut().freed(name);
+                    wrong.into_iter().for_each(|wrong| edge.host.world.fail(wrong));
+                }
                 return Ok(edge.store.free(name).await?);
             }
             Step::WriteJournal(journal) => {
                 if journal == Journal::Acknowledged
+                    && !edge.store.is_ledger(name)
                     && let Err(errno) = edge.ledgers.received(name).await
                 {
                     // A disk may be full until this very recording leaves.
@@ -216,7 +223,8 @@ impl Uploader<'_> {
         let Some(entry) = edge.store.entry(name) else { return Ok(()) };
         let Some(content) = entry.content() else { return Ok(()) };
         // Here no ring outlives anything.
-        let machine = Upload::new(entry.journal(), content, token, begun).orphaned();
+        let machine = Upload::new(entry.journal(), content, token, begun);
+        let machine = if entry.ledger { machine } else { machine.orphaned() };
         let (epoch, held_until, served) = (entry.epoch, Duration::ZERO, self.turn);
         self.ways.insert(*name, Way { machine, epoch, held_until, served });
         Ok(())
@@ -234,13 +242,14 @@ impl Open {
         let inbox = &edge.inbox;
         let file = |extension: &str| format!("{inbox}/{name}.{extension}");
         let (lock, part) = (file("lockfile"), file("part"));
+        let whole = file(if edge.store.is_ledger(name) { "ledger" } else { "mp4" });
         match step {
             Step::CreateLock => self.fill_lock(&lock, Mode::Create, token).await,
             Step::WriteLock => self.fill_lock(&lock, Mode::Write, token).await,
             Step::ReadLock => self.read_lock(&lock).await,
             Step::RemoveLock => self.done_or_absent(Request::Remove(lock)).await,
             Step::SizePart => self.size(part).await,
-            Step::SizeRecording => self.size(file("mp4")).await,
+            Step::SizeRecording => self.size(whole).await,
             Step::CreatePart => {
                 self.forget(name).await?;
                 let Some(handle) = self.open(&part, Mode::Create).await? else { return Ok(Reply::Refused) };
@@ -283,7 +292,7 @@ impl Open {
             Step::EndSync => self.syncs.end(name).await,
             Step::Rename => {
                 self.forget(name).await?;
-                self.done_or_absent(Request::Rename(part, file("mp4"))).await
+                self.done_or_absent(Request::Rename(part, whole)).await
             }
             Step::SyncDir => self.done(Request::SyncFolder(inbox.clone())).await,
             Step::WriteJournal(_) | Step::Wait | Step::Free => Ok(Reply::Done),
@@ -484,7 +493,8 @@ impl Syncs {
 /// The bytes of a recording as its part must read: every whole GOP counts.
 async fn local(edge: &Edge, name: &RecordingName, from: u64, to: u64) -> Result<Vec<u8>, Failure> {
     let unsynced = edge.store.entry(name).map(|entry| entry.unsynced).unwrap_or_default();
-    let file = edge.host.open(&path(name)).await?.ok_or(Failure::One)?;
+    let path = if edge.store.is_ledger(name) { ledger_path(name) } else { path(name) };
+    let file = edge.host.open(&path).await?.ok_or(Failure::One)?;
     let mut bytes = vec![0; (to - from) as usize];
     if file.bytes().read(from, &mut bytes) < bytes.len() {
         return Err(Failure::One);

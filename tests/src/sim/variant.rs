@@ -47,6 +47,8 @@ pub enum Flaw {
     Gaps,
     /// The clock is noted when it is first known, and not when it is set again.
     Clock,
+    /// What no recording takes along is not sent.
+    Files,
     /// Somebody takes a recording of an edge that is gone out of the archive.
     Theft,
 }
@@ -90,7 +92,7 @@ pub const GOOD: [Variant; 5] = [
 ];
 
 /// Rows of which a seed must be found that does not hold.
-pub const BAD: [Variant; 10] = [
+pub const BAD: [Variant; 11] = [
     Variant { lies: true, ..ours("ours without fsync", Workers::Ours, &Kind::ALL) },
     script("script edge, plain rm", Workers::Ours, &Kind::CRASHES, false),
     Variant {
@@ -113,6 +115,10 @@ pub const BAD: [Variant; 10] = [
     Variant {
         flaw: Flaw::Clock,
         ..ours("ours, and a clock that is set again is not noted", Workers::Ours, &Kind::ALL)
+    },
+    Variant {
+        flaw: Flaw::Files,
+        ..ours("ours, and files of the ledger are not sent", Workers::Ours, &Kind::ALL)
     },
     Variant {
         flaw: Flaw::Theft,
