@@ -47,7 +47,7 @@ impl Appliance {
         let cause = if stalled.is_some() { Cause::Overload } else { Cause::NoPower };
         let store = Store::new(current.clone(), Arc::clone(&status), current.get().device_key());
         let server = live::Server::bind(&current.get().live, &pulses)?;
-        let control = Control::bind(&current.get().live.control)?;
+        let control = Control::bind(&current.get().live.control, &pulses)?;
         let mut rings = Vec::new();
         for own in &status.cameras {
             let ring = start_camera(&current, own, &status, cause, &mut producers)?;

@@ -22,7 +22,12 @@ pub struct Frozen {
 impl Frozen {
     /// Freezes the thread called `name` of the process `id`; the first one, if there are several.
     pub fn freeze(id: u32, name: &str) -> Result<Self> {
-        let thread = thread(id, name)?;
+        Self::freeze_nth(id, name, 0)
+    }
+
+    /// Freezes one of the threads called `name` of the process `id`, which are counted from 0 in the order in which they began.
+    pub fn freeze_nth(id: u32, name: &str, nth: usize) -> Result<Self> {
+        let thread = thread(id, name, nth)?;
         ptrace::seize(thread, ptrace::Options::empty()).with_context(|| format!("cannot trace {name}"))?;
         ptrace::interrupt(thread)?;
         let status = waitpid(thread, Some(WaitPidFlag::__WALL))?;
@@ -56,9 +61,11 @@ pub fn threads(id: u32) -> Vec<String> {
     tasks(id).into_iter().filter_map(|task| name_of(&task)).collect()
 }
 
-fn thread(id: u32, name: &str) -> Result<Pid> {
-    let task = tasks(id).into_iter().find(|task| name_of(task).is_some_and(|found| found == name));
-    let number = task.and_then(|task| task.file_name()?.to_str()?.parse().ok());
+fn thread(id: u32, name: &str, nth: usize) -> Result<Pid> {
+    let named = tasks(id).into_iter().filter(|task| name_of(task).is_some_and(|found| found == name));
+    let mut numbers: Vec<i32> = named.filter_map(|task| task.file_name()?.to_str()?.parse().ok()).collect();
+    numbers.sort_unstable();
+    let number = numbers.get(nth).copied();
     let number = number.with_context(|| format!("no thread {name} among {:?}", threads(id)))?;
     Ok(Pid::from_raw(number))
 }

@@ -106,7 +106,10 @@ impl House {
     fn freeze(&mut self, name: &str) -> Seen {
         let id = self.edge.id().unwrap();
         let anew = self.edge.metric("porthole_edge_watchdog_restarts_total");
-        let frozen = Frozen::freeze(id, name).unwrap();
+        let frozen = match name {
+            ACCEPTS => Frozen::freeze_nth(id, "porthole-edge", 1).unwrap(),
+            name => Frozen::freeze(id, name).unwrap(),
+        };
         let begun = Instant::now();
         let (mut newest, mut moved, mut pause) = (0.0, begun, Duration::ZERO);
         let mut gone = false;
@@ -194,7 +197,8 @@ fn last_gop(edge: &Edge) -> u64 {
 fn every_thread_of_the_appliance_is_known_here() {
     let house = House::start();
     let mut names = threads(house.edge.id().unwrap());
-    // Whoever dials lives for one connection, and is waited for no longer. The control socket has its own, with the name of the main thread.
+    // Whoever dials lives for one connection, and is waited for no longer. The control socket has its own, with the name of the main thread:
+    // the first of them accepts, and has a test of its own.
     names.retain(|name| name != "dial");
     names.sort();
     names.dedup();
@@ -209,6 +213,14 @@ const LIVE: &[&str] = &["capture front", "audio front", "encode front", "live", 
 const PICTURES: &[&str] = &["capture front", "encode front"];
 /// All others.
 const OTHERS: &[&str] = &["porthole-edge", "watchdog", "control", "record front", "upload"];
+
+/// Who accepts for the control socket.
+const ACCEPTS: &str = "control-http";
+
+#[test]
+fn a_frozen_thread_of_the_control_socket_is_missed() {
+    House::start().freeze_each(&[ACCEPTS]);
+}
 
 #[test]
 fn a_frozen_thread_between_camera_and_viewer_is_replaced() {

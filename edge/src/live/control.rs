@@ -1,10 +1,15 @@
 //! The local control socket: the same JSON as `/api/status` and `/healthz`, on a thread of its own, so that
 //! `porthole-edge status` and the health check still get an answer when the web server is stuck.
 //!
-//! tiny_http serves it: a few requests an hour, from this machine, by whoever may open the socket.
+//! tiny_http serves it: a few requests an hour, from this machine, by whoever may open the socket. Its own threads have no pulse, so this one
+//! asks its own socket now and then, over them:
+//!
+//! ```text
+//! control --connect, "GET /pulse"--> tiny_http: accept, read --request--> control      nothing within 5 s: `control-http` stands still
+//! ```
 
 use super::{Sources, api};
-use crate::supervise::Stop;
+use crate::supervise::{Pulse, Pulses, STUCK_AFTER, Stop, monotonic};
 use std::fs::{self, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
@@ -17,6 +22,10 @@ use tiny_http::{Header, Request, Response};
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often the thread looks whether it shall end.
 const TURN: Duration = Duration::from_millis(250);
+/// How often it asks itself.
+const ASKS_ITSELF: Duration = Duration::from_secs(5);
+/// What it asks itself for.
+const PULSE: &str = "/pulse";
 /// An answer that [`ask`] takes.
 const ANSWER_BYTES: u64 = 4 << 20;
 
@@ -49,11 +58,17 @@ pub enum Error {
 pub struct Control {
     path: PathBuf,
     server: tiny_http::Server,
+    /// Of the threads of tiny_http, as one.
+    pulse: Pulse,
+    /// The request to itself that is on its way, or the last one that was answered.
+    own: Option<UnixStream>,
+    /// When it asks itself next.
+    next: Duration,
 }
 
 impl Control {
     /// Makes the socket; one that a dead process left behind is replaced.
-    pub fn bind(path: &Path) -> Result<Self, Error> {
+    pub fn bind(path: &Path, pulses: &Pulses) -> Result<Self, Error> {
         let failed = |message: String| Error::Io { path: path.to_owned(), message };
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(|error| failed(error.to_string()))?;
@@ -63,14 +78,22 @@ impl Control {
         // Whoever is in the group may ask; nobody else.
         fs::set_permissions(path, Permissions::from_mode(0o660))
             .map_err(|error| failed(error.to_string()))?;
-        Ok(Self { path: path.to_owned(), server })
+        let pulse = pulses.register("control-http");
+        pulse.expect_by(None);
+        Ok(Self { path: path.to_owned(), server, pulse, own: None, next: Duration::ZERO })
     }
 
     /// Answers until `stop` is asked for.
-    pub fn run(self, sources: &Sources, stop: &Stop) {
+    pub fn run(mut self, sources: &Sources, stop: &Stop) {
         while !stop.asked() {
+            self.ask_itself();
             match self.server.recv_timeout(TURN) {
-                Ok(Some(request)) => answer(sources, request),
+                Ok(Some(request)) => {
+                    if request.url() == PULSE {
+                        self.pulse.expect_by(None);
+                    }
+                    answer(sources, request);
+                }
                 Ok(None) => {}
                 Err(error) => {
                     tracing::warn!(path = %self.path.display(), %error, "control socket failed");
@@ -78,6 +101,21 @@ impl Control {
                 }
             }
         }
+    }
+}
+
+impl Control {
+    /// Sends itself a request now and then, and waits for nothing: it must come by way of tiny_http.
+    fn ask_itself(&mut self) {
+        let now = monotonic();
+        if now < self.next {
+            return;
+        }
+        self.next = now + ASKS_ITSELF + STUCK_AFTER;
+        self.own = UnixStream::connect(&self.path).ok();
+        // Where the socket was taken away nothing can be asked, and nobody can ask.
+        let asked = self.own.as_mut().map(|own| write!(own, "GET {PULSE} HTTP/1.0\r\n\r\n"));
+        self.pulse.expect_by(asked.is_some_and(|asked| asked.is_ok()).then_some(now + STUCK_AFTER));
     }
 }
 
@@ -108,6 +146,7 @@ fn answer(sources: &Sources, request: Request) {
             let health = api::health(sources);
             (if health.healthy { 200 } else { 503 }, serde_json::to_vec(&health))
         }
+        PULSE => (200, Ok(Vec::new())),
         _ => (404, Ok(b"\"/status or /healthz\"".to_vec())),
     };
     let response = Response::from_data(body.unwrap_or_default()).with_status_code(code);

@@ -41,8 +41,9 @@ pub(super) struct Patience {
     pub(super) longest_look: Ticks90k,
 }
 
-/// What a device may take to open, before the thread counts as one that stands still.
-const SLOW_DEVICE: Duration = Duration::from_secs(15);
+/// What a device may take to open, before the thread counts as one that stands still; a driver that waits for its hardware (state D) may take
+/// longer. With the start of a process it stays below the 10 s after which there must be pictures again.
+const SLOW_DEVICE: Duration = Duration::from_secs(8);
 
 pub(super) const PATIENCE: Patience = Patience {
     frame: Duration::from_millis(250),
@@ -298,7 +299,7 @@ mod tests {
     use crate::frames::{self, FrameReceiver};
     use crate::source::Mode;
     use crate::status::Status;
-    use crate::supervise::Pulses;
+    use crate::supervise::{Pulses, Threads, monotonic};
     use std::collections::VecDeque;
 
     const SHORT: Patience = Patience {
@@ -488,6 +489,56 @@ mod tests {
         assert_eq!(bench.received(), [3000]);
         assert_eq!(bench.gap(), (7, Some(3000)));
         assert_eq!(bench.counts(), [1, 0, 0, 0, 0]);
+    }
+
+    /// Looks from the future at how long an opening may take.
+    struct Slow(Pulses, Stop);
+
+    impl Opening for Slow {
+        fn open(&mut self, _: bool) -> Result<Opened, Error> {
+            let moves = |seconds| self.0.health(monotonic() + Duration::from_secs(seconds))[0].moving;
+            assert!(moves(6), "a device takes long to open");
+            assert!(!moves(9), "there would be no pictures for 10 s");
+            self.1.ask();
+            Err(unplugged())
+        }
+
+        fn delivered(&mut self) {}
+    }
+
+    #[test]
+    fn a_thread_that_stands_still_while_it_opens_a_camera_is_missed_before_ten_seconds_are_over() {
+        let (stop, pulses) = (Stop::default(), Pulses::default());
+        let mut threads = Threads::new(stop.clone(), pulses.clone());
+        let seen = pulses.clone();
+        let work = move |stop: Stop| {
+            let status = Status::new(&Config::default(), Pulses::default(), Ticks90k::ZERO);
+            let own = status.camera("front").expect("the default camera");
+            let (sender, _receiver) = frames::queue(16, 16);
+            let mut opening = Slow(seen, stop.clone());
+            let (spare, last, stalled) = (None, None, None);
+            let (opening, gaps, begun) = (&mut opening, &status.gaps, Ticks90k::ZERO);
+            let (patience, dropped, awake, complaint) = (SHORT, false, begun, String::new());
+            Capture {
+                opening,
+                patience,
+                own,
+                gaps,
+                sender,
+                stop,
+                spare,
+                begun,
+                last,
+                dropped,
+                awake,
+                stalled,
+                complaint,
+            }
+            .run();
+        };
+        threads.spawn("capture", work).expect("starts");
+        threads.join();
+        assert!(pulses.health(monotonic())[0].moving, "nothing above failed");
     }
 
     #[test]

@@ -13,6 +13,6 @@ pub use backoff::Backoff;
 pub use bell::Bell;
 pub use dial::dial;
 pub use service::supervise::{
-    EVERY, Pulses, Signals, Stop, ThreadHealth, Threads, aside, beat, monotonic, within,
+    EVERY, Pulse, Pulses, STUCK_AFTER, Signals, Stop, ThreadHealth, Threads, aside, beat, monotonic, within,
 };
 pub use watchdog::{Stalled, Watchdog};

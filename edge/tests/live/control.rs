@@ -4,7 +4,7 @@ use crate::fixture::House;
 use edge::config::Current;
 use edge::live::Sources;
 use edge::live::control::{self, Control};
-use edge::supervise::Stop;
+use edge::supervise::{Pulses, Stop};
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ fn the_socket_answers_while_the_web_server_does_not_matter() {
     let (house, mut camera) = House::with_camera("");
     camera.gops(2);
     let path = house.folder.path().join("run/control.sock");
-    let control = Control::bind(&path).expect("socket");
+    let control = Control::bind(&path, &Pulses::default()).expect("socket");
     let sources = Sources {
         config: Current::new(edge::config::Config::default()),
         status: Arc::clone(&house.status),
@@ -40,11 +40,11 @@ fn a_socket_of_a_dead_process_is_replaced_and_nothing_else_is() {
     let folder = tempfile::tempdir().expect("folder");
     let path = folder.path().join("control.sock");
     drop(UnixListener::bind(&path).expect("socket"));
-    let live = Control::bind(&path).expect("the dead one is replaced");
-    let busy = Control::bind(&path).err().expect("busy").to_string();
+    let live = Control::bind(&path, &Pulses::default()).expect("the dead one is replaced");
+    let busy = Control::bind(&path, &Pulses::default()).err().expect("busy").to_string();
     assert_eq!(busy, format!("control socket {}: another process uses it", path.display()));
     drop(live);
     std::fs::write(&path, "a file").expect("file");
-    let refused = Control::bind(&path).err().expect("a file").to_string();
+    let refused = Control::bind(&path, &Pulses::default()).err().expect("a file").to_string();
     assert_eq!(refused, format!("control socket {}: there is a file that is not a socket", path.display()));
 }

@@ -71,8 +71,8 @@ impl Pulse {
         OWN.set(Some(Arc::clone(&self.0)));
     }
 
-    /// Silence is fine until `time` of [`monotonic`] and no longer; without a time, for ever.
-    pub(super) fn expect_by(&self, time: Option<Duration>) {
+    /// Silence is fine until `time` of [`monotonic`] and no longer; without a time, for ever. For what has no thread of its own to feel.
+    pub fn expect_by(&self, time: Option<Duration>) {
         self.0.quiet_until.store(time.map_or(u64::MAX, millis), Ordering::Relaxed);
     }
 }
