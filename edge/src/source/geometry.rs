@@ -161,7 +161,7 @@ pub struct Scaler {
     same: bool,
     /// Weighted sums of the source lines that make one target line.
     sums: Vec<u16>,
-    /// One target line before the turn.
+    /// One target line that is to be turned.
     line: Vec<u8>,
 }
 
@@ -184,23 +184,27 @@ impl Scaler {
     /// Fills `target`, mapping every sample through `table` if there is one. `source` must hold the whole crop.
     pub fn scale(&mut self, source: Samples<'_>, table: Option<&[u8; 256]>, target: &mut [u8]) {
         let Self { crop, turn, columns, rows, same, sums, line } = self;
-        let height = rows.taps.len();
+        let (width, height) = (columns.taps.len(), rows.taps.len());
         for (y, (first, weights)) in rows.iter().enumerate() {
             let source_line = |n: usize| {
                 &source.data
                     [(crop.rows.start + first + n) * source.stride + crop.columns.start * source.step..]
             };
+            let made = match turn {
+                Turn::None => &mut target[y * width..][..width],
+                _ => &mut line[..],
+            };
             if *same {
-                gather(source_line(0), source.step, line);
+                gather(source_line(0), source.step, made);
             } else {
                 sums.fill(0);
                 for (n, &weight) in weights.iter().enumerate() {
                     accumulate(source_line(n), source.step, weight as u16, sums);
                 }
-                weigh(sums, columns, line);
+                weigh(sums, columns, made);
             }
             if let Some(table) = table {
-                line.iter_mut().for_each(|sample| *sample = table[usize::from(*sample)]);
+                made.iter_mut().for_each(|sample| *sample = table[usize::from(*sample)]);
             }
             place(line, y, height, *turn, target);
         }
@@ -269,11 +273,11 @@ fn mean<const N: usize>(sums: &[u16], line: &mut [u8]) {
     }
 }
 
-/// Writes line `y` of `height` lines into the target where the turn puts it.
+/// Writes line `y` of `height` lines into the target where the turn puts it; without a turn it was made there.
 fn place(line: &[u8], y: usize, height: usize, turn: Turn, target: &mut [u8]) {
     let width = line.len();
     match turn {
-        Turn::None => target[y * width..][..width].copy_from_slice(line),
+        Turn::None => {}
         Turn::Half => {
             let turned = &mut target[(height - 1 - y) * width..][..width];
             turned.iter_mut().zip(line.iter().rev()).for_each(|(to, from)| *to = *from);
