@@ -411,28 +411,52 @@ impl Config {
         )?;
         require((1..=3650).contains(&days), "record.days", days, "1 to 3650 days")?;
         require((1..=60).contains(&sync_seconds), "record.sync_seconds", sync_seconds, "1 to 60 seconds")?;
-        if let Some(upload) = &self.upload {
-            let bad = |c: char| c.is_whitespace() || c.is_control();
-            require(
-                !upload.host.is_empty() && !upload.host.contains(bad),
-                "upload.host",
-                format!("{:?}", upload.host),
-                "a host name or an address",
-            )?;
-            require(
-                !upload.user.is_empty() && !upload.user.contains(bad),
-                "upload.user",
-                format!("{:?}", upload.user),
-                "an account name",
-            )?;
-            require(
-                ssh_key::PublicKey::from_openssh(&upload.host_key).is_ok(),
-                "upload.host_key",
-                format!("{:?}", upload.host_key),
-                "a public key as in the host's .pub file: ssh-ed25519 AAAA...",
-            )?;
+        self.check_places()?;
+        self.upload.as_ref().map_or(Ok(()), Upload::check)
+    }
+
+    fn check_places(&self) -> Result<(), Error> {
+        let paths = [
+            ("ring.dir", &self.ring.dir),
+            ("live.control", &self.live.control),
+            ("record.dir", &self.record.dir),
+        ];
+        for (key, path) in paths {
+            require(!path.as_os_str().is_empty(), key, "\"\"", "a path")?;
         }
-        Ok(())
+        require(!self.audio.device.is_empty(), "audio.device", "\"\"", "auto, none, beep or an ALSA device")
+    }
+}
+
+impl Upload {
+    fn check(&self) -> Result<(), Error> {
+        let bad = |c: char| c.is_whitespace() || c.is_control();
+        require(
+            !self.host.is_empty() && !self.host.contains(bad),
+            "upload.host",
+            format!("{:?}", self.host),
+            "a host name or an address",
+        )?;
+        require(self.port > 0, "upload.port", self.port, "1 to 65535")?;
+        require(
+            !self.user.is_empty() && !self.user.contains(bad),
+            "upload.user",
+            format!("{:?}", self.user),
+            "an account name",
+        )?;
+        require(!self.key.as_os_str().is_empty(), "upload.key", "\"\"", "a path")?;
+        require(
+            ssh_key::PublicKey::from_openssh(&self.host_key).is_ok(),
+            "upload.host_key",
+            format!("{:?}", self.host_key),
+            "a public key as in the host's .pub file: ssh-ed25519 AAAA...",
+        )?;
+        require(
+            !self.dir.is_empty() && !self.dir.contains(char::is_control),
+            "upload.dir",
+            format!("{:?}", self.dir),
+            "a folder of the remote host",
+        )
     }
 }
 
@@ -496,6 +520,8 @@ impl Current {
 mod tests {
     use super::*;
 
+    const UPLOAD: &str = "[upload]\nhost = \"h\"\nuser = \"u\"\nhost_key = \"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIH0XDKDZpZ89hNCaej8mrOhs+CKiEI11242Un8zWzkXJ\"";
+
     fn error(text: &str) -> String {
         Config::parse(text).expect_err("must be refused").to_string()
     }
@@ -527,6 +553,33 @@ mod tests {
             error("[[camera]]\nname=\"a\"\n[[camera]]\nname=\"a\""),
             "camera.name = \"a\": a name that no other camera has"
         );
+        for (key, allowed) in [
+            ("ring.dir", "a path"),
+            ("live.control", "a path"),
+            ("record.dir", "a path"),
+            ("audio.device", "auto, none, beep or an ALSA device"),
+        ] {
+            assert_eq!(error(&format!("{key} = \"\"")), format!("{key} = \"\": {allowed}"));
+        }
+    }
+
+    #[test]
+    fn an_upload_that_cannot_be_is_refused() {
+        for (key, value, allowed) in [
+            ("host", "\"a b\"", "a host name or an address"),
+            ("port", "0", "1 to 65535"),
+            ("user", "\"\"", "an account name"),
+            ("key", "\"\"", "a path"),
+            ("host_key", "\"AAAA\"", "a public key as in the host's .pub file: ssh-ed25519 AAAA..."),
+            ("dir", "\"\"", "a folder of the remote host"),
+        ] {
+            let others = UPLOAD.lines().filter(|line| !line.starts_with(&format!("{key} =")));
+            let text: String = others.map(|line| format!("{line}\n")).collect();
+            assert_eq!(
+                error(&format!("{text}{key} = {value}")),
+                format!("upload.{key} = {value}: {allowed}")
+            );
+        }
     }
 
     #[test]
@@ -543,9 +596,7 @@ mod tests {
         assert_eq!(current.replace(wanted), ["live.listen"]);
         assert_eq!(current.get().video.bitrate, 300_000);
         assert_eq!(current.get().live.listen, Live::default().listen);
-        let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIH0XDKDZpZ89hNCaej8mrOhs+CKiEI11242Un8zWzkXJ";
-        let upload = format!("[upload]\nhost = \"h\"\nuser = \"u\"\nhost_key = \"{key}\"");
-        assert_eq!(current.replace(Config::parse(&upload).expect("good")), ["upload"]);
+        assert_eq!(current.replace(Config::parse(UPLOAD).expect("good")), ["upload"]);
         assert_eq!(current.get().upload, None);
     }
 }
