@@ -39,6 +39,7 @@ pub const TARGETS: &[Target] = &[
     targets::h264::PARAMETER_SETS,
     targets::aac::AAC,
     targets::text::DIRECTIVES,
+    targets::text::PLAYLIST,
     targets::text::HEADERS,
     targets::text::NAMES,
     targets::ledger::SLICES,

@@ -1,8 +1,9 @@
-//! Text from outside: the query and the headers of a request, names of resources and recordings, lock tokens.
+//! Text from outside: the query and the headers of a request, playlists that are read again, names of resources and recordings, lock tokens.
 
 use crate::Target;
 use crate::memory::Bound;
 use crate::sample::{Numbers, config, gops};
+use media::hls::vod::{Outline, Segment, duration, media as playlist_of, redated};
 use media::hls::{Answer, Directives, Resource};
 use media::http::{Wanted, has_tag, wanted};
 use media::names::{CameraId, LockToken, NAME_LEN, RecordingName};
@@ -32,6 +33,19 @@ pub const HEADERS: Target = Target {
     run: headers,
     bound: Bound { each: 8, fixed: 4 << 10 },
     seeds: || texts(&["bytes=10-19", "bytes=-5", "bytes=90-", "bytes=0-1,3-4", "\"a\", W/\"b\"", "*"]),
+};
+
+/// Text as a media playlist of a recording; and its bytes as the segments that one is made of.
+pub const PLAYLIST: Target = Target {
+    name: "hls_playlist",
+    run: playlist,
+    bound: Bound { each: 256, fixed: 64 << 10 },
+    seeds: || {
+        let dated = segments(&[60, 0, 0, 60, 1, 1, 3, 0, 2]);
+        let undated =
+            dated.iter().map(|segment| Segment { date: None, ..segment.clone() }).collect::<Vec<_>>();
+        texts(&[&playlist_of(&dated), &playlist_of(&undated), "#EXTINF:1e308\n#EXTINF:1e308,\n\na.ts"])
+    },
 };
 
 /// Text as each of the names, as a date, and as what a lockfile holds.
@@ -90,6 +104,31 @@ fn directives(input: &[u8]) {
             assert_eq!(directives.answer(&later, track), Answer::Now);
         }
     }
+}
+
+/// Three bytes are one segment: tenths of a second, and whether it follows on and has a date.
+fn segments(input: &[u8]) -> Vec<Segment> {
+    let segment = |(n, bytes): (usize, &[u8])| Segment {
+        name: format!("{n}.ts"),
+        duration: Ticks90k(i64::from(bytes[0]) * 9_000),
+        bytes: 1000,
+        discontinuity: bytes[1] & 1 == 1,
+        date: (bytes[2] & 1 == 0).then_some(WallTime(1_795_241_700_000_000 + 1_000_000 * n as i64)),
+    };
+    input.chunks_exact(3).enumerate().map(segment).collect()
+}
+
+fn playlist(input: &[u8]) {
+    let made = segments(input);
+    let outline = Outline::of(&playlist_of(&made));
+    assert!((outline.seconds - duration(&made).as_secs_f64()).abs() < 1e-3, "{outline:?}");
+    assert_eq!(outline.first, made.first().map(|segment| segment.name.clone()));
+    // At the end of a text a carriage return belongs to the line, and in front of a newline to that.
+    let Some(text) = str::from_utf8(input).ok().filter(|text| !text.contains('\r')) else { return };
+    let outline = Outline::of(text);
+    assert!(outline.seconds >= 0.0 && outline.target >= 0.0, "{outline:?}");
+    let again = Outline::of(&redated(text, WallTime(1_795_241_700_000_000)));
+    assert_eq!(Outline { start: outline.start, ..again }, outline, "dates change nothing else");
 }
 
 fn headers(input: &[u8]) {
