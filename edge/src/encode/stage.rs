@@ -9,6 +9,7 @@ use crate::frames::{FrameReceiver, Picture};
 use crate::ring;
 use crate::status::{CameraStatus, Cause, Status};
 use crate::supervise::{Stop, clock};
+use media::ledger::SHORTEST_GAP;
 use media::{AudioConfig, StreamConfig, Ticks90k, Track};
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,6 +68,8 @@ pub struct Stage {
     wait_until: Option<Ticks90k>,
     /// The ring takes units: its GOP has begun, and lost none.
     storing: bool,
+    /// The newest picture that this process put into the ring.
+    stored: Option<Ticks90k>,
     /// Where the stretch of pictures began. Sound from before it has nothing to go with, and hls.js, for which a list begins at
     /// zero and never below, would place all of the sound too late.
     sound_from: Ticks90k,
@@ -109,6 +112,7 @@ impl Stage {
             stream: 0,
             wait_until: None,
             storing: false,
+            stored: None,
             sound_from: Ticks90k::ZERO,
             encoder_errors: part("encode"),
             ring_errors: part("ring"),
@@ -165,7 +169,19 @@ impl Stage {
             let appended = self.inputs.ring.append(Track::Video, picture.pts, idr, unit);
             self.storing = stored(appended, &mut self.ring_errors, &self.inputs.status);
         }
+        if self.storing {
+            self.hole_before(picture);
+            self.stored = Some(picture.pts);
+        }
         Ok(())
+    }
+
+    /// Pictures were left out for so long that there is no footage between the one before and this one.
+    fn hole_before(&self, picture: &Picture) {
+        let shortest = SHORTEST_GAP.max(Ticks90k(3 * picture.frame_duration.0));
+        let Some(last) = self.stored.filter(|last| picture.pts - *last >= shortest) else { return };
+        let start = clock::mapping().map(|mapping| mapping.wall_of(last));
+        self.inputs.status.gaps.hole(&self.inputs.own.name, (last, picture.pts), start);
     }
 
     fn begin_gop(&mut self, start: Ticks90k) {

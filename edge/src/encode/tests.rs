@@ -6,7 +6,7 @@ use super::stage::{Inputs, Stage};
 use crate::config::{Config, Current};
 use crate::frames::{self, Picture};
 use crate::ring::{self, Limits, Ring};
-use crate::status::Status;
+use crate::status::{Cause, Status};
 use crate::supervise::{Pulses, clock};
 use media::{AudioConfig, Ticks90k, Track};
 use std::sync::Arc;
@@ -86,6 +86,20 @@ fn a_picture_that_does_not_advance_is_dropped_and_counted() {
     let times: Vec<_> = gop.units.iter().map(|unit| unit.pts.0).collect();
     assert_eq!(times, [90_000, 93_000, 96_000]);
     assert_eq!(rig.status.cameras[0].metrics.frames_left_out.get(), 2);
+}
+
+#[test]
+fn half_a_second_without_a_picture_is_a_gap_and_less_is_none() {
+    let gaps = |missing: i64| {
+        let mut rig = Rig::new(None);
+        let before = (0..5).map(|n| 90_000 + 3000 * n);
+        let behind = (5..8).map(|n| 90_000 + 3000 * n + missing);
+        before.chain(behind).for_each(|pts| rig.show(Ticks90k(pts)));
+        let gaps = rig.status.gaps.list();
+        gaps.iter().map(|gap| (gap.cause, gap.from.0, gap.to.map(|to| to.0))).collect::<Vec<_>>()
+    };
+    assert_eq!(gaps(41_999), []);
+    assert_eq!(gaps(42_000), [(Cause::Overload, 102_000, Some(147_000))]);
 }
 
 #[test]

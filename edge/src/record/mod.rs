@@ -201,11 +201,8 @@ impl Recorder {
     fn hole_before(&self, gop: &Gop) {
         let Some(end) = self.last_end.filter(|end| gop.start - *end >= SHORTEST_GAP) else { return };
         let Inputs { own, status, .. } = &self.inputs;
-        if !status.gaps.touches(&own.name, end, gop.start) {
-            let start = gop.wall.map(|wall| wall.plus(end - gop.start));
-            status.gaps.open(&own.name, Cause::Overload, end, start);
-            status.gaps.close(&own.name, Cause::Overload, gop.start);
-        }
+        let start = gop.wall.map(|wall| wall.plus(end - gop.start));
+        status.gaps.hole(&own.name, (end, gop.start), start);
     }
 
     /// Takes up that the clock was set, or has drifted, if it was by then.

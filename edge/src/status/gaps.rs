@@ -1,9 +1,9 @@
 //! Spans of time without footage, each with its cause.
 //!
 //! ```text
-//! capture, record --open, close--> GAPS --news--> record --note--> ledger
-//!                                   ^                                |
-//!                                   +--------- remember, at the start of the next process
+//! capture, encode, record --open, close--> GAPS --news--> record --note--> ledger
+//!                                           ^                                |
+//!                                           +--------- remember, at the start of the next process
 //! ```
 
 use media::ledger::Finding;
@@ -79,6 +79,14 @@ impl Gaps {
         }
     }
 
+    /// Footage that never came although the camera was there: a gap `overload`, unless one is known there already.
+    pub fn hole(&self, camera: &str, (from, to): (Ticks90k, Ticks90k), start: Option<WallTime>) {
+        if !self.touches(camera, from, to) {
+            self.open(camera, Cause::Overload, from, start);
+            self.close(camera, Cause::Overload, to);
+        }
+    }
+
     /// A gap that is over, and in the ledger already. It takes the place of one of the same span: what was thinned may be dropped.
     pub fn add(&self, camera: &str, cause: Cause, (from, to): (Ticks90k, Ticks90k), start: Option<WallTime>) {
         let camera = camera.to_owned();
@@ -93,7 +101,7 @@ impl Gaps {
     }
 
     /// Whether a gap of this process lies between two moments of a camera.
-    pub fn touches(&self, camera: &str, from: Ticks90k, to: Ticks90k) -> bool {
+    fn touches(&self, camera: &str, from: Ticks90k, to: Ticks90k) -> bool {
         let lies = |gap: &Gap| gap.from < to && gap.to.is_none_or(|end| end > from);
         self.lock().iter().any(|known| known.datable && known.gap.camera == camera && lies(&known.gap))
     }

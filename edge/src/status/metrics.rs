@@ -96,7 +96,7 @@ metrics! {
     camera {
         /// Frames that the camera delivered.
         frames_captured: Counter,
-        /// Frames dropped because the encoder was four behind.
+        /// Frames dropped because the encoder was four behind; half a second of them or more is also a gap.
         frames_dropped: Counter,
         /// Frames that arrived damaged.
         frames_damaged: Counter,

@@ -35,7 +35,7 @@ use std::fmt;
 /// SHA-256.
 pub type Hash = [u8; 32];
 
-/// Spans without footage that are shorter are no gaps: a late picture or two.
+/// Spans between two pictures that are shorter are no gaps: the first one stands for them.
 pub const SHORTEST_GAP: Ticks90k = Ticks90k(crate::time::TICKS_PER_SECOND / 2);
 
 /// Why bytes are no ledger.
