@@ -89,6 +89,9 @@ impl Forecast {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::upload::pace::Pace;
+    use media::handshake::turn::{self, Due};
+    use std::time::Duration;
 
     #[test]
     fn a_backlog_that_shrinks_has_an_end_and_one_that_grows_fills_the_disk() {
@@ -104,5 +107,101 @@ mod tests {
         );
         let still = Backlog::default();
         assert_eq!(Forecast::new(10_000_000, &still, None), Forecast::default(), "nothing moves");
+    }
+
+    /// Bytes of a second of footage, and how many fit on the edge's disk.
+    const SECOND: u64 = 50_000;
+    const DISK: u64 = 200_000_000;
+
+    /// A link of so many bytes a second with a camera and a backlog before it, in virtual time. Turns, pieces, rates and forecasts are those of the
+    /// product.
+    struct Link {
+        bytes_per_second: f64,
+        now: f64,
+        pace: Pace,
+        backlog: u64,
+        sent_live: u64,
+    }
+
+    impl Link {
+        const ROUND_TRIP: f64 = 0.05;
+
+        fn new(bytes_per_second: u64, backlog: u64) -> Self {
+            let mut pace = Pace::default();
+            pace.answered(ticks(Self::ROUND_TRIP));
+            Self { bytes_per_second: bytes_per_second as f64, now: 0.0, pace, backlog, sent_live: 0 }
+        }
+
+        /// What the camera has made and nobody has sent.
+        fn live(&self) -> u64 {
+            self.now as u64 * SECOND - self.sent_live
+        }
+
+        /// One piece, or the wait for the next GOP.
+        fn go_on(&mut self) {
+            let due = |grows| Due { grows, served: 0, order: 0 };
+            let waits =
+                [(true, self.live()), (false, self.backlog)].into_iter().filter(|(_, left)| *left > 0);
+            let Some((live, left)) = turn::next(waits.map(|next| (next, due(next.0)))) else {
+                self.now = self.now.floor() + 1.0;
+                return;
+            };
+            let piece = left.min(self.pace.piece());
+            let took = Self::ROUND_TRIP + piece as f64 / self.bytes_per_second;
+            self.pace.wrote(piece, ticks(took));
+            self.now += took;
+            if live {
+                self.sent_live += piece;
+            } else {
+                self.backlog -= piece;
+            }
+        }
+
+        fn forecast(&self) -> Forecast {
+            let left = self.backlog + self.live();
+            let room = DISK.saturating_sub(left);
+            let backlog = Backlog { growth: SECOND as f64, room, ..Backlog::default() };
+            Forecast::new(left, &backlog, self.pace.rate())
+        }
+
+        /// Goes on until `over`; gives how wrong every forecast was that it shows after the first seconds, as a share of what was left.
+        fn play(&mut self, over: impl Fn(&Self) -> bool, shown: impl Fn(Forecast) -> Option<f64>) -> f64 {
+            let mut forecasts = Vec::new();
+            while !over(self) {
+                self.go_on();
+                if self.now > 10.0 && !over(self) {
+                    let forecast = self.forecast();
+                    // Less than the last megabyte has none.
+                    forecasts.extend(shown(forecast).map(|seconds| (self.now, seconds)));
+                    assert!(shown(forecast).is_some() || self.backlog + self.live() < LITTLE, "{forecast:?}");
+                }
+            }
+            assert!(forecasts.len() > 100, "{}", forecasts.len());
+            let wrong =
+                |(at, seconds): &(f64, f64)| (at + seconds - self.now).abs() / (self.now - at).max(10.0);
+            forecasts.iter().map(wrong).fold(0.0, f64::max)
+        }
+    }
+
+    fn ticks(seconds: f64) -> Ticks90k {
+        Ticks90k::from_duration(Duration::from_secs_f64(seconds))
+    }
+
+    #[test]
+    fn a_backlog_is_done_four_times_as_fast_as_it_was_recorded_when_the_status_said() {
+        // An hour, over a link that takes little more than five times what the camera makes.
+        let (hour, link) = (3600 * SECOND, 6 * SECOND);
+        let mut link = Link::new(link, hour);
+        let wrong = link.play(|link| link.backlog == 0, |forecast| forecast.finish);
+        assert!(link.now <= 3600.0 / 4.0, "{} s", link.now);
+        assert!(wrong < 0.15, "{wrong}");
+        assert!(link.live() <= 2 * SECOND, "what grows goes first: {}", link.live());
+    }
+
+    #[test]
+    fn over_a_link_below_the_bitrate_the_disk_is_full_when_the_status_said() {
+        let mut link = Link::new(SECOND / 2, 2 * LITTLE);
+        let wrong = link.play(|link| link.backlog + link.live() >= DISK, |forecast| forecast.full);
+        assert!(wrong < 0.15, "{wrong}");
     }
 }
