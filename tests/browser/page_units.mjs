@@ -141,11 +141,11 @@ test('running dry is chance once, and twice a reason to keep more in hand for a 
   edge.starved(2.1);
   near(more(2.1), 0);
   edge.starved(6);
-  near(more(6), 0.02);
+  near(more(6), 0.015);
   for (const now of [7.5, 9, 10.5, 12]) edge.starved(now);
-  near(more(12), 0.06);
-  near(more(27), 0.03);
-  near(more(42), 0);
+  near(more(12), 0.03);
+  near(more(17), 0.02);
+  near(more(27), 0);
 });
 
 test('what counts is when pictures are on the screen', () => {

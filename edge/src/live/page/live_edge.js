@@ -14,10 +14,10 @@
 //
 // A browser brings pictures to the screen in a rhythm of refreshes, and keeps it while playback goes at one rate, even when it has come to
 // show each picture a refresh or two later than the position asks for. Another rate for a moment lets it find a better one: so the law goes
-// by what is on the screen, and corrects by a whole per cent or not at all.
+// by what is on the screen, and corrects by a whole per cent at once or not at all.
 
 /** Seconds in hand when a unit comes as late as units do come: pictures alone need little ... */
-export const RESERVE = 0.04;
+export const RESERVE = 0.05;
 /** ... but browsers do not start sound with less than about 0.2 s of it. */
 export const RESERVE_WITH_SOUND = 0.22;
 /** Seconds of arrivals that are remembered. */
@@ -27,7 +27,7 @@ const MOMENT = 0.25;
 /** Moments that may be later than the schedule, since one delay can lie across two, and the share of them while there are few. */
 const LATE_MOMENTS = 2;
 const LATE_SHARE = 1 / 3;
-/** Errors below this many seconds are left alone: more than half of a refresh, which is as near as a screen can come. */
+/** Errors below this many seconds are left alone, and larger ones corrected to half of it: no screen is nearer than half a refresh. */
 export const DEAD_BAND = 0.01;
 /** Slowest and fastest playback: neither is noticed. */
 export const SLOWEST = 0.97;
@@ -43,8 +43,8 @@ const JUMP_AT_JOIN = 0.25;
 const HABIT = 15;
 const SAME = 1;
 /** Seconds that are kept in hand on top for each time of that habit, at most, and how many of them are given back in a second. */
-const EXTRA = 0.02;
-const MOST_EXTRA = 0.06;
+const EXTRA = 0.015;
+const MOST_EXTRA = 0.03;
 const GIVEN_BACK = 0.002;
 /** A join is over with less error than this many seconds, judged from more arrivals than a few. */
 const SETTLED = 0.015;
@@ -54,15 +54,16 @@ const GAIN = 1;
 const GAIN_AT_JOIN = 3;
 /** Steps of the rate: fewer changes for the player to follow. */
 const STEP = 0.005;
-/** Pictures by which the screen is judged, and how many seconds early or late it is believed to be at most. */
+/** Pictures by which the screen is judged, and how many seconds late it is believed to be at most. */
 const PICTURES = 9;
-const MOST_OFF = 0.02;
+const MOST_LATE = 0.02;
 
 export class LiveEdge {
   /** The worst arrival of each moment in the window: `{ moment, lead }`. */
   #moments = [];
   #arrivals = 0;
   #joinEnds = null;
+  #correcting = false;
   #extra = { now: 0, seconds: 0 };
   #dry = -Infinity;
   /** Seconds that the last pictures were late on the screen. */
@@ -103,10 +104,11 @@ export class LiveEdge {
     if (this.#screen.length > PICTURES) this.#screen.shift();
   }
 
+  /** Seconds that the screen is late. One that is early counts as punctual: it stays so while playback falls back, until it runs dry. */
   #late() {
     if (this.#screen.length < PICTURES) return 0;
     const median = this.#screen.toSorted((a, b) => a - b)[PICTURES >> 1];
-    return Math.min(MOST_OFF, Math.max(-MOST_OFF, median));
+    return Math.min(MOST_LATE, Math.max(0, median));
   }
 
   /** Forgets what arrived: the clock or the stream is another one. */
@@ -131,7 +133,8 @@ export class LiveEdge {
     if (error < SETTLED && judged) this.#joinEnds = now;
     const joining = now < this.#joinEnds;
     if (error > (joining && judged ? JUMP_AT_JOIN : JUMP)) return { rate: 1, position: position + error };
-    if (Math.abs(error) < DEAD_BAND) return { rate: 1 };
+    this.#correcting = Math.abs(error) > (this.#correcting ? DEAD_BAND / 2 : DEAD_BAND);
+    if (!this.#correcting) return { rate: 1 };
     const [gain, fastest] = joining ? [GAIN_AT_JOIN, FASTEST_AT_JOIN] : [GAIN, FASTEST];
     return { rate: Math.min(fastest, Math.max(SLOWEST, 1 + Math.round((gain * error) / STEP) * STEP)) };
   }

@@ -23,12 +23,11 @@ const FIRST_PICTURE: &str = "The names of the cameras come with the page, the st
     that it grows with whatever else they do.";
 
 /// What moves the picture away from where it was.
-const DRIFT: &str = "A screen shows pictures by its refreshes, so that the delay moves in steps of 17 ms, and Chromium calls the page up to one \
-    of them later than it shows a picture, now so and then so for minutes. The page follows what is on the screen and not the position \
-    of playback, which had let the screen stay two refreshes behind; a delay of the machine counts once and not for each picture that \
-    waited; and what is kept in hand after playback ran dry again and again (60 ms at most) is given back within half a minute \
-    (docs/design/live.md, \"The live edge\"). Side by side for four minutes on a machine that was building, that took the median from 73 \
-    to 59 ms. A machine that is busy in the last minute still shows its pictures later in that minute.";
+const DRIFT: &str = "A screen shows pictures by its refreshes, so that the delay moves in steps of 17 ms, and Chromium tells the page of a \
+    picture at once or one refresh later, by turns for minutes. Tried with the arrivals of such runs played again: the page goes by the \
+    screen and not by the position of playback, which had let it be two refreshes late for minutes; a delay of the machine counts once \
+    and not for each picture that waited; and running dry keeps 30 ms more in hand at most, for a quarter of a minute, instead of \
+    60 ms for a minute (docs/design/live.md, \"The live edge\"). What remains is how busy the machine is in each of the two minutes.";
 
 const JOINS: usize = 3;
 const JOIN: Duration = Duration::from_secs(30);
