@@ -18,8 +18,9 @@ export const PATIENCE = 60_000;
 /** Whether screenshots are wanted. */
 export const pictured = folder !== undefined;
 
-async function open(browser, device) {
+async function open(browser, device, before) {
   const page = await browser.newPage(device);
+  await page.addInitScript(before);
   page.setDefaultTimeout(PATIENCE);
   const strangers = [];
   const violations = [];
@@ -35,8 +36,8 @@ export async function shoot(page, name) {
 }
 
 /** Everything that can be operated has a name, and nothing is wider than the phone. */
-async function phone(browser, name, ready) {
-  const { page } = await open(browser, PHONE);
+async function phone(browser, name, ready, before) {
+  const { page } = await open(browser, PHONE, before);
   await ready(page);
   const nameless = await page.$$eval('button, input, a, video, [role=slider]', (all) => all
     .filter((one) => one.checkVisibility() && !(one.getAttribute('aria-label') || one.textContent.trim())).map((one) => one.outerHTML));
@@ -46,14 +47,14 @@ async function phone(browser, name, ready) {
   return { nameless, wide };
 }
 
-/** Reports what `use` saw of the page `name` on a desktop, and how it is on a phone once it is `ready`. */
-export async function report(name, ready, use) {
+/** Reports what `use` saw of the page `name` on a desktop, and how it is on a phone once it is `ready`. `before` runs in the page in front of its own scripts. */
+export async function report(name, ready, use, before = () => {}) {
   const browser = await chromium.launch({ executablePath: process.env.CHROMIUM || '/usr/bin/chromium', args: FLAGS });
   try {
-    const { page, strangers, violations } = await open(browser, DESKTOP);
+    const { page, strangers, violations } = await open(browser, DESKTOP, before);
     await ready(page);
     const seen = await use(page);
-    console.log(JSON.stringify({ ...seen, phone: await phone(browser, name, ready), strangers, violations }));
+    console.log(JSON.stringify({ ...seen, phone: await phone(browser, name, ready, before), strangers, violations }));
   } finally {
     await browser.close();
   }

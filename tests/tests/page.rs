@@ -34,6 +34,23 @@ fn a_viewer_sees_live_and_past_and_the_page_returns_after_a_restart() -> Result<
 }
 
 #[test]
+fn a_browser_without_media_source_extensions_plays_hls_and_returns_after_a_restart() -> Result<()> {
+    let mut edge = Edge::start(Settings::default())?;
+    edge.wait_until("a playlist", |edge| {
+        edge.get("/live/front/master.m3u8").is_ok_and(|reply| reply.status == 200)
+    })?;
+    let seen = use_page("hls_page.mjs", &edge.url("/"), "RESTART", || {
+        edge.kill();
+        edge.start_again()
+    })?;
+    assert_eq!(seen["source"], "/live/front/master.m3u8");
+    assert_eq!((&seen["state"], &seen["bar"]), (&json!("live"), &json!(false)), "there is no past to show");
+    assert_eq!(seen["phone"], json!({ "nameless": [], "wide": 0 }));
+    assert_eq!((&seen["strangers"], &seen["violations"]), (&json!([]), &json!([])));
+    Ok(())
+}
+
+#[test]
 fn the_parts_of_the_page_that_compute_keep_their_promises() -> Result<()> {
     let folder = tempfile::tempdir()?;
     for part in ["service/src/page", "edge/src/live/page"] {
