@@ -16,6 +16,7 @@ use media::mp4::fragment::SegmentType;
 use media::mp4::{Fragment, Run};
 use media::timeline::{Part, Timeline, parts};
 use media::{AccessUnit, Gop, Ticks90k, Track};
+use prometheus_client::metrics::counter::Counter;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -85,6 +86,7 @@ pub(super) struct Packager {
     running: Cell<bool>,
     asked: Cell<Instant>,
     waiting: Cell<usize>,
+    turned_away: Counter,
     state: RefCell<State>,
     version: watch::Sender<u64>,
 }
@@ -106,14 +108,15 @@ struct State {
 }
 
 impl Packager {
-    /// For a ring of `seconds` seconds.
-    pub(super) fn new(ring: Ring, seconds: u32) -> Self {
+    /// For a ring of `seconds` seconds. Requests that find too many waiting are counted as `turned_away`.
+    pub(super) fn new(ring: Ring, seconds: u32, turned_away: Counter) -> Self {
         Self {
             ring,
             window: (u64::from(seconds).saturating_sub(UNLISTED)) as usize,
             running: Cell::default(),
             asked: Cell::new(Instant::now()),
             waiting: Cell::default(),
+            turned_away,
             state: RefCell::default(),
             version: watch::Sender::new(0),
         }
@@ -146,7 +149,11 @@ impl Packager {
                 return Ok(found);
             }
             if turn.is_none() {
-                turn = Some(Turn::new(&self.waiting).ok_or(Unready::Busy)?);
+                turn = Turn::new(&self.waiting);
+            }
+            if turn.is_none() {
+                self.turned_away.inc();
+                return Err(Unready::Busy);
             }
             match timeout_at(deadline, changed.changed()).await {
                 Ok(_sender_lives_in_self) => {}

@@ -6,6 +6,7 @@
 use super::reply::{self, Body, Cache};
 use super::routes::Asked;
 use crate::ring::Ring;
+use crate::status::CameraMetrics;
 use crate::supervise::aside;
 use bytes::{BufMut, Bytes, BytesMut};
 use hyper::{Response, StatusCode};
@@ -14,7 +15,6 @@ use media::h264::{avcc_to_annex_b, nal};
 use media::{AccessUnit, Gop, StreamConfig};
 use openh264::decoder::{DecodedYUV, Decoder};
 use openh264::formats::YUVSource;
-use prometheus_client::metrics::gauge::Gauge;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use tokio::sync::Mutex;
@@ -46,14 +46,14 @@ pub(super) struct Pictures {
     newest: RefCell<Option<(u64, Bytes)>>,
     /// Held while one is decoded.
     decoding: Rc<Mutex<()>>,
-    viewers: Gauge,
+    metrics: CameraMetrics,
     mjpeg_viewers: Cell<usize>,
 }
 
 impl Pictures {
     /// All cameras share `decoding`, so that one picture is decoded at a time.
-    pub(super) fn new(ring: Ring, viewers: Gauge, decoding: Rc<Mutex<()>>) -> Self {
-        Self { ring, newest: RefCell::default(), decoding, viewers, mjpeg_viewers: Cell::default() }
+    pub(super) fn new(ring: Ring, metrics: CameraMetrics, decoding: Rc<Mutex<()>>) -> Self {
+        Self { ring, newest: RefCell::default(), decoding, metrics, mjpeg_viewers: Cell::default() }
     }
 
     /// The newest IDR as JPEG, and its GOP.
@@ -114,6 +114,7 @@ pub(super) async fn snapshot(pictures: &Pictures, asked: &Asked<'_>) -> Response
 /// `mjpeg`
 pub(super) fn mjpeg(pictures: &Rc<Pictures>) -> Response<Body> {
     let Some(viewer) = Viewer::new(pictures) else {
+        pictures.metrics.requests_turned_away.inc();
         return reply::text(
             StatusCode::SERVICE_UNAVAILABLE,
             format!("Camera {:?} has {MJPEG_VIEWERS} viewers of mjpeg already.", pictures.ring.camera()),
@@ -150,7 +151,7 @@ impl Viewer {
         let viewers = pictures.mjpeg_viewers.get();
         (viewers < MJPEG_VIEWERS).then(|| {
             pictures.mjpeg_viewers.set(viewers + 1);
-            pictures.viewers.inc();
+            pictures.metrics.viewers.inc();
             Self(Rc::clone(pictures))
         })
     }
@@ -159,7 +160,7 @@ impl Viewer {
 impl Drop for Viewer {
     fn drop(&mut self) {
         self.0.mjpeg_viewers.set(self.0.mjpeg_viewers.get() - 1);
-        self.0.viewers.dec();
+        self.0.metrics.viewers.dec();
     }
 }
 

@@ -9,7 +9,10 @@ use super::{Sources, api, dash, hls, recordings};
 use crate::status::CameraStatus;
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CONNECTION, HeaderName, HeaderValue};
+use hyper::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW,
+    CONNECTION, HeaderName, HeaderValue,
+};
 use hyper::{Method, Request, Response, StatusCode, Version};
 use media::Track;
 use media::hls::Resource;
@@ -17,6 +20,10 @@ use media::mp4::Tracks;
 use media::time::WallMapping;
 use std::rc::Rc;
 use std::sync::Arc;
+
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
+/// What pages of other origins may read.
+const STREAMS: &str = "/live/";
 
 /// What is shown.
 pub(super) struct Site {
@@ -43,9 +50,9 @@ impl Site {
         let cameras = sources.rings.iter().filter_map(|ring| {
             let status = Arc::clone(sources.status.camera(ring.camera())?);
             let tap = Rc::new(Tap::new(ring.clone(), status.metrics.clone()));
-            let packager = Rc::new(Packager::new(ring.clone(), seconds));
-            let viewers = status.metrics.viewers.clone();
-            let pictures = Rc::new(Pictures::new(ring.clone(), viewers, Rc::clone(&decoding)));
+            let turned_away = status.metrics.requests_turned_away.clone();
+            let packager = Rc::new(Packager::new(ring.clone(), seconds, turned_away));
+            let pictures = Rc::new(Pictures::new(ring.clone(), status.metrics.clone(), Rc::clone(&decoding)));
             Some(Camera { status, ring: ring.clone(), tap, packager, pictures })
         });
         let cameras: Vec<Camera> = cameras.collect();
@@ -91,13 +98,17 @@ pub(super) async fn answer(site: &Rc<Site>, request: Request<Incoming>) -> Respo
         &Method::OPTIONS => {
             let mut allowed = Response::new(Body::Whole(Bytes::new()));
             *allowed.status_mut() = StatusCode::NO_CONTENT;
-            allowed.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
+            allowed.headers_mut().insert(ALLOW, METHODS);
+            if path.starts_with(STREAMS) {
+                allowed.headers_mut().insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+                allowed.headers_mut().insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("*"));
+            }
             allowed
         }
         method => {
             let mut refused =
                 reply::text(StatusCode::METHOD_NOT_ALLOWED, format!("{method} is not allowed here."));
-            refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
+            refused.headers_mut().insert(ALLOW, METHODS);
             refused
         }
     };
@@ -111,7 +122,7 @@ fn secure(path: &str, response: &mut Response<Body>) {
     let headers = response.headers_mut();
     headers.insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
     // Players on other pages may read the streams; nobody else's page may read the rest.
-    if path.starts_with("/live/") {
+    if path.starts_with(STREAMS) {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     }
 }

@@ -134,6 +134,8 @@ metrics! {
         unsynced_seconds: Seconds,
         /// Seconds of footage that the remote host has not confirmed.
         at_risk_seconds: Seconds,
+        /// Requests turned away because as many wait, or watch mjpeg, already.
+        requests_turned_away: Counter,
         /// Viewers of a live stream.
         viewers: Gauge,
     }

@@ -34,6 +34,19 @@ fn a_request_head_over_16_kib_gets_431_and_a_body_413() {
 }
 
 #[test]
+fn pages_of_other_origins_may_ask_for_streams_with_any_header_and_for_nothing_else() {
+    let (house, _camera) = House::with_camera("");
+    let preflight = |path| {
+        let reply = ask(house.address, "OPTIONS", path, &[("origin", "http://else")]);
+        assert_eq!(reply.status, 204);
+        ["origin", "methods", "headers"]
+            .map(|what| reply.header(&format!("access-control-allow-{what}")).unwrap_or("-").to_owned())
+    };
+    assert_eq!(preflight("/live/front/video.m3u8"), ["*", "GET, HEAD, OPTIONS", "*"]);
+    assert_eq!(preflight("/api/status"), ["-", "-", "-"]);
+}
+
+#[test]
 fn a_head_that_does_not_end_gets_408() {
     let (house, _camera) = House::with_camera("");
     let mut slow = connect(house.address);

@@ -1,9 +1,9 @@
 //! HLS and DASH: playlists, blocking reload, segments, parts.
 
-use crate::client::{Reply, connect, get, next_box, open};
+use crate::client::{Reply, connect, get, head, next_box, open};
 use crate::fixture::{House, wait_until};
 use media::Track;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::process::Command;
 use std::thread::JoinHandle;
 
@@ -105,6 +105,29 @@ fn a_camera_that_stands_still_makes_a_blocking_reload_end_with_503() {
     wait_until("the timeline has them", || live(&house, "video.m3u8").text().contains("\"video-2.0.m4s\""));
     let reply = live(&house, "video.m3u8?_HLS_msn=3");
     assert_eq!((reply.status, reply.header("retry-after")), (503, Some("1")));
+}
+
+#[test]
+fn as_many_requests_wait_as_may_and_more_are_told_at_once() {
+    let (house, _camera) = House::with_camera("[live]\nmax_connections = 400\nmax_per_address = 400");
+    let ask = |_| {
+        let mut stream = connect(house.address);
+        let request = b"GET /live/front/master.m3u8 HTTP/1.1\r\nhost: porthole\r\nconnection: close\r\n\r\n";
+        stream.write_all(request).expect("asks");
+        stream
+    };
+    let asked: Vec<_> = (0..300).map(ask).collect();
+    let answer = |stream| {
+        let (mut reply, mut text) = (head(stream), String::new());
+        reply.read_to_string(&mut text).expect("a text");
+        assert_eq!(reply.status, 503, "{text}");
+        text
+    };
+    let answers: Vec<String> = asked.into_iter().map(answer).collect();
+    let count = |text| answers.iter().filter(|answer| *answer == text).count();
+    assert_eq!(count("The camera has delivered nothing new for 3 seconds.\n"), 256);
+    assert_eq!(count("Too many requests wait for this camera.\n"), 44);
+    assert_eq!(house.status.cameras[0].metrics.requests_turned_away.get(), 44);
 }
 
 #[test]

@@ -4,8 +4,8 @@ use crate::client::{connect, get, open};
 use crate::fixture::House;
 use crate::schema::misfits;
 use edge::status::{
-    AtRisk, CameraState, Cause, Recording, RecordingState, UploadFailure, UploadFailureKind, UploadState,
-    UploadStatus,
+    AtRisk, CameraState, Cause, Recording, RecordingState, StorageStatus, UploadFailure, UploadFailureKind,
+    UploadState, UploadStatus,
 };
 use media::{Ticks90k, WallTime};
 use serde_json::{Value, json};
@@ -59,6 +59,7 @@ fn house() -> House {
         receipts: 0,
         failure: Some(failure),
     });
+    status.set_storage(StorageStatus { ram: true, written_bytes_per_day: Some(5_200_000_000) });
     status.set_fault("store", Some("full".to_owned()));
     house
 }

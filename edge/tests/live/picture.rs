@@ -56,6 +56,7 @@ fn mjpeg_shows_each_new_gop_once_and_has_few_viewers() {
         (ninth.status, ninth.text().as_str()),
         (503, "Camera \"front\" has 8 viewers of mjpeg already.\n")
     );
+    assert_eq!(house.status.cameras[0].metrics.requests_turned_away.get(), 1);
     let mut viewer = viewers.remove(0);
     let first = picture(&mut viewer, "--picture\r\n");
     assert_eq!(probe(&first), "mjpeg,320,240,yuvj420p\n");
