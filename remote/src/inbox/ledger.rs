@@ -6,6 +6,7 @@
 //!
 //! The archive keeps the ledger of a recording in the same way when it does not keep the recording.
 
+use super::claim::try_hold;
 use super::name::Name;
 use super::scan::Account;
 use super::whole::Opened;
@@ -34,6 +35,12 @@ pub enum Taken {
 pub fn take(archive: &Folder, account: &Account, name: &Name) -> Result<Taken, Error> {
     let (inbox, file) = (&account.folder, name.ledger());
     if inbox.look(name.lock())?.is_some() {
+        return Ok(Taken::Left);
+    }
+    // Two services on one inbox would write one file in the archive at once, and the first to be done would remove what the other, if it dies
+    // then, has left half written.
+    let Some(held) = inbox.open_file(&file)? else { return Ok(Taken::Left) };
+    if !try_hold(&held)? {
         return Ok(Taken::Left);
     }
     let Some(bytes) = inbox.read(&file, MOST_BYTES as u64)? else { return Ok(Taken::Left) };
@@ -94,6 +101,10 @@ mod tests {
         std::fs::write(path("inbox/a.lockfile"), "").expect("writes");
         assert_eq!(taken(), Taken::Left);
         std::fs::remove_file(path("inbox/a.lockfile")).expect("removes");
+        let other = std::fs::File::open(path("inbox/a.ledger")).expect("opens");
+        other.lock().expect("held");
+        assert_eq!(taken(), Taken::Left, "another service takes it in");
+        drop(other);
         assert_eq!(taken(), Taken::Done);
         assert_eq!(std::fs::read(path("archive/a.ledger")).expect("there"), bytes());
         assert!(!path("inbox/a.ledger").exists());

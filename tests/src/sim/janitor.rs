@@ -65,7 +65,9 @@ async fn take_ledger(host: &Rc<Host>, (inbox, name): (&str, &str)) -> Result<(),
     if host.look(&format!("{inbox}/{name}.lockfile")).await?.is_some() {
         return Ok(());
     }
-    let Some(bytes) = host.read(&file).await? else { return Ok(()) };
+    // Another process may be at it.
+    let Some(held) = host.open(&file).await?.filter(File::flock) else { return Ok(()) };
+    let bytes = held.bytes().to_vec();
     let slices = Slice::parse_all(&bytes).ok().filter(|slices| slices.iter().all(|one| one.verify().is_ok()));
     if slices.is_none() {
         host.world.fail(format!("ledger: {file} is none that an edge has signed"));
