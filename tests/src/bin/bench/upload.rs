@@ -1,5 +1,6 @@
 //! Row: how soon and how fast recordings reach the remote host.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -19,8 +20,9 @@ use crate::{Bench, median};
 /// How it is measured.
 pub const HOW: &str = "An OpenSSH server on loopback, and in front of it a link of 100 Mb/s or none. Backfill: a sealed recording of 50 or 200 MB \
     waits when the edge starts; the time runs from its connecting until the receipt, with every sync of the handshake. The peer is `scp` of \
-    the same file over the same link to the same server, before it. Three rounds each, by turns; the medians. Delay of a GOP: 60 s of the \
-    footage, from the end of each GOP until the remote host has confirmed it, as `/metrics` tells.";
+    the same file over the same link to the same server, before it. Three rounds each, by turns; the medians. Delay of a GOP: three minutes of \
+    the footage, from the end of each GOP until the remote host has confirmed it, as `/metrics` tells. Receipt: the recordings of those three \
+    minutes, one each, from the last look at `/api/recordings` that shows it growing to the first that shows its receipt, a look each 20 ms.";
 
 const ROUNDS: u64 = 3;
 /// Bytes of a picture.
@@ -29,8 +31,10 @@ const PICTURE: usize = 1_000_000;
 const PICTURES: (u64, u64) = (50, 200);
 /// Bytes a second of the link of a board: Ethernet of 100 Mb/s.
 const BOARD: u64 = 12_500_000;
-/// How long GOPs are watched.
-const WATCHED: Duration = Duration::from_secs(60);
+/// How long GOPs, and recordings of a minute each, are watched.
+const WATCHED: Duration = Duration::from_secs(180);
+/// From one look at the recordings to the next.
+const LOOK: Duration = Duration::from_millis(20);
 /// The buckets of the histogram, in seconds.
 const BUCKETS: [&str; 7] = ["0.1", "0.25", "0.5", "0.75", "1.0", "1.5", "2.0"];
 
@@ -47,7 +51,8 @@ pub fn measure(bench: &Bench) -> Result<Vec<Figure>> {
     link.slow_down(BOARD);
     let board = goodput("goodput of a backfill over 100 Mb/s", &sshd, link.port(), PICTURES.0)?;
     let loopback = goodput("goodput of a backfill over loopback", &sshd, sshd.port(), PICTURES.1)?;
-    Ok(vec![board, loopback.tried(GOODPUT), delay(bench, &sshd)?])
+    let [delay, receipt] = live(bench, &sshd)?;
+    Ok(vec![board, loopback.tried(GOODPUT), delay, receipt])
 }
 
 /// How fast a recording of so many `pictures` reaches `sshd` through `port`, against `scp`.
@@ -111,15 +116,45 @@ fn backfill(edge: &mut Edge) -> Result<f64> {
     Ok(began.elapsed().as_secs_f64())
 }
 
-/// Within which time 99 of 100 GOPs of a live stream are there.
-fn delay(bench: &Bench, sshd: &Sshd) -> Result<Figure> {
-    let mut edge = Edge::prepare(bench.settings("")?.upload_to(sshd)?)?;
+/// Within which time 99 of 100 GOPs of a live stream are there, and how long its recordings wait for their receipts.
+fn live(bench: &Bench, sshd: &Sshd) -> Result<[Figure; 2]> {
+    let mut edge = Edge::prepare(bench.settings("")?.upload_to(sshd)?.set("record.minutes", 1))?;
     sshd.authorize(&edge.public_key()?)?;
     edge.start_again()?;
-    std::thread::sleep(WATCHED);
+    let waits = waits_for_receipts(&edge)?;
     let page = edge.get("/metrics")?.text();
     edge.terminate()?;
-    let counted = |what: &str| metric(&page, &format!("porthole_edge_gop_delay_seconds_{what}"));
+    Ok([delay(&page)?, receipt(waits)?])
+}
+
+/// Seconds from the seal of each recording to its receipt.
+fn waits_for_receipts(edge: &Edge) -> Result<Vec<f64>> {
+    let (end, mut growing, mut waits) = (Instant::now() + WATCHED, BTreeMap::new(), Vec::new());
+    while Instant::now() < end {
+        for recording in edge.recordings()? {
+            let name = recording["name"].as_str().unwrap_or_default().to_owned();
+            match recording["state"].as_str() {
+                Some("growing") => drop(growing.insert(name, Instant::now())),
+                Some("receipted") => {
+                    waits.extend(growing.remove(&name).map(|last| last.elapsed().as_secs_f64()))
+                }
+                _ => {}
+            }
+        }
+        std::thread::sleep(LOOK);
+    }
+    Ok(waits)
+}
+
+fn receipt(waits: Vec<f64>) -> Result<Figure> {
+    ensure!(!waits.is_empty(), "no recording had its receipt");
+    let (count, worst) = (waits.len(), waits.iter().copied().fold(0.0, f64::max));
+    let figure = Figure::new("receipt of a recording after its seal", Unit::Seconds, median(waits));
+    Ok(figure.detail(format!("worst {worst:.2} s of {count}")))
+}
+
+fn delay(page: &str) -> Result<Figure> {
+    let counted = |what: &str| metric(page, &format!("porthole_edge_gop_delay_seconds_{what}"));
     let all = counted("count{camera=\"front\"}");
     ensure!(all >= 30.0, "only {all} GOPs arrived");
     let within =
