@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 pub use service::config::Error;
 use service::config::{from_toml, read, require};
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -203,14 +204,18 @@ pub fn state_dir() -> PathBuf {
     }
 }
 
-/// Where what need not survive a reboot is kept: `/run/porthole`, or the user's own runtime folder.
+/// Where what need not survive a reboot is kept: `/run/porthole`, or the user's own runtime folder. Who has none keeps it on disk.
 pub fn runtime_dir() -> PathBuf {
-    if let Some(dir) = std::env::var_os("RUNTIME_DIRECTORY") {
-        return PathBuf::from(dir);
-    }
-    match std::env::var_os("XDG_RUNTIME_DIR") {
-        Some(dir) if !nix::unistd::geteuid().is_root() => Path::new(&dir).join("porthole"),
-        _ => PathBuf::from("/run/porthole"),
+    let [service, user] = ["RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR"].map(std::env::var_os);
+    runtime_of(service, user, nix::unistd::geteuid().is_root()).unwrap_or_else(|| state_dir().join("run"))
+}
+
+/// The runtime folder of a service or of a user, by what systemd says of either.
+fn runtime_of(service: Option<OsString>, user: Option<OsString>, is_root: bool) -> Option<PathBuf> {
+    match (service, user) {
+        (Some(dir), _) => Some(PathBuf::from(dir)),
+        (None, _) if is_root => Some(PathBuf::from("/run/porthole")),
+        (None, user) => user.map(|dir| Path::new(&dir).join("porthole")),
     }
 }
 
@@ -529,6 +534,15 @@ mod tests {
     #[test]
     fn an_empty_file_is_the_default() {
         assert_eq!(Config::parse("").expect("empty"), Config::default());
+    }
+
+    #[test]
+    fn a_runtime_folder_is_the_services_or_the_users_own() {
+        let dir = |path: &str| Some(OsString::from(path));
+        assert_eq!(runtime_of(dir("/run/a"), dir("/run/user/1"), false), Some("/run/a".into()));
+        assert_eq!(runtime_of(None, dir("/run/user/0"), true), Some("/run/porthole".into()));
+        assert_eq!(runtime_of(None, dir("/run/user/1"), false), Some("/run/user/1/porthole".into()));
+        assert_eq!(runtime_of(None, None, false), None);
     }
 
     #[test]
