@@ -74,6 +74,8 @@ struct Wire {
     cuts: Mutex<VecDeque<Cut>>,
     requests: AtomicU64,
     replies: AtomicU64,
+    /// Bytes that were taken from clients.
+    taken: AtomicU64,
     /// Bytes a second, each way; 0: as fast as they come.
     rate: AtomicU64,
     /// Milliseconds from one end to the other.
@@ -155,6 +157,11 @@ impl Proxy {
         self.wire.stalled.store(stalled, Ordering::Relaxed);
     }
 
+    /// Bytes of requests that were sent and have not arrived yet, if no connection was cut.
+    pub fn held(&self) -> u64 {
+        self.wire.taken.load(Ordering::Relaxed) - self.passed(Way::Requests)
+    }
+
     /// Bytes that have gone one way since the start.
     pub fn passed(&self, way: Way) -> u64 {
         self.wire.passed(way).load(Ordering::Relaxed)
@@ -198,6 +205,9 @@ impl Wire {
                 Err(error) if is_early(&error) => continue,
                 Err(_) => Vec::new(),
             };
+            if way == Way::Requests {
+                self.taken.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            }
             let last = bytes.is_empty();
             let due = Instant::now() + Duration::from_millis(self.delay.load(Ordering::Relaxed));
             if queue.send((due, bytes)).is_err() || last {

@@ -7,6 +7,8 @@
 //! sealed    ftyp | moov with all tables | free ..... | mdat (64-bit size, over all that was there) ... | uuid (seal)
 //! ```
 //!
+//! The `free` of a sealed file ends with its seal once more ([`spare`](super::spare)).
+//!
 //! A GOP is appended as `free` `mdat`; once that is on the disk, the eight bytes in front become `moof` of the same size.
 //! A seal writes everything behind offset 44; once that is on the disk, the eight bytes at 36 become `moov`.
 
@@ -15,6 +17,7 @@ use super::boxes::header;
 use super::fragment::{Fragment, Run};
 use super::moov::{self, About, MAX_NAME};
 use super::seal::{Anchor, Seal};
+use super::spare;
 use super::tables::{Sample, Tables};
 use super::track::Codec;
 use crate::{AccessUnit, Gop, StreamConfig, Ticks90k, Track, WallTime, ledger};
@@ -32,6 +35,8 @@ pub(super) const MDAT_AT: u64 = MEDIA_AT - 16;
 pub(super) const MAX_MOOV: u64 = MDAT_AT - 8 - FLIP_AT;
 /// The most by which the fixed part of a sealed `moov` exceeds the growing one's: the edits, and a longer name three times.
 const MOOV_SLACK: u64 = 2 * (8 + 16 + 2 * 20) + 3 * MAX_NAME as u64 + 128;
+/// The most that the spare of the seal takes beside the GOPs: what is signed around them, and a few hundred gaps in front of them.
+const SPARE_SLACK: u64 = 16 << 10;
 /// Zero of the audio track before the origin where the first GOP has no sound that would tell: room for what comes late.
 const AUDIO_LEAD: Ticks90k = Ticks90k::SECOND;
 
@@ -164,16 +169,19 @@ impl Growing {
         let anchor = Anchor { start: about.start, ..self.anchor };
         let mut moov = BytesMut::new();
         moov::sealed(&mut moov, &self.config, about, &anchor, |track| self.written(track));
+        let free_at = FLIP_AT + moov.len() as u64;
         let flip = moov.split_to(8).freeze();
-        moov.put_slice(&header((MDAT_AT - FLIP_AT - flip.len() as u64 - moov.len() as u64) as u32, b"free"));
+        moov.put_slice(&header((MDAT_AT - free_at) as u32, b"free"));
 
-        let mut mdat = BytesMut::from(&header(1, b"mdat")[..]);
-        mdat.put_u64(self.end - MDAT_AT);
         let mut seal = BytesMut::new();
         self.seal_box().write(&mut seal, &self.ledger);
+        let mut room_end = BytesMut::from(&spare::write(free_at, &seal)[..]);
+        let spare_at = MDAT_AT - room_end.len() as u64;
+        room_end.put_slice(&header(1, b"mdat"));
+        room_end.put_u64(self.end - MDAT_AT);
         vec![
             Step::Write { offset: FLIP_AT + flip.len() as u64, bytes: moov.freeze() },
-            Step::Write { offset: MDAT_AT, bytes: mdat.freeze() },
+            Step::Write { offset: spare_at, bytes: room_end.freeze() },
             Step::Write { offset: self.end, bytes: seal.freeze() },
             Step::Sync,
             Step::Write { offset: FLIP_AT, bytes: flip },
@@ -224,10 +232,12 @@ impl Growing {
                 self.follows(codec, self.media_time(unit.pts, codec))?;
             }
         }
-        let needed = self.moov_with(|track| {
-            let keys = gop.track(track).map(|unit| usize::from(unit.key));
-            keys.fold((0, 0), |(count, sync), key| (count + 1, sync + key))
-        });
+        let spare = SPARE_SLACK + ((self.gops.len() + 1) * ledger::MOST_ENTRY_BYTES) as u64;
+        let needed = spare
+            + self.moov_with(|track| {
+                let keys = gop.track(track).map(|unit| usize::from(unit.key));
+                keys.fold((0, 0), |(count, sync), key| (count + 1, sync + key))
+            });
         if needed > MAX_MOOV {
             return Err(Error::Full { needed, reserved: MAX_MOOV });
         }
@@ -451,7 +461,7 @@ mod tests {
         assert_eq!(verify(&file).unwrap(), growing.seal_box());
         // The bound is close: little of the room stays unused.
         let moov = u32::from_be_bytes(file[36..40].try_into().unwrap());
-        assert!(u64::from(moov) > MAX_MOOV - 50_000, "{moov}");
+        assert!(u64::from(moov) > MAX_MOOV - SPARE_SLACK - 50_000, "{moov}");
     }
 
     #[test]
@@ -496,7 +506,7 @@ mod tests {
         assert_eq!(shape(&begun)[..2], ["0: ftyp", "1048576: moov"]);
         assert_eq!(shape(&begun)[3], "sync");
         let sealed = shape(&growing.seal(&About::default()));
-        assert_eq!(sealed, ["44: mvhd", "1048560: mdat", "end: uuid", "sync", "36: moov", "sync"]);
+        assert_eq!(sealed, ["44: mvhd", "1048472: uuid", "end: uuid", "sync", "36: moov", "sync"]);
         let end = growing.size();
         let steps = growing.append(&gop(2, 3)).unwrap();
         let [Step::Write { offset, bytes }, Step::Sync, Step::Write { offset: flipped, bytes: flip }] =

@@ -6,6 +6,7 @@
 //! | [`init`] | `ftyp` and `moov` of a fragmented stream |
 //! | [`fragment`] | access units -> `moof` `mdat` |
 //! | [`growing`] | a recording as an ordered list of writes, from its first byte to the seal |
+//! | [`spare`](mod@spare) | the seal once more, where nothing that is sent late can reach it |
 //! | [`recover`](mod@recover) | what a crash left of a recording -> one that can be sealed |
 //! | [`demux`] | files -> access units, with random access |
 //!
@@ -20,6 +21,7 @@ pub mod init;
 mod moov;
 pub mod recover;
 pub mod seal;
+pub mod spare;
 mod tables;
 mod track;
 
@@ -30,6 +32,7 @@ pub use init::{Tracks, init_segment};
 pub use moov::About;
 pub use recover::{Recovered, Torn, recover};
 pub use seal::{Anchor, Seal};
+pub use spare::{Restored, Spare, spare};
 
 use crate::{Ticks90k, Track};
 
@@ -63,10 +66,11 @@ pub enum Error {
         /// The payload's size.
         bytes: u64,
     },
-    /// The GOP would make the sealed `moov` larger than the room reserved for it: close the recording, begin another.
+    /// With the GOP, the sealed `moov` and the spare of the seal would be larger than the room reserved for them: close the
+    /// recording, begin another.
     #[error("the sealed moov would need {needed} bytes, {reserved} are reserved")]
     Full {
-        /// Size of the `moov` with the GOP.
+        /// Size of the two with the GOP.
         needed: u64,
         /// What the file has room for.
         reserved: u64,

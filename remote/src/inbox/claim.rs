@@ -241,6 +241,9 @@ impl<'a> Hand<'a> {
             // The kernel copies, and shares the blocks where the file system can.
             io::copy(&mut piece, &mut &copy).map_err(self.failed("copy"))?;
         }
+        if whole::restore(&copy).map_err(|problem| self.failure(problem))? {
+            tracing::warn!(name = %self.name, "its seal was written over, by what its edge had sent long before; it is put in place");
+        }
         copy.sync_all().map_err(self.failed("sync the copy of"))?;
         copy.try_lock().map_err(|error| self.failed("flock the copy of")(error.into()))?;
         self.copy = Some(copy);

@@ -2,7 +2,7 @@
 
 use crate::supervise::beat;
 use media::mp4::demux::{structure, verify};
-use media::mp4::{ReadAt, ReadError, Recovered, Seal, Step, recover};
+use media::mp4::{ReadAt, ReadError, Recovered, Restored, Seal, Step, recover, spare};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io;
@@ -61,7 +61,7 @@ impl ReadAt for Opened<'_> {
 /// whether they are whole; that the uploader has finished is what counts, and whether chop can decode them.
 const OTHERS: [(u64, &[u8]); 2] = [(0, b"\x1A\x45\xDF\xA3"), (8, b"AVI ")];
 
-fn is_other(opened: &Opened<'_>) -> io::Result<bool> {
+fn is_other(opened: &impl ReadAt) -> io::Result<bool> {
     for (offset, mark) in OTHERS {
         let mut found = [0; 4];
         if opened.size() >= offset + 4 {
@@ -74,12 +74,24 @@ fn is_other(opened: &Opened<'_>) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Looks at every box, and at the size that the seal promises, if there is a seal. Reads no footage.
+/// Looks at every box, and at the size that the seal promises, if there is a seal. Reads no footage. A seal that was written over and
+/// that [`restore`] can put in place counts.
 ///
 /// # Errors
 /// It is not whole.
 pub fn check(file: &File) -> Result<(), Problem> {
-    look(&Opened::new(file)?).map(drop)
+    look(&Restored::new(&Opened::new(file)?)?).map(drop)
+}
+
+/// Puts the seal in place, where a request that an edge's server did late has written over it; whether it did. Syncs nothing.
+///
+/// # Errors
+/// The host could not read or write it.
+pub fn restore(file: &File) -> Result<bool, Problem> {
+    let Some(seal) = spare(&Opened::new(file)?)? else { return Ok(false) };
+    file.write_all_at(&seal.bytes, seal.offset)?;
+    file.set_len(seal.end())?;
+    Ok(true)
 }
 
 /// The same, and reads all footage that the seal promises, if there is a seal; without one it is half where it `must_be_sealed`.
@@ -97,7 +109,7 @@ pub fn read_through(file: &File, must_be_sealed: bool) -> Result<(), Problem> {
 }
 
 /// What is legal and only not known here may be known to who works on it.
-fn look(opened: &Opened<'_>) -> Result<Option<Seal>, Problem> {
+fn look(opened: &impl ReadAt) -> Result<Option<Seal>, Problem> {
     if is_other(opened)? {
         return Ok(None);
     }

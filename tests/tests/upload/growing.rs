@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use media::mp4::{Recovered, recover};
 use tests::proxy::{Proxy, Way};
+use tests::remote::Remote;
 use tests::sshd::{Sshd, View};
 use tests::wait::{PATIENCE, wait_until};
 use tests::work::rounds;
@@ -158,6 +160,44 @@ fn the_remote_host_keeps_the_gops_that_the_edge_has_lost() {
         outbox.assert_arrived(&sshd, &[name]);
         outbox.clear_inbox(&sshd);
     }
+}
+
+#[test]
+fn a_gop_that_the_edge_has_lost_and_that_arrives_after_the_receipt_costs_nothing() {
+    let mut remote = Remote::prepare("").unwrap();
+    let sshd = Sshd::start_at(&remote.file("inbox")).unwrap();
+    let proxy = Proxy::start(sshd.port()).unwrap();
+    let outbox = Outbox::new(&sshd, proxy.port());
+    let uploader = outbox.upload();
+    let mut recording = outbox.begin("front", 50_000);
+    for count in 1.. {
+        wait_for_gops(&sshd, &recording, count);
+        recording.sync();
+        proxy.stall(true);
+        recording.grow(20_000);
+        if wait_until("the GOP to be on its way", Duration::from_secs(5), || proxy.held() > 20_000).is_ok() {
+            break;
+        }
+        // A sync was on its way, and its answer is waited for.
+        proxy.stall(false);
+    }
+    uploader.end();
+    let name = recording.tear();
+    let outbox = outbox.reboot();
+    outbox.change(|upload| upload.port = sshd.port());
+    outbox.upload().wait_for_receipts(1);
+    outbox.assert_arrived(&sshd, std::slice::from_ref(&name));
+
+    let sent = fs::read(outbox.path(&name)).unwrap();
+    let arrived = sshd.inbox().join(format!("{name}.mp4"));
+    proxy.stall(false);
+    wait_until("the late GOP", PATIENCE, || fs::read(&arrived).unwrap() != sent).unwrap();
+    remote.start().unwrap();
+    // A picture of such bytes is no work for anybody; what was accepted stays until that is known.
+    let accepted = |remote: &Remote| {
+        fs::read(remote.file(&format!("claim/{name}.mp4"))).is_ok_and(|claim| claim == sent)
+    };
+    remote.wait_until("the recording to be accepted as it was", accepted).unwrap();
 }
 
 #[test]
