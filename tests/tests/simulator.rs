@@ -99,6 +99,11 @@ fn what_is_taken_out_of_the_archive_is_missed_by_its_receipt_though_the_edge_is_
 }
 
 #[test]
+fn a_lost_gop_that_is_written_late_over_the_only_seal_is_found_out() {
+    assert_eq!(found_out("ours, and the seal stands once"), "I1");
+}
+
+#[test]
 fn a_seed_names_a_run() {
     let [first, second] = [0, 1].map(|_| run(7, &GOOD[0], true));
     assert!(first.trace.len() > 100);

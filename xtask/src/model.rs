@@ -35,6 +35,7 @@ const ROWS: &[Row] = &[
     fails("ours without fsync", "-DNOFSYNC"),
     fails("ours, and half a part counts as whole", "-DTOO_SOON -DUNSEALED -DNOLIVE"),
     fails("ours, and a part is cut", "-DCUT -DNOLIVE"),
+    fails("ours, and the seal stands once", "-DONE_SEAL -DNOLIVE"),
     fails("ours without the copy", "-DEVIL -DNOCOPY -DNOLIVE -DDROPS=0 -DECRASH=0"),
     fails("script edge, plain rm", "-DSCRIPT_EDGE -DNOLIVE"),
     fails(

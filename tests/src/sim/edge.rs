@@ -38,6 +38,8 @@ pub struct Edge {
     pub uploader: Uploader,
     /// What is sent next.
     pub turns: Turns,
+    /// Recordings are sent without the spare of their seal.
+    pub bare: bool,
     /// Seconds between two syncs of a growing recording.
     pub sync_seconds: u64,
     /// What waits in the ledgers travels by itself now and then. Scripts know nothing of such files.
@@ -75,6 +77,7 @@ impl Edge {
             inbox: inbox_of(host.name),
             uploader: variant.uploader,
             turns: variant.turns,
+            bare: variant.bare,
             sync_seconds,
             cuts,
             gone: Cell::default(),

@@ -158,6 +158,12 @@ impl Network {
         self.living().is_empty()
     }
 
+    /// Whether the bytes of a file are on their way.
+    pub fn is_written_to(&self) -> bool {
+        let writes = |(_, (_, request)): &(Duration, (u64, Request))| matches!(request, Request::Write(..));
+        self.living().iter().any(|wire| wire.requests.borrow().messages.iter().any(writes))
+    }
+
     fn living(&self) -> Vec<Rc<Wire>> {
         self.wires.borrow().iter().filter_map(Weak::upgrade).collect()
     }

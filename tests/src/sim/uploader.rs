@@ -499,7 +499,9 @@ async fn local(edge: &Edge, name: &RecordingName, from: u64, to: u64) -> Result<
     if file.bytes().read(from, &mut bytes) < bytes.len() {
         return Err(Failure::One);
     }
-    for (at, byte) in unsynced.iter().flat_map(|header| (header + 4..).zip(*b"moof")) {
+    let headers = unsynced.iter().flat_map(|header| (header + 4..).zip(*b"moof"));
+    let no_spare = edge.bare.then(|| (MEDIA_AT - 20..).zip([0; 4]));
+    for (at, byte) in headers.chain(no_spare.into_iter().flatten()) {
         if let Some(place) = at.checked_sub(from).and_then(|place| bytes.get_mut(place as usize)) {
             *place = byte;
         }

@@ -74,6 +74,8 @@ pub struct Variant {
     pub day: bool,
     /// What is wrong with the ledgers.
     pub flaw: Flaw,
+    /// Recordings are sent without the spare of their seal.
+    pub bare: bool,
 }
 
 const SCRIPT: Uploader = Uploader::Script { again: false, receive: false };
@@ -92,7 +94,7 @@ pub const GOOD: [Variant; 5] = [
 ];
 
 /// Rows of which a seed must be found that does not hold.
-pub const BAD: [Variant; 11] = [
+pub const BAD: [Variant; 12] = [
     Variant { lies: true, ..ours("ours without fsync", Workers::Ours, &Kind::ALL) },
     script("script edge, plain rm", Workers::Ours, &Kind::CRASHES, false),
     Variant {
@@ -124,6 +126,7 @@ pub const BAD: [Variant; 11] = [
         flaw: Flaw::Theft,
         ..ours("ours, and the archive is robbed", Workers::Ours, &[Kind::EdgeGone])
     },
+    Variant { bare: true, ..ours("ours, and the seal stands once", Workers::Ours, &[Kind::LostAndLate]) },
 ];
 
 const fn ours(name: &'static str, workers: Workers, faults: &'static [Kind]) -> Variant {
@@ -137,6 +140,7 @@ const fn ours(name: &'static str, workers: Workers, faults: &'static [Kind]) -> 
         turns: Turns::Any,
         day: false,
         flaw: Flaw::None,
+        bare: false,
     }
 }
 

@@ -27,6 +27,8 @@ pub enum Kind {
     SshdDies,
     /// Servers stop, and go on much later with what they were asked for.
     ServerStops,
+    /// Servers stop, and the edge's power fails: they do much later what it was asking for and has lost.
+    LostAndLate,
     /// Every connection breaks.
     Reset,
     /// Nothing arrives for a while: seconds, minutes, or a day.
@@ -57,7 +59,7 @@ use Kind::*;
 
 impl Kind {
     /// All but the day, which has a row of its own.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         EdgeDies,
         EdgePower,
         EdgeGone,
@@ -65,6 +67,7 @@ impl Kind {
         RemotePower,
         SshdDies,
         ServerStops,
+        LostAndLate,
         Reset,
         Dark,
         Slow,
@@ -78,7 +81,8 @@ impl Kind {
         Clock,
     ];
     /// Those that scripts on the remote host survive.
-    pub const NETWORK: [Self; 8] = [EdgeDies, EdgePower, SshdDies, ServerStops, Reset, Dark, Slow, EdgeFull];
+    pub const NETWORK: [Self; 9] =
+        [EdgeDies, EdgePower, SshdDies, ServerStops, LostAndLate, Reset, Dark, Slow, EdgeFull];
     /// Those that a script beside our worker survives.
     pub const NO_POWER_CUT: [Self; 8] =
         [EdgeDies, EdgePower, SshdDies, Reset, Dark, Slow, EdgeFull, WorkerDies];
@@ -99,6 +103,8 @@ pub struct Weather {
     lasts_until: Cell<Duration>,
 }
 
+/// How long a server that is stopped stands still at most.
+const STOP: Duration = Duration::from_secs(1000);
 /// Whoever brings things back belongs to no host.
 const NOBODY: Process = Process(0);
 
@@ -143,8 +149,12 @@ impl Weather {
         self.wait.set(self.wait.get().saturating_sub(1));
         if self.wait.get() == 0 && self.left.get() > 0 {
             let Some(kind) = random.pick(&self.kinds) else { return };
-            let is_idle = self.edges.iter().all(|edge| edge.network.is_quiet());
-            if matches!(kind, Reset | SshdDies | ServerStops) && is_idle && !random.once_in(64) {
+            let is_missed = match kind {
+                Reset | SshdDies | ServerStops => self.edges.iter().all(|edge| edge.network.is_quiet()),
+                LostAndLate => !self.edges.iter().any(|edge| edge.network.is_written_to()),
+                _ => false,
+            };
+            if is_missed && !random.once_in(64) {
                 // Nobody would notice: a little later, perhaps.
                 return self.wait.set(random.from_to(1, 24));
             }
@@ -208,7 +218,13 @@ impl Weather {
                 self.later(300, |weather| weather.remote.start());
             }
             SshdDies => self.edges.iter().for_each(|edge| edge.network.kill_servers()),
-            ServerStops => edge.network.stop_servers(Duration::from_secs(1000)),
+            ServerStops => edge.network.stop_servers(STOP),
+            LostAndLate => {
+                let edge = self.edges.iter().find(|edge| edge.network.is_written_to()).unwrap_or(edge);
+                edge.network.stop_servers(STOP);
+                edge.cut_power();
+                self.later(60, |weather| weather.edges.iter().for_each(|edge| edge.start()));
+            }
             Reset => edge.network.reset(),
             Dark => {
                 let span = random.pick(&[5, 40, 120, 1000, 86_400]).copied().unwrap_or(5);
@@ -233,15 +249,17 @@ impl Weather {
             }
             RemoteReadOnly => self.trouble(&self.remote.host, |trouble| trouble.read_only = true),
             EdgeReadOnly => self.trouble(&edge.host, |trouble| trouble.read_only = true),
-            Clock => {
-                let hosts = self.hosts();
-                let Some(host) = random.pick(&hosts) else { return };
-                let ahead = host.ahead.get();
-                let hour = Duration::from_secs(3600);
-                let jump = [ahead.saturating_sub(hour), ahead + hour * 8766, Duration::ZERO];
-                random.pick(&jump).into_iter().for_each(|jump| host.ahead.set(*jump));
-            }
+            Clock => self.set_a_clock(),
         }
+    }
+
+    fn set_a_clock(&self) {
+        let (hosts, random) = (self.hosts(), &self.world.random);
+        let Some(host) = random.pick(&hosts) else { return };
+        let ahead = host.ahead.get();
+        let hour = Duration::from_secs(3600);
+        let jump = [ahead.saturating_sub(hour), ahead + hour * 8766, Duration::ZERO];
+        random.pick(&jump).into_iter().for_each(|jump| host.ahead.set(*jump));
     }
 
     /// The judge sees what waits when the network is back.

@@ -9,7 +9,7 @@ use super::remote::Service;
 use super::store::apply;
 use media::handshake::claim::{Claim, Found, Outcome, Reply, Step, Tries, Writer};
 use media::mp4::demux::{structure, verify};
-use media::mp4::{Recovered, Seal, recover};
+use media::mp4::{Recovered, Restored, Seal, recover, spare};
 use media::names::LockToken;
 use std::rc::Rc;
 use std::time::Duration;
@@ -171,7 +171,8 @@ impl<'a> Hand<'a> {
 
     async fn check(&self) -> Result<Reply, Errno> {
         let Some(file) = self.host().open(&self.in_inbox("mp4")).await? else { return Ok(Reply::Absent) };
-        Ok(match structure(&file.bytes()) {
+        let bytes = file.bytes();
+        Ok(match Restored::new(&bytes).and_then(|restored| structure(&restored)) {
             Ok(_) => Reply::Whole,
             Err(_) if file.writer() == Writer::Open => Reply::Writing,
             Err(error) => Reply::Broken(error.to_string()),
@@ -241,6 +242,11 @@ impl<'a> Hand<'a> {
             copy_range(&bytes, &copy, from, to).await?;
         }
         copy.set_len(size).await?;
+        if let Some(seal) = spare(&copy.bytes()).map_err(|_| Errno::Io)? {
+            self.host().world.tell(|| format!("{} has its seal again", self.name));
+            copy.write(seal.offset, &seal.bytes).await?;
+            copy.set_len(seal.end()).await?;
+        }
         copy.sync().await?;
         copy.flock();
         self.copy = Some(copy);
