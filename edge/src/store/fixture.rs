@@ -133,6 +133,11 @@ pub fn grow(
 pub fn seal(store: &Store, gops: (u64, u64), bytes: u32) -> Result<RecordingName, super::Error> {
     let (name, mut growing) = grow(store, gops, bytes)?;
     growing.carry(store.draft(&name, growing.gops())?);
+    finish(store, name, growing)
+}
+
+/// Seals what was drafted.
+pub fn finish(store: &Store, name: RecordingName, growing: Growing) -> Result<RecordingName, super::Error> {
     let list = store.shared.status.recordings();
     let path =
         list.iter().find(|one| one.name == name.to_string()).map(|one| one.path.clone()).expect("shown");

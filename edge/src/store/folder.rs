@@ -285,6 +285,7 @@ impl Folder {
             self.repair(order)?;
         }
         let id = self.camera_id(camera);
+        self.ledgers.settled(id);
         if !self.begun.contains(&id) {
             self.ledgers.note(id, &[ledger::Entry::Start { at: started }])?;
             self.begun.insert(id);

@@ -1,6 +1,6 @@
 //! What the store promises of the ledger: what leaves, leaves its place in the chain and its cause.
 
-use super::fixture::{MARK, Shelf, grow, seal};
+use super::fixture::{MARK, Shelf, finish, grow, seal};
 use super::*;
 use media::ledger::{Entry, Finding, Missing, Slice, stitch};
 use media::mp4::demux::examine;
@@ -111,6 +111,25 @@ fn a_camera_that_comes_and_goes_for_ever_takes_a_bounded_file() {
     assert_eq!(store.ledger_files().len(), 2);
     seal(&store, (8, 9), 10).expect("room");
     assert_eq!(gaps(&shelf), [("camera_gone", 1, 6)]);
+}
+
+#[test]
+fn nothing_gets_a_file_of_its_own_while_a_seal_is_drafted_that_follows_the_same_head() {
+    let shelf = Shelf::new(|_| {});
+    let store = shelf.store();
+    let (name, mut growing) = grow(&store, (0, 2), 10).expect("room");
+    growing.carry(store.draft(&name, growing.gops()).expect("drafted"));
+    let note = |n: i64| {
+        let (from, to) = (Ticks90k(180_000 + n * 1196), Ticks90k(180_000 + n * 1196 + 1196));
+        store.note("front", &[Entry::Gap { cause: Cause::CameraGone, from, to }]).expect("kept");
+    };
+    (0..300).for_each(note);
+    assert_eq!(store.ledger_files(), []);
+    finish(&store, name, growing).expect("sealed");
+    note(300);
+    assert_eq!(store.ledger_files().len(), 1);
+    seal(&store, (6, 8), 10).expect("room");
+    assert!(gaps(&shelf).contains(&("camera_gone", 2, 3)), "{:?}", gaps(&shelf));
 }
 
 #[test]

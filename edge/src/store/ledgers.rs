@@ -14,8 +14,8 @@ use media::ledger::slice::write_all;
 use media::ledger::{Boot, Dates, Entry, Finding, Gop, Hash, SigningKey, Slice, Tail, slice, stitch};
 use media::mp4::{ReadAt, demux};
 use media::names::{CameraId, RecordingName};
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry::{Occupied, Vacant};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -70,12 +70,20 @@ pub struct Ledgers {
     /// `None`: the device key is of a kind that cannot sign, and there is no ledger.
     key: Option<SigningKey>,
     tails: BTreeMap<CameraId, Tail>,
+    /// Cameras with a seal that is drafted, and may be on the disk: it follows the head as it is.
+    sealing: BTreeSet<CameraId>,
 }
 
 impl Ledgers {
     /// Reads nothing yet.
     pub fn new(places: Arc<Places>, boot: &str, key: &DeviceKey) -> Self {
-        Self { places, boot: Boot::of(boot), key: key.signing_key(), tails: BTreeMap::new() }
+        Self {
+            places,
+            boot: Boot::of(boot),
+            key: key.signing_key(),
+            tails: BTreeMap::new(),
+            sealing: BTreeSet::new(),
+        }
     }
 
     /// What comes is kept in RAM from now on.
@@ -97,16 +105,23 @@ impl Ledgers {
     pub fn draft(&mut self, name: &RecordingName, boot: &str, gops: &[Gop]) -> Result<Bytes, Error> {
         let Some(key) = self.key.clone() else { return Ok(Bytes::new()) };
         let slices = self.tail(name.camera)?.seal(&key, name.sequence, Boot::of(boot), gops);
+        self.sealing.insert(name.camera);
         Ok(write_all(&slices))
     }
 
     /// The recording at `path` is sealed on the disk: what its seal holds waits no longer.
     pub fn sealed(&mut self, camera: CameraId, path: &Path) -> Result<(), Error> {
         let slices = slices_of(path)?;
-        if slices.is_empty() {
-            return Ok(());
+        if !slices.is_empty() {
+            self.change(camera, |tail| tail.advance(&slices))?;
         }
-        self.change(camera, |tail| tail.advance(&slices))
+        self.sealing.remove(&camera);
+        Ok(())
+    }
+
+    /// Nothing of the camera is torn: a seal that was drafted is on the disk and known, or its recording is gone.
+    pub fn settled(&mut self, camera: CameraId) {
+        self.sealing.remove(&camera);
     }
 
     /// What the seal of a recording carries once only its IDR pictures are left, with these hashes.
@@ -137,8 +152,11 @@ impl Ledgers {
         self.change(camera, |tail| slices.iter().for_each(|slice| tail.keep(slice.clone())))
     }
 
-    /// Whether something waits for a seal, and whether it can wait no longer.
+    /// Whether something waits for a seal, and whether it can wait no longer. While one is drafted everything waits.
     pub fn waits(&mut self, camera: CameraId) -> Result<(bool, bool), Error> {
+        if self.sealing.contains(&camera) {
+            return Ok((false, false));
+        }
         let tail = self.tail(camera)?;
         Ok((!tail.open().is_empty() || !tail.waiting().is_empty(), tail.is_full()))
     }
