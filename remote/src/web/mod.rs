@@ -23,8 +23,8 @@ use crate::status::Status;
 use crate::supervise::Pulses;
 use axum::Router;
 use axum::http::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_SECURITY_POLICY, ETAG, IF_NONE_MATCH,
-    X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL,
+    CONTENT_SECURITY_POLICY, ETAG, IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::middleware::map_response;
@@ -53,8 +53,8 @@ type Site = Arc<Sources>;
 
 fn router(site: Site) -> Router {
     let streams = Router::new()
-        .route("/hls/{name}/{file}", get(files::hls))
-        .route("/i/{file}", get(files::recording))
+        .route("/hls/{name}/{file}", get(files::hls).options(may_ask))
+        .route("/i/{file}", get(files::recording).options(may_ask))
         .layer(map_response(for_everybody));
     Router::new()
         .route("/", get(page::index))
@@ -68,6 +68,12 @@ fn router(site: Site) -> Router {
         .fallback(async |uri: Uri| not_found(format!("There is nothing at {:?}.", uri.path())))
         .layer(map_response(secure))
         .with_state(site)
+}
+
+/// What a page of another origin may ask for: its browser asks first, if the page adds a header.
+async fn may_ask() -> impl IntoResponse {
+    let may = [(ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, OPTIONS"), (ACCESS_CONTROL_ALLOW_HEADERS, "*")];
+    (StatusCode::NO_CONTENT, may)
 }
 
 /// Players on other pages may read the streams; nobody else's page may read the rest.

@@ -31,6 +31,21 @@ fn a_segment_may_be_kept_for_ever_and_a_playlist_is_asked_for_again() {
 }
 
 #[test]
+fn pages_of_other_origins_may_ask_for_files_with_any_header_and_for_nothing_else() {
+    let host = Host::start(&["a"], "");
+    let allowed = |path, what| {
+        let reply = ask(host.address, "OPTIONS", path, &[("origin", "http://else")]);
+        (reply.status, reply.header(&format!("access-control-allow-{what}")).map(str::to_owned))
+    };
+    for path in ["/hls/a/a.m3u8", "/i/a.mp4"] {
+        for (what, value) in [("origin", "*"), ("methods", "GET, HEAD, OPTIONS"), ("headers", "*")] {
+            assert_eq!(allowed(path, what), (204, Some(value.to_owned())), "{path} {what}");
+        }
+    }
+    assert_eq!(allowed("/api/status", "origin"), (405, None));
+}
+
+#[test]
 fn a_recording_is_served_in_ranges() {
     let host = Host::start(&["a"], "");
     let range = |range| ask(host.address, "GET", "/i/a.mp4", &[("range", range)]);
