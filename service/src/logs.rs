@@ -37,10 +37,36 @@ pub enum Error {
 pub fn start(format: Format, filter: &str) -> Result<(), Error> {
     let parsed = EnvFilter::try_new(filter);
     let filter = parsed.map_err(|source| Error::Filter { filter: filter.to_owned(), source })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A line that cannot be written (the disk is full, who read them has left) is lost: to complain of it goes the same way, and panics.
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).log_internal_errors(false);
+    let builder = builder.with_writer(std::io::stderr);
     let started = match format {
         Format::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
         Format::Json => builder.json().flatten_event(true).try_init(),
     };
     started.map_err(Error::Started)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+    use std::process::{Command, Stdio};
+
+    /// Set in the process that logs.
+    const CHILD: &str = "PORTHOLE_TEST_LOGS";
+
+    #[test]
+    fn a_line_that_cannot_be_written_ends_nothing() {
+        if std::env::var_os(CHILD).is_some() {
+            start(Format::Text, "info").expect("logs");
+            tracing::info!("lost");
+            return;
+        }
+        let mut child = Command::new(std::env::current_exe().expect("this program"));
+        child.args(["--exact", "logs::tests::a_line_that_cannot_be_written_ends_nothing", "--nocapture"]);
+        let full = File::options().write(true).open("/dev/full").expect("a disk without room");
+        let status = child.env(CHILD, "1").stdout(Stdio::null()).stderr(full).status().expect("a child");
+        assert!(status.success(), "{status}");
+    }
 }
