@@ -25,6 +25,15 @@ impl Frozen {
         Self::freeze_nth(id, name, 0)
     }
 
+    /// Freezes all threads called `name` of the process `id`: where several wait for jobs, the others do the work of one that does not come.
+    pub fn freeze_all(id: u32, name: &str) -> Result<Vec<Self>> {
+        let mut frozen = vec![Self::freeze(id, name)?];
+        while frozen.len() < threads(id).iter().filter(|found| *found == name).count() {
+            frozen.push(Self::freeze_nth(id, name, frozen.len())?);
+        }
+        Ok(frozen)
+    }
+
     /// Freezes one of the threads called `name` of the process `id`, which are counted from 0 in the order in which they began.
     pub fn freeze_nth(id: u32, name: &str, nth: usize) -> Result<Self> {
         let thread = thread(id, name, nth)?;

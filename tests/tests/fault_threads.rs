@@ -107,8 +107,9 @@ impl House {
         let id = self.edge.id().unwrap();
         let anew = self.edge.metric("porthole_edge_watchdog_restarts_total");
         let frozen = match name {
-            ACCEPTS => Frozen::freeze_nth(id, "porthole-edge", 1).unwrap(),
-            name => Frozen::freeze(id, name).unwrap(),
+            ACCEPTS => vec![Frozen::freeze_nth(id, "porthole-edge", 1).unwrap()],
+            name @ "live-io" => Frozen::freeze_all(id, name).unwrap(),
+            name => vec![Frozen::freeze(id, name).unwrap()],
         };
         let begun = Instant::now();
         let (mut newest, mut moved, mut pause) = (0.0, begun, Duration::ZERO);
@@ -282,7 +283,7 @@ fn every_thread_of_the_remote_host_is_known_here() {
 fn a_service_of_the_remote_host_with_a_frozen_thread_ends_and_the_next_one_does_all_the_work() {
     let mut busy = REMOTE.map(|name| {
         let busy = Busy::start();
-        let frozen = Frozen::freeze(busy.id(), name).unwrap();
+        let frozen = Frozen::freeze_all(busy.id(), name).unwrap();
         (name, busy, frozen, Instant::now())
     });
     let mut ended = BTreeMap::new();
