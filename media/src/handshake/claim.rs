@@ -87,7 +87,8 @@ pub enum Step {
     /// W3: cut the copy of a part at its last whole GOP, seal and sync it; from here on its name is `NAME-partial`.
     /// Reply: [`Reply::Done`], or [`Reply::Broken`] if there is not one whole GOP.
     Mend,
-    /// W3: flock the copy, rename it over the claim, `fsync` of the claims. What the camera may still hold open is let go.
+    /// W3: flock the copy, rename it over the claim, `fsync` of the claims. What the camera may still hold open is let go. Of a
+    /// part that is whole that claim is renamed then, so that the NAME has one at every instant.
     /// Reply: [`Reply::Done`], or, of a part, [`Reply::Exists`] if there is a claim of that name.
     Accept,
     /// W3: compare with the archive. Reply: [`Reply::Absent`], [`Reply::Same`] with the same bytes, else [`Reply::Exists`].

@@ -5,6 +5,7 @@
 //! tmp/WORKER/.lock --link--> inbox/ACCOUNT/inbox/NAME.lockfile      W1, flock held until W6
 //! inbox/.../NAME.mp4 --rename--> claim/NAME.mp4                    W3 take, flock held
 //! tmp/WORKER/.copy --rename--> claim/NAME.mp4                       W3 accept, the copy's flock held instead
+//! tmp/WORKER/.copy --rename--> claim/NAME.part --rename--> claim/NAME.mp4      the same of a part that is whole
 //! tmp/WORKER/NAME/ --rename--> hls/NAME/                           W4
 //! claim/NAME.mp4 --rename--> archive/NAME.mp4                      W5
 //! ```
@@ -264,23 +265,38 @@ impl<'a> Hand<'a> {
 
     /// W3. What the camera may still have open loses its last name.
     fn accept(&mut self) -> Result<Reply, Failure> {
-        let claims = &self.inbox.folders.claim;
         let accepted = self.name.recording();
-        let in_place = accepted == self.claimed_as;
-        let flags = if in_place { RenameFlags::empty() } else { RenameFlags::RENAME_NOREPLACE };
-        if !in_place {
-            self.count(self.tries)?;
-        }
-        if self.scratch.folder.rename(COPY, claims, &accepted, flags)? != Moved::Done {
+        let is_half = self.name != self.job.name;
+        let moved = if is_half { self.add_claim(&accepted)? } else { self.replace_claim(&accepted)? };
+        if moved != Moved::Done {
             return Ok(Reply::Exists);
         }
-        claims.sync()?;
-        if !in_place {
-            claims.remove(&self.claimed_as)?;
-            self.claimed_as = accepted;
-        }
+        self.claimed_as = accepted;
         self.claim = self.copy.take();
         Ok(Reply::Done)
+    }
+
+    /// A NAME has one claim at every instant, whoever dies: two would be taken over by two workers, one each.
+    fn replace_claim(&self, accepted: &str) -> Result<Moved, Failure> {
+        let claims = &self.inbox.folders.claim;
+        let mut moved = self.scratch.folder.rename(COPY, claims, &self.claimed_as, RenameFlags::empty())?;
+        if moved == Moved::Done && self.claimed_as != accepted {
+            moved = claims.rename(&self.claimed_as, claims, accepted, RenameFlags::RENAME_NOREPLACE)?;
+        }
+        claims.sync()?;
+        Ok(moved)
+    }
+
+    /// Half a recording has a NAME of its own.
+    fn add_claim(&self, accepted: &str) -> Result<Moved, Failure> {
+        let claims = &self.inbox.folders.claim;
+        self.count(self.tries)?;
+        let moved = self.scratch.folder.rename(COPY, claims, accepted, RenameFlags::RENAME_NOREPLACE)?;
+        if moved == Moved::Done {
+            claims.sync()?;
+            claims.remove(&self.claimed_as)?;
+        }
+        Ok(moved)
     }
 
     fn look(&self) -> Result<Reply, Failure> {

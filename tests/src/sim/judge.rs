@@ -3,7 +3,7 @@
 //! - I1 `NAME.mp4` in the inbox and not whole implies `NAME.lockfile`.
 //! - I2 the edge has freed its copy implies that the whole recording, or what was made of it, is on the remote host: as seen now, and
 //!   as it would be if the power failed there now.
-//! - I3 at most one of our workers works on a NAME.
+//! - I3 at most one of our workers works on a NAME, and a NAME has at most one claim.
 //! - I4 once faults stop: everything is worked on, and no lock, part, mp4, claim, scratch file or copy on the edge is left.
 //!
 //! What leaves a full edge, and what travels first after an outage, is asked for by docs/design/store.md and upload.md. And a GOP that was synced on the edge is still there after any crash; one that was synced on the remote host is in the
@@ -178,7 +178,7 @@ impl Judge {
         self.works.entry(name.to_owned()).and_modify(|count| *count -= 1);
     }
 
-    /// Looks whether I1 and I2 hold; what does not.
+    /// Looks whether I1 and I2 hold, and of I3 that no NAME has two claims; what does not.
     pub fn look(&mut self, host: &Host, inboxes: &[String]) -> Option<String> {
         let version = host.disk.borrow().version();
         if self.looked_at.replace(version) == Some(version) {
@@ -192,6 +192,11 @@ impl Judge {
                     return Some(format!("I1: {name}.mp4 is not whole, and there is no {name}.lockfile"));
                 }
             }
+        }
+        let claims = host.disk.borrow().names("claim");
+        let has_two = |name: &&str| claims.contains(&format!("{name}.mp4"));
+        if let Some(name) = claims.iter().filter_map(|file| file.strip_suffix(".part")).find(has_two) {
+            return Some(format!("I3: {name} has two claims, and two workers may take over one each"));
         }
         let freed: Vec<(RecordingName, Hash)> = self
             .truths

@@ -272,20 +272,36 @@ impl<'a> Hand<'a> {
     /// W3. What the camera may still have open loses its last name.
     async fn accept(&mut self) -> Result<Reply, Errno> {
         let accepted = format!("{}.mp4", self.name);
-        let in_place = accepted == self.claimed_as;
-        let new = format!("claim/{accepted}");
-        match self.host().rename(&format!("{}.copy", self.worker), &new, in_place).await {
+        let is_half = self.name != self.job.name;
+        let moved = match is_half {
+            true => self.add_claim(&accepted).await,
+            false => self.replace_claim(&accepted).await,
+        };
+        match moved {
             Ok(()) => {}
             Err(Errno::Exists) => return Ok(Reply::Exists),
             Err(errno) => return Err(errno),
         }
-        self.host().sync_folder("claim").await?;
-        if !in_place {
-            self.host().remove(&self.claim_path()).await?;
-            self.claimed_as = accepted;
-        }
+        self.claimed_as = accepted;
         self.claim = self.copy.take();
         Ok(Reply::Done)
+    }
+
+    /// A NAME has one claim at every instant.
+    async fn replace_claim(&self, accepted: &str) -> Result<(), Errno> {
+        self.host().rename(&format!("{}.copy", self.worker), &self.claim_path(), true).await?;
+        if self.claimed_as != accepted {
+            self.host().rename(&self.claim_path(), &format!("claim/{accepted}"), false).await?;
+        }
+        self.host().sync_folder("claim").await
+    }
+
+    /// Half a recording has a NAME of its own.
+    async fn add_claim(&self, accepted: &str) -> Result<(), Errno> {
+        let new = format!("claim/{accepted}");
+        self.host().rename(&format!("{}.copy", self.worker), &new, false).await?;
+        self.host().sync_folder("claim").await?;
+        self.host().remove(&self.claim_path()).await.map(drop)
     }
 
     async fn look(&self) -> Result<Reply, Errno> {
