@@ -159,12 +159,14 @@ impl Ledgers {
         Ok(!tail.open().is_empty() || !tail.waiting().is_empty())
     }
 
-    /// Puts everything that waits into a file of its own.
-    pub async fn cut(&self, camera: CameraId, path: &str) -> Result<(), Errno> {
+    /// Puts everything that waits into a file of its own; how long that is.
+    pub async fn cut(&self, camera: CameraId, path: &str) -> Result<u64, Errno> {
         self.change(camera, |tail| tail.sign(&self.key)).await?;
         let slices = self.tail(camera).await?.waiting().to_vec();
-        self.host.replace(path, &write_all(&slices)).await?;
-        self.change(camera, |tail| tail.advance(&slices)).await
+        let bytes = write_all(&slices);
+        self.host.replace(path, &bytes).await?;
+        self.change(camera, |tail| tail.advance(&slices)).await?;
+        Ok(bytes.len() as u64)
     }
 
     /// The end of a ledger: what a crash left of a cut counts.
