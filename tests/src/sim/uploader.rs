@@ -44,7 +44,6 @@ impl From<Errno> for Failure {
 struct Way {
     machine: Upload,
     epoch: u64,
-    held_until: Duration,
     /// The turn in which it was last served.
     served: u64,
 }
@@ -70,13 +69,16 @@ struct Syncs {
 struct Uploader<'a> {
     edge: &'a Edge,
     ways: BTreeMap<RecordingName, Way>,
+    /// What could not go, also before it was on its way, and until when it is held back.
+    held_back: BTreeMap<RecordingName, Duration>,
     open: Option<Open>,
     turn: u64,
 }
 
 /// Uploads as long as the process lives.
 pub async fn run(edge: &Rc<Edge>) {
-    let mut uploader = Uploader { edge, ways: BTreeMap::new(), open: None, turn: 0 };
+    let mut uploader =
+        Uploader { edge, ways: BTreeMap::new(), held_back: BTreeMap::new(), open: None, turn: 0 };
     let tasks = &edge.host.world.tasks;
     let (mut wait, mut idle) = (WAITS[0], IDLE[0]);
     loop {
@@ -92,11 +94,9 @@ pub async fn run(edge: &Rc<Edge>) {
         match uploader.serve(&name).await {
             Ok(()) => wait = WAITS[0],
             Err(Failure::One) => {
-                let held_until = tasks.now() + edge.host.world.random.span(WAITS[1]);
-                uploader.ways.entry(name).and_modify(|way| {
-                    way.held_until = held_until;
-                    way.machine.retry();
-                });
+                let until = tasks.now() + edge.host.world.random.span(WAITS[1]);
+                uploader.held_back.insert(name, until);
+                uploader.ways.entry(name).and_modify(|way| way.machine.retry());
             }
             Err(Failure::Session) => {
                 edge.host.world.tell(|| "the session broke".to_owned());
@@ -112,19 +112,20 @@ pub async fn run(edge: &Rc<Edge>) {
 impl Uploader<'_> {
     /// A recording for which there is something to do: the product's choice, or any of them, so that every order is tried.
     fn next(&mut self) -> Option<RecordingName> {
-        let Self { edge, ways, .. } = self;
+        let Self { edge, ways, held_back, .. } = self;
         let (store, random, now) = (&edge.store, &edge.host.world.random, edge.host.world.tasks.now());
         ways.retain(|name, way| store.entry(name).is_some_and(|entry| entry.epoch == way.epoch));
+        held_back.retain(|_, until| *until > now);
         let mut due = store.names();
         due.retain(|name| {
             let content = store.entry(name).and_then(|entry| entry.content());
             let Some(content) = content else { return false };
-            let Some(way) = ways.get_mut(name) else { return true };
+            let Some(way) = ways.get_mut(name) else { return !held_back.contains_key(name) };
             way.machine.update(content);
             if way.machine.step() == Step::Wait && random.once_in(3) {
                 way.machine.sync();
             }
-            way.held_until <= now && way.machine.step() != Step::Wait
+            way.machine.step() != Step::Wait && !held_back.contains_key(name)
         });
         let next = match edge.turns {
             Turns::Any => random.pick(&due).copied(),
@@ -225,8 +226,7 @@ impl Uploader<'_> {
         // Here no ring outlives anything.
         let machine = Upload::new(entry.journal(), content, token, begun);
         let machine = if entry.ledger { machine } else { machine.orphaned() };
-        let (epoch, held_until, served) = (entry.epoch, Duration::ZERO, self.turn);
-        self.ways.insert(*name, Way { machine, epoch, held_until, served });
+        self.ways.insert(*name, Way { machine, epoch: entry.epoch, served: self.turn });
         Ok(())
     }
 }
