@@ -474,11 +474,9 @@ impl Upload {
             (State::E2Size, Reply::Absent) => State::E2Create,
             (State::E2Refused, Reply::Absent) => return Err(Fault::NoPart),
             (State::E2Size | State::E2Refused, Reply::Size(size)) => match self.content {
-                // A cut that is done late must find the size that it cuts to.
-                content if *size > content.bytes() => match content {
-                    Content::Sealed(_) | Content::Plain(_) if !self.orphaned => State::E2Cut,
-                    _ => State::E2Aside,
-                },
+                content if *size > content.bytes() && self.orphaned => State::E2Aside,
+                // The ring still has what is cut off: a later recording brings it, and kept here it would be there twice.
+                content if *size > content.bytes() => State::E2Cut,
                 _ if *size <= first => self.fresh(),
                 Content::Sealed(bytes) if bytes == *size => State::E2Sealed { size: *size },
                 Content::Plain(_) => self.tail(*size),
