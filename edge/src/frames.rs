@@ -11,6 +11,7 @@
 
 use heapless::spsc::{Consumer, Producer, Queue};
 use media::Ticks90k;
+use media::ledger::SHORTEST_GAP;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -36,6 +37,11 @@ impl Picture {
         let mut data = vec![128; luma + luma / 2].into_boxed_slice();
         data[..luma].fill(16);
         Self { pts: Ticks90k::ZERO, frame_duration: Ticks90k::ZERO, width, height, data }
+    }
+
+    /// Whether there is a gap between a picture at `last` and this one: half a second, or three pictures of a slow camera.
+    pub fn follows_gap(&self, last: Ticks90k) -> bool {
+        self.pts - last >= SHORTEST_GAP.max(Ticks90k(3 * self.frame_duration.0))
     }
 
     /// Luma samples a line.

@@ -1,12 +1,13 @@
 //! Recordings without the megabyte that they reserve, so that an input stays small.
 //!
 //! ```text
-//! input   length(16) | head | tail
-//! file    head | zeros up to 1 MiB - 16 | tail         from there on a growing file holds media, a sealed one its mdat
+//! input   length of the head(16) | length of the back(16) | head | back, tail
+//! file    head | zeros | back, up to 1 MiB - 16 | tail   from there on a growing file holds media, a sealed one its mdat
 //! ```
 
 use media::mp4::{ReadAt, Step};
 use std::io;
+use std::ops::Range;
 
 /// Where the tail begins in the file.
 const TAIL_AT: usize = (1 << 20) - 16;
@@ -14,39 +15,46 @@ const TAIL_AT: usize = (1 << 20) - 16;
 /// A file with a hole.
 pub struct Sparse<'a> {
     head: &'a [u8],
+    /// What is behind the hole.
     tail: &'a [u8],
+    tail_at: usize,
 }
 
 impl<'a> Sparse<'a> {
     /// The file that an input stands for.
     pub fn new(input: &'a [u8]) -> Self {
-        let (length, rest) = input.split_first_chunk().unwrap_or((&[0, 0], &[]));
-        let length = usize::from(u16::from_be_bytes(*length)).min(rest.len());
-        let (head, tail) = rest.split_at(length);
-        Self { head, tail }
+        let ([head, back], rest) = lengths(input);
+        let (head, tail) = rest.split_at(head.min(rest.len()));
+        Self { head, tail, tail_at: TAIL_AT - back }
     }
 
     /// The file as bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = self.head.to_vec();
         if !self.tail.is_empty() {
-            bytes.resize(TAIL_AT, 0);
+            bytes.resize(self.tail_at, 0);
             bytes.extend_from_slice(self.tail);
         }
         bytes
     }
 }
 
+/// The two lengths that an input begins with, and what follows them.
+fn lengths(input: &[u8]) -> ([usize; 2], &[u8]) {
+    let ([a, b, c, d], rest) = input.split_first_chunk().unwrap_or((&[0; 4], &[]));
+    ([[*a, *b], [*c, *d]].map(|length| usize::from(u16::from_be_bytes(length))), rest)
+}
+
 impl ReadAt for Sparse<'_> {
     fn size(&self) -> u64 {
-        (if self.tail.is_empty() { self.head.len() } else { TAIL_AT + self.tail.len() }) as u64
+        (if self.tail.is_empty() { self.head.len() } else { self.tail_at + self.tail.len() }) as u64
     }
 
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         let end = offset.checked_add(buf.len() as u64).filter(|end| *end <= self.size());
         end.ok_or(io::ErrorKind::UnexpectedEof)?;
         buf.fill(0);
-        for (at, part) in [(0, self.head), (TAIL_AT, self.tail)] {
+        for (at, part) in [(0, self.head), (self.tail_at, self.tail)] {
             // Where the part and the buffer overlap, counted from the start of each.
             let (from, into) = ((offset as usize).saturating_sub(at), at.saturating_sub(offset as usize));
             if let (Some(part), Some(buf)) = (part.get(from..), buf.get_mut(into..)) {
@@ -60,9 +68,21 @@ impl ReadAt for Sparse<'_> {
 
 /// The input that stands for a recording.
 pub fn fold(file: &[u8]) -> Vec<u8> {
-    let (head, tail) = file.split_at(TAIL_AT.min(file.len()));
-    let length = head.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-    [&(length as u16).to_be_bytes(), &head[..length], tail].concat()
+    let room = &file[..TAIL_AT.min(file.len())];
+    let hole = longest_hole(room);
+    let lengths = [hole.start, room.len() - hole.end].map(|length| (length as u16).to_be_bytes());
+    [lengths.as_flattened(), &file[..hole.start], &file[hole.end..]].concat()
+}
+
+/// The longest run of zeros.
+fn longest_hole(room: &[u8]) -> Range<usize> {
+    let mut end = 0;
+    let holes = room.split(|byte| *byte != 0).map(|zeros| {
+        let start = end;
+        end = start + zeros.len() + 1;
+        start..start + zeros.len()
+    });
+    holes.max_by_key(Range::len).unwrap_or_default()
 }
 
 /// Carries steps out on a file in memory.
@@ -84,9 +104,9 @@ mod tests {
     fn a_file_reads_the_same_through_its_input() {
         let mut file = vec![0; TAIL_AT + 20];
         file[..5].copy_from_slice(b"12345");
-        file[TAIL_AT..].fill(7);
+        file[TAIL_AT - 3..].fill(7);
         let input = fold(&file);
-        assert_eq!(input.len(), 2 + 5 + 20);
+        assert_eq!(input.len(), 4 + 5 + 3 + 20);
         let sparse = Sparse::new(&input);
         assert_eq!(sparse.to_bytes(), file);
         for (offset, length) in [(0, file.len()), (3, 9), (TAIL_AT - 4, 10), (TAIL_AT + 2, 18), (100, 50)] {

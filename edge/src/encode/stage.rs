@@ -9,7 +9,6 @@ use crate::frames::{FrameReceiver, Picture};
 use crate::ring;
 use crate::status::{CameraStatus, Cause, Status};
 use crate::supervise::{Stop, clock};
-use media::ledger::SHORTEST_GAP;
 use media::{AudioConfig, StreamConfig, Ticks90k, Track};
 use std::sync::Arc;
 use std::time::Duration;
@@ -178,8 +177,7 @@ impl Stage {
 
     /// Pictures were left out for so long that there is no footage between the one before and this one.
     fn hole_before(&self, picture: &Picture) {
-        let shortest = SHORTEST_GAP.max(Ticks90k(3 * picture.frame_duration.0));
-        let Some(last) = self.stored.filter(|last| picture.pts - *last >= shortest) else { return };
+        let Some(last) = self.stored.filter(|last| picture.follows_gap(*last)) else { return };
         let start = clock::mapping().map(|mapping| mapping.wall_of(last));
         self.inputs.status.gaps.hole(&self.inputs.own.name, (last, picture.pts), start);
     }

@@ -19,7 +19,6 @@ use crate::frames::{FrameSender, Picture};
 use crate::status::{CameraState, CameraStatus, Cause, Gaps};
 use crate::supervise::{Stop, clock, within};
 use media::Ticks90k;
-use media::ledger::SHORTEST_GAP;
 use std::time::Duration;
 
 /// How long the loop waits for what.
@@ -254,7 +253,7 @@ impl Capture<'_> {
     fn gap_before(&mut self, picture: &Picture) {
         let dropped = std::mem::take(&mut self.dropped);
         let Some(last) = self.last else { return };
-        if picture.pts - last >= SHORTEST_GAP.max(Ticks90k(3 * picture.frame_duration.0)) {
+        if picture.follows_gap(last) {
             let stalled = self.stalled.is_some_and(|(from, to)| from < picture.pts && last < to);
             let cause = if dropped || stalled { Cause::Overload } else { Cause::CameraGone };
             let start = clock::mapping().map(|mapping| mapping.wall_of(last));
