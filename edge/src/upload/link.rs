@@ -10,6 +10,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use ssh_key::{HashAlg, PublicKey};
 use ssh2::{BlockDirections, ErrorCode, File, MethodType, Session};
+use std::io::ErrorKind;
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -82,10 +83,19 @@ impl Link {
         let asked =
             self.call("log in", || self.session.userauth_pubkey_memory(user, Some(&public), &private, None));
         match asked {
-            Err(Error::Broken { source, .. }) if is_refusal(&source) => {
+            // The C library says the same of a connection that breaks meanwhile.
+            Err(Error::Broken { source, .. }) if is_refusal(&source) && self.stands() => {
                 Err(Error::KeyRefused { remote: self.remote.clone() })
             }
             asked => asked,
+        }
+    }
+
+    /// Whether the remote host could still say something.
+    fn stands(&self) -> bool {
+        match self.socket.peek(&mut [0]) {
+            Ok(waiting) => waiting > 0,
+            Err(error) => error.kind() == ErrorKind::WouldBlock,
         }
     }
 

@@ -4,9 +4,11 @@ mod growing;
 mod outbox;
 mod trouble;
 
+use edge::status::UploadFailureKind;
 use outbox::Outbox;
 use tests::proxy::{Proxy, Way};
 use tests::sshd::{Sshd, View};
+use tests::wait::PATIENCE;
 use tests::work::rounds;
 
 #[test]
@@ -88,5 +90,25 @@ fn every_reply_may_be_lost() {
     let length = length(&sshd, &proxy, Way::Replies);
     for at in evenly(length / 2, length, rounds(20)) {
         survives_a_cut(&sshd, &proxy, Way::Replies, at);
+    }
+}
+
+#[test]
+fn a_connection_that_breaks_in_the_middle_of_a_login_is_no_refused_key() {
+    let sshd = Sshd::start(View::Whole).unwrap();
+    let proxy = Proxy::start(sshd.port()).unwrap();
+    let length = length(&sshd, &proxy, Way::Replies);
+    for at in evenly(length / 4, length, rounds(20)) {
+        let mut outbox = Outbox::new(&sshd, proxy.port());
+        // What the first try has come to stays to be seen.
+        (outbox.patience.shortest, outbox.patience.longest) = (PATIENCE, PATIENCE);
+        outbox.seal(1000);
+        proxy.cut_next(Way::Replies, at);
+        let uploader = outbox.upload();
+        uploader.wait_until("a failure", |status| status.failure.is_some());
+        let failure = uploader.status().failure.unwrap();
+        assert_eq!(failure.kind, UploadFailureKind::Unreachable, "after {at} bytes of {length}: {failure:?}");
+        drop(uploader);
+        outbox.clear_inbox(&sshd);
     }
 }
