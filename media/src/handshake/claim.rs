@@ -79,7 +79,7 @@ pub enum Step {
     /// W3: copy the claim into a file of our own, and sync it. Reply: [`Reply::Done`].
     Copy,
     /// W3: read the whole copy: what its seal promises, or else every box and sample.
-    /// Reply: [`Reply::Whole`] or [`Reply::Broken`].
+    /// Reply: [`Reply::Whole`] or [`Reply::Broken`]; of a part that holds signed slices and nothing else, [`Reply::Ledger`].
     Verify {
         /// Without a seal it is [`Reply::Broken`]: a part that ends with a whole GOP opens well, and is half a recording.
         sealed: bool,
@@ -100,6 +100,9 @@ pub enum Step {
     Work,
     /// W5: the claim goes to the archive, or is removed where only the output is kept. Reply: [`Reply::Done`].
     Archive,
+    /// W5: the copy is a file of the ledger: what it holds goes to the archive, durably. Reply: [`Reply::Done`], or
+    /// [`Reply::Broken`] if the archive has another one of that name.
+    KeepLedger,
     /// W5: remove the claim, of which the archive has every byte. Reply: [`Reply::Done`].
     Drop,
     /// Put the file aside, with the reason. Reply: [`Reply::Done`] or [`Reply::Absent`].
@@ -126,6 +129,8 @@ pub enum Reply {
     Exists,
     /// The recording is whole.
     Whole,
+    /// It is a file of the ledger.
+    Ledger,
     /// The archive has the same bytes.
     Same,
     /// Not whole, and open for writing.
@@ -141,6 +146,8 @@ pub enum Outcome {
     Done,
     /// The archive had it already, byte for byte.
     Known,
+    /// It was a file of the ledger, and the archive has it.
+    Ledger,
     /// Another worker was first.
     Lost,
     /// Somebody still writes it.
@@ -181,7 +188,8 @@ enum State {
     W4Failed { reason: String },
     W4Hindered,
     W5Archive,
-    W5Drop,
+    W5Ledger,
+    W5Drop(Outcome),
     Quarantine { claimed: bool, reason: String },
     W6Unlock(Outcome),
     End(Outcome),
@@ -225,7 +233,8 @@ impl Claim {
             State::W4Failed { .. } => Step::Count(self.failed()),
             State::W4Hindered => Step::Count(self.tries),
             State::W5Archive => Step::Archive,
-            State::W5Drop => Step::Drop,
+            State::W5Ledger => Step::KeepLedger,
+            State::W5Drop(_) => Step::Drop,
             State::Quarantine { claimed, reason } => {
                 Step::Quarantine { claimed: *claimed, reason: reason.clone() }
             }
@@ -286,6 +295,8 @@ impl Claim {
             (State::W3Copy, Reply::Done) => State::W3Verify,
             (State::W3Verify, Reply::Whole) | (State::W3Mend, Reply::Done) => State::W3Accept,
             (State::W3Verify, Reply::Broken(_)) if from_part => State::W3Mend,
+            // With j = 1 its edge takes a part that is gone for one that was renamed.
+            (State::W3Verify, Reply::Ledger) if from_part => State::W5Ledger,
             (State::W3Verify | State::W3Mend, Reply::Broken(reason)) => {
                 State::Quarantine { claimed: true, reason }
             }
@@ -293,7 +304,7 @@ impl Claim {
             // What a dead worker made of the same part is still worked on.
             (State::W3Accept, Reply::Exists) if from_part => self.unlock(Outcome::Lost),
             (State::W3Look, Reply::Absent) => State::W4Count,
-            (State::W3Look, Reply::Same) => State::W5Drop,
+            (State::W3Look, Reply::Same) => State::W5Drop(Outcome::Known),
             (State::W3Look, Reply::Exists) => {
                 let reason = "another recording of that name was accepted before".to_owned();
                 State::Quarantine { claimed: true, reason }
@@ -309,7 +320,9 @@ impl Claim {
             (State::W4Hindered, Reply::Done) => self.unlock(Outcome::Hindered),
 
             (State::W5Archive, Reply::Done) => self.unlock(Outcome::Done),
-            (State::W5Drop, Reply::Done) => self.unlock(Outcome::Known),
+            (State::W5Ledger, Reply::Done) => State::W5Drop(Outcome::Ledger),
+            (State::W5Ledger, Reply::Broken(reason)) => State::Quarantine { claimed: true, reason },
+            (State::W5Drop(outcome), Reply::Done) => self.unlock(outcome.clone()),
             (State::Quarantine { reason, .. }, Reply::Done) => {
                 self.unlock(Outcome::Quarantined(reason.clone()))
             }

@@ -74,6 +74,20 @@ fn half_a_part_is_cut_and_sealed_and_a_whole_one_is_taken_as_it_is() {
 }
 
 #[test]
+fn a_part_that_is_a_file_of_the_ledger_is_kept_and_put_aside_only_if_it_contradicts_another() {
+    use Reply::{Done, Ledger};
+    for (found, taken) in [(Found::Part, Step::Take), (Found::Orphan { part: true }, Step::Adopt)] {
+        let kept = steps(found, Tries::default(), vec![Done, Done, Ledger, Done]);
+        let verify = Step::Verify { sealed: true };
+        assert_eq!(kept, [taken, Step::Copy, verify, Step::KeepLedger, Step::Drop]);
+        let other = last(found, vec![Done, Done, Ledger, broken()]);
+        assert_eq!(other, Step::Quarantine { claimed: true, reason: "half".to_owned() });
+    }
+    let end = last(Found::Part, vec![Done, Done, Ledger, Done, Done, Done]);
+    assert_eq!(end, Step::End(Outcome::Ledger));
+}
+
+#[test]
 fn a_race_that_is_lost_ends_and_leaves_no_lock_of_ours() {
     use Reply::{Absent, Done, Exists, Whole};
     assert_eq!(last(Found::Recording, vec![Exists]), Step::End(Outcome::Lost));
@@ -179,8 +193,9 @@ fn replies(step: &Step, part: bool) -> Vec<Reply> {
         Step::SyncInbox | Step::Quarantine { .. } => vec![Done, Absent],
         Step::Take => vec![Done, Absent, Exists, broken],
         Step::Adopt => vec![Done, Absent, Exists],
+        Step::Verify { .. } if part => vec![Whole, broken, Reply::Ledger],
         Step::Verify { .. } => vec![Whole, broken],
-        Step::Mend | Step::Work => vec![Done, broken],
+        Step::Mend | Step::Work | Step::KeepLedger => vec![Done, broken],
         Step::Look => vec![Absent, Same, Exists],
         Step::Accept if part => vec![Done, Exists],
         Step::Copy | Step::Accept | Step::Count(_) | Step::Archive | Step::Drop | Step::Unlock => vec![Done],
@@ -190,8 +205,8 @@ fn replies(step: &Step, part: bool) -> Vec<Reply> {
 
 #[test]
 fn every_other_reply_to_any_step_is_refused_and_changes_nothing() {
-    use Reply::{Absent, Done, Exists, Same, Whole, Writing};
-    let all = [Done, Absent, Exists, Whole, Same, Writing, Reply::Broken(String::new())];
+    use Reply::{Absent, Done, Exists, Ledger, Same, Whole, Writing};
+    let all = [Done, Absent, Exists, Whole, Ledger, Same, Writing, Reply::Broken(String::new())];
     let mut seen = 0;
     for found in [
         Found::Recording,
@@ -284,6 +299,8 @@ struct Host {
     tries: Tries,
     output: bool,
     archive: bool,
+    /// What there is is a file of the ledger.
+    ledger: bool,
 }
 
 impl Host {
@@ -294,6 +311,7 @@ impl Host {
             Step::Lock if self.lock.is_some() => return Reply::Exists,
             Step::Lock => self.lock = Some(1),
             Step::Check if !*gone => return Reply::Absent,
+            Step::Verify { .. } if self.ledger => return Reply::Ledger,
             Step::Check | Step::Verify { .. } => return Reply::Whole,
             Step::Take if self.claim.is_some() => return Reply::Exists,
             Step::Take => {
@@ -315,6 +333,7 @@ impl Host {
                 assert!(self.output, "the input is let go only after the output");
                 (self.archive, self.claim) = (true, None);
             }
+            Step::KeepLedger => self.archive = true,
             Step::Drop => self.claim = None,
             Step::Unlock => self.lock = None,
             Step::SyncInbox | Step::Copy | Step::Mend | Step::Quarantine { .. } | Step::End(_) => {}
@@ -369,6 +388,17 @@ fn a_worker_may_die_after_every_step_and_another_one_ends_what_it_began() {
                 Host { ours: true, output: true, archive: true, tries: host.tries, ..Host::default() };
             assert_eq!(host, expected, "{found:?}, death after {most} steps");
         }
+    }
+}
+
+#[test]
+fn a_worker_may_die_with_a_part_that_is_a_file_of_the_ledger_after_every_step() {
+    for most in 0..8 {
+        let mut host = Host { part: true, ledger: true, ..Host::default() };
+        host.run(Found::Part, most);
+        host.settle();
+        let expected = Host { ledger: true, archive: true, ..Host::default() };
+        assert_eq!(host, expected, "death after {most} steps");
     }
 }
 

@@ -300,3 +300,13 @@ pub fn write_all<'a>(slices: impl IntoIterator<Item = &'a Slice>) -> Bytes {
     slices.into_iter().for_each(|slice| slice.write(&mut out));
     out.freeze()
 }
+
+/// Whether a ledger file adds something to the one of its name that is `known`: either may be the beginning of the other, because
+/// half an upload can end with a whole slice. `None`: it is another one.
+pub fn adds(known: Option<&[u8]>, new: &[u8]) -> Option<bool> {
+    match known {
+        Some(known) if known.starts_with(new) => Some(false),
+        Some(known) if !new.starts_with(known) => None,
+        _ => Some(true),
+    }
+}

@@ -1,7 +1,7 @@
 //! What the ledger promises: every entry is bound to all before it, every kind of tampering shows, every second has its account.
 
 use super::fixture::*;
-use super::slice::{Forged, write_all};
+use super::slice::{Forged, adds, write_all};
 use super::*;
 
 /// Three recordings of ten seconds that follow on.
@@ -354,6 +354,17 @@ fn what_no_recording_takes_along_can_be_cut_for_a_file_of_its_own() {
     slices.extend(camera.record(3602..3603, Some(NOON)));
     assert_eq!(slices.iter().map(|slice| slice.recording).collect::<Vec<_>>(), [Some(1), None, Some(2)]);
     assert_eq!(told(&slices), ["in 1: camera_gone 2026-11-21T06:15:02.000Z 3600.000s"]);
+}
+
+#[test]
+fn of_two_files_of_one_name_the_longer_counts_if_the_other_is_its_beginning() {
+    let (_, slices) = three();
+    let [half, whole, other] = [&slices[..1], &slices[..2], &slices[1..]].map(write_all);
+    assert_eq!(adds(None, &half), Some(true));
+    assert_eq!(adds(Some(&half), &whole), Some(true));
+    assert_eq!(adds(Some(&whole), &half), Some(false));
+    assert_eq!(adds(Some(&whole), &whole), Some(false));
+    assert_eq!(adds(Some(&whole), &other), None);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! inbox/.../NAME.mp4 --rename--> claim/NAME.mp4                    W3 take, flock held
 //! tmp/WORKER/.copy --rename--> claim/NAME.mp4                       W3 accept, the copy's flock held instead
 //! tmp/WORKER/.copy --rename--> claim/NAME.part --rename--> claim/NAME.mp4      the same of a part that is whole
+//! tmp/WORKER/.copy --rename--> archive/NAME.ledger                 W5 of a part that is a file of the ledger
 //! tmp/WORKER/NAME/ --rename--> hls/NAME/                           W4
 //! claim/NAME.mp4 --rename--> archive/NAME.mp4                      W5
 //! ```
@@ -128,6 +129,7 @@ impl<'a> Hand<'a> {
             Step::Count(tries) => self.count(*tries),
             Step::Work => self.work(),
             Step::Archive => self.archive(),
+            Step::KeepLedger => self.keep_ledger(),
             Step::Drop => self.drop_claim(),
             Step::Quarantine { claimed, reason } => self.quarantine(*claimed, reason),
             Step::Unlock => self.unlock(),
@@ -252,8 +254,12 @@ impl<'a> Hand<'a> {
     }
 
     fn verify(&self, sealed: bool) -> Result<Reply, Failure> {
-        whole::read_through(self.own_copy()?, sealed).map_err(|problem| self.failure(problem))?;
-        Ok(Reply::Whole)
+        let copy = self.own_copy()?;
+        match whole::read_through(copy, sealed) {
+            Ok(()) => Ok(Reply::Whole),
+            Err(Problem::Broken(_)) if sealed && self.ledger(copy)?.is_some() => Ok(Reply::Ledger),
+            Err(problem) => Err(self.failure(problem)),
+        }
     }
 
     fn mend(&mut self) -> Result<Reply, Failure> {
@@ -360,9 +366,31 @@ impl<'a> Hand<'a> {
         Ok(Reply::Done)
     }
 
+    /// W5. A rename, and not a file that is written: the janitor of any service may be taking the same one in.
+    fn keep_ledger(&self) -> Result<Reply, Failure> {
+        let (archive, file) = (&self.inbox.folders.archive, self.name.ledger());
+        let new = self.ledger(self.own_copy()?)?.ok_or_else(|| defect("it is no ledger"))?;
+        let known = ledger::known(archive, &self.name)?;
+        match ledger::adds(known.as_deref(), &new) {
+            Some(true) => {}
+            Some(false) => return Ok(Reply::Done),
+            None => return Ok(Reply::Broken(ledger::ANOTHER.to_owned())),
+        }
+        let flags = if known.is_none() { RenameFlags::RENAME_NOREPLACE } else { RenameFlags::empty() };
+        if self.scratch.folder.rename(COPY, archive, &file, flags)? != Moved::Done {
+            return Err(Error::new("archive", file.as_ref(), nix::errno::Errno::EEXIST).into());
+        }
+        archive.sync()?;
+        Ok(Reply::Done)
+    }
+
+    fn ledger(&self, copy: &File) -> Result<Option<Vec<u8>>, Failure> {
+        ledger::held_in(copy).map_err(self.failed("read"))
+    }
+
     fn drop_claim(&self) -> Result<Reply, Failure> {
         let claims = &self.inbox.folders.claim;
-        claims.remove(self.name.recording())?;
+        claims.remove(&self.claimed_as)?;
         claims.sync()?;
         Record::remove(claims, &self.name)?;
         Ok(Reply::Done)

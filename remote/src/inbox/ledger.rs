@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! inbox/ACCOUNT/inbox/NAME.ledger --read, verified, written anew--> archive/NAME.ledger
+//! inbox/ACCOUNT/inbox/NAME.part --taken, copied, verified (claim.rs)--^
 //! ```
 //!
 //! The archive keeps the ledger of a recording in the same way when it does not keep the recording.
@@ -13,8 +14,13 @@ use super::whole::Opened;
 use crate::folder::{Error, Folder};
 use media::ledger::Slice;
 use media::ledger::slice::MOST_BYTES;
+pub use media::ledger::slice::adds;
 use media::mp4::demux;
 use std::fs::File;
+use std::io::{self, Read, Seek};
+
+/// Why one is refused that contradicts what is in the archive.
+pub const ANOTHER: &str = "another ledger of this name is in the archive";
 
 /// What became of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,24 +53,46 @@ pub fn take(archive: &Folder, account: &Account, name: &Name) -> Result<Taken, E
     if let Err(reason) = verify(&bytes) {
         return Ok(Taken::Refused(reason));
     }
-    match archive.read(&file, MOST_BYTES as u64)? {
-        None => archive.replace(&file, &bytes)?,
-        Some(known) if known == bytes => {}
-        Some(_) => return Ok(Taken::Refused("another ledger of this name is in the archive".to_owned())),
+    match adds(known(archive, name)?.as_deref(), &bytes) {
+        Some(true) => archive.replace(&file, &bytes)?,
+        Some(false) => {}
+        None => return Ok(Taken::Refused(ANOTHER.to_owned())),
     }
     inbox.remove(&file)?;
     inbox.sync()?;
     Ok(Taken::Done)
 }
 
+/// What the archive has as the ledger file NAME.
+///
+/// # Errors
+/// It cannot be read.
+pub fn known(archive: &Folder, name: &Name) -> Result<Option<Vec<u8>>, Error> {
+    archive.read(name.ledger(), MOST_BYTES as u64)
+}
+
+/// What a file holds, if that is a ledger that an edge has signed, and nothing else.
+///
+/// # Errors
+/// It cannot be read.
+pub fn held_in(mut file: &File) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    file.rewind()?;
+    file.take(MOST_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(verify(&bytes).is_ok().then_some(bytes))
+}
+
 /// The ledger that a recording carries, if an edge has signed it.
 pub fn carried(recording: &File) -> Option<Vec<u8>> {
     let bytes = demux::ledger(&Opened::new(recording).ok()?).ok()?;
-    (!bytes.is_empty() && verify(&bytes).is_ok()).then(|| bytes.to_vec())
+    verify(&bytes).is_ok().then(|| bytes.to_vec())
 }
 
 fn verify(bytes: &[u8]) -> Result<(), String> {
     let slices = Slice::parse_all(bytes).map_err(|error| error.to_string())?;
+    if slices.is_empty() {
+        return Err("there is no slice in it".to_owned());
+    }
     slices.iter().try_for_each(Slice::verify).map_err(|forged| forged.to_string())
 }
 
@@ -112,7 +140,7 @@ mod tests {
         std::fs::write(path("inbox/a.ledger"), bytes()).expect("writes");
         assert_eq!(taken(), Taken::Done, "once more the same");
         std::fs::write(path("inbox/a.ledger"), b"").expect("writes");
-        assert_eq!(taken(), Taken::Refused("another ledger of this name is in the archive".to_owned()));
+        assert_eq!(taken(), Taken::Refused("there is no slice in it".to_owned()));
         let mut forged = bytes();
         forged[100] ^= 1;
         std::fs::write(path("inbox/a.ledger"), forged).expect("writes");

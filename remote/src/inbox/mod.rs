@@ -191,6 +191,7 @@ impl Inbox {
                 metrics.recordings_known.inc();
                 tracing::info!(%name, account, "known already");
             }
+            Outcome::Ledger => tracing::info!(%name, account, "ledger accepted, of a part that was given up"),
             Outcome::Quarantined(reason) => tracing::error!(%name, account, reason, "put aside"),
             Outcome::Failed(reason) => {
                 metrics.work_failures.inc();
@@ -208,6 +209,7 @@ fn words(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Done => "done".to_owned(),
         Outcome::Known => "known already".to_owned(),
+        Outcome::Ledger => "a ledger, kept".to_owned(),
         Outcome::Lost => "another worker was first".to_owned(),
         Outcome::Left => "still being written".to_owned(),
         Outcome::Hindered => "the host was hindered".to_owned(),

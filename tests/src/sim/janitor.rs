@@ -3,12 +3,13 @@
 
 use super::disk::{Errno, Inode, Meta};
 use super::host::{File, Host};
+use super::ledgers::is_signed;
 use super::queue::Job;
 use super::remote::Service;
 use super::worker::load_tries;
 use media::handshake::claim::{Found, Seen, Verdict, Writer, judge};
 use media::handshake::watch::{Looked, Mark, Owner, Watch};
-use media::ledger::Slice;
+use media::ledger::slice::adds;
 use media::names::LockToken;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -68,15 +69,14 @@ async fn take_ledger(host: &Rc<Host>, (inbox, name): (&str, &str)) -> Result<(),
     // Another process may be at it.
     let Some(held) = host.open(&file).await?.filter(File::flock) else { return Ok(()) };
     let bytes = held.bytes().to_vec();
-    let slices = Slice::parse_all(&bytes).ok().filter(|slices| slices.iter().all(|one| one.verify().is_ok()));
-    if slices.is_none() {
+    if !is_signed(&bytes) {
         host.world.fail(format!("ledger: {file} is none that an edge has signed"));
         return Ok(());
     }
-    match host.read(&kept).await? {
-        None => host.replace(&kept, &bytes).await?,
-        Some(known) if known == bytes => {}
-        Some(_) => host.world.fail(format!("ledger: {kept} is another one")),
+    match adds(host.read(&kept).await?.as_deref(), &bytes) {
+        Some(true) => host.replace(&kept, &bytes).await?,
+        Some(false) => {}
+        None => host.world.fail(format!("ledger: {kept} is another one")),
     }
     host.remove(&file).await?;
     host.sync_folder(inbox).await

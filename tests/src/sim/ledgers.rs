@@ -216,6 +216,12 @@ fn is_near(one: WallTime, other: WallTime) -> bool {
     (one.0 - other.0).abs() <= 1_000_000
 }
 
+/// Whether this is a file of a ledger, and each slice in it is signed.
+pub fn is_signed(bytes: &[u8]) -> bool {
+    Slice::parse_all(bytes)
+        .is_ok_and(|slices| !slices.is_empty() && slices.iter().all(|slice| slice.verify().is_ok()))
+}
+
 fn slices_of(recording: &Pages) -> Result<Vec<Slice>, Errno> {
     let bytes = ledger(recording).map_err(|_| Errno::Io)?;
     Slice::parse_all(&bytes).map_err(|_| Errno::Io)

@@ -3,11 +3,13 @@
 use super::disk::Errno;
 use super::host::{File, Host};
 use super::judge::hex;
+use super::ledgers::is_signed;
 use super::pages::Pages;
 use super::queue::Job;
 use super::remote::Service;
 use super::store::apply;
 use media::handshake::claim::{Claim, Found, Outcome, Reply, Step, Tries, Writer};
+use media::ledger::slice::adds;
 use media::mp4::demux::{structure, verify};
 use media::mp4::{Recovered, Restored, Seal, recover, spare};
 use media::names::LockToken;
@@ -132,7 +134,7 @@ impl<'a> Hand<'a> {
             Step::Take => self.take().await,
             Step::Adopt => self.adopt().await,
             Step::Copy => self.copy().await,
-            Step::Verify { sealed } => Ok(whole(&self.own_copy(), *sealed)),
+            Step::Verify { sealed } => Ok(self.verify(*sealed)),
             Step::Mend => self.mend().await,
             Step::Accept => self.accept().await,
             Step::Look => self.look().await,
@@ -143,6 +145,7 @@ impl<'a> Hand<'a> {
             }
             Step::Work => self.work().await,
             Step::Archive => self.archive().await,
+            Step::KeepLedger => self.keep_ledger().await,
             Step::Drop => self.drop_claim().await,
             Step::Quarantine { claimed, reason } => self.quarantine(*claimed, reason).await,
             Step::Unlock => self.unlock().await,
@@ -253,6 +256,14 @@ impl<'a> Hand<'a> {
         Ok(Reply::Done)
     }
 
+    fn verify(&self, sealed: bool) -> Reply {
+        let copy = self.own_copy();
+        match whole(&copy, sealed) {
+            Reply::Broken(_) if sealed && is_signed(&copy.to_vec()) => Reply::Ledger,
+            reply => reply,
+        }
+    }
+
     async fn mend(&mut self) -> Result<Reply, Errno> {
         let Some(copy) = &self.copy else { return Err(Errno::Io) };
         match recover(&copy.bytes()) {
@@ -337,6 +348,21 @@ impl<'a> Hand<'a> {
         self.host().sync_folder("archive").await?;
         self.host().sync_folder("claim").await?;
         self.host().remove(&format!("claim/{}.tries", self.name)).await?;
+        Ok(Reply::Done)
+    }
+
+    /// W5, of a part that is a file of the ledger.
+    async fn keep_ledger(&self) -> Result<Reply, Errno> {
+        let kept = format!("archive/{}.ledger", self.name);
+        let known = self.host().read(&kept).await?;
+        match adds(known.as_deref(), &self.own_copy().to_vec()) {
+            Some(true) => {}
+            Some(false) => return Ok(Reply::Done),
+            None => return Ok(Reply::Broken("another ledger of this name is in the archive".to_owned())),
+        }
+        let copy = format!("{}.copy", self.worker);
+        self.host().rename(&copy, &kept, known.is_some()).await?;
+        self.host().sync_folder("archive").await?;
         Ok(Reply::Done)
     }
 

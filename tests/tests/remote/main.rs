@@ -9,6 +9,10 @@ use std::fs;
 use std::io::{Seek, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 
+use media::Ticks90k;
+use media::ledger::slice::write_all;
+use media::ledger::{Boot, Entry, SigningKey, Tail};
+use media::names::CameraId;
 use recordings::{half, put, sealed, verified};
 use tests::edge::{Edge, Settings};
 use tests::remote::Remote;
@@ -166,6 +170,33 @@ fn half_a_part_of_an_edge_that_was_heard_with_a_newer_boot_becomes_a_partial_rec
     assert_eq!((seal.first_sequence, seal.last_sequence), (1, 2));
     remote.wait_until("its lock to go", |remote| !remote.inbox().join("old.lockfile").exists()).unwrap();
     assert_eq!(remote.files("inbox"), ["camera/new.lockfile", "camera/new.part"]);
+    drop(growing);
+}
+
+#[test]
+fn a_part_of_the_ledger_that_was_given_up_reaches_the_archive_and_half_a_slice_does_not() {
+    let mut tail = Tail::begin(CameraId::new(b"key", "front"), [1; 32]);
+    tail.note(Boot::of("first"), Entry::Start { at: Ticks90k(0) });
+    let ledger = write_all(&tail.cut(&SigningKey::from_bytes(&[7; 32])));
+    let mut remote = Remote::prepare(IMPATIENT).unwrap();
+    let inbox = remote.inbox();
+    for (name, part) in [("whole", &ledger[..]), ("half", &ledger[..ledger.len() - 1])] {
+        fs::write(inbox.join(format!("{name}.lockfile")), "v1 upload abcdefgh first 0011223344556677")
+            .unwrap();
+        fs::write(inbox.join(format!("{name}.part")), part).unwrap();
+    }
+    fs::write(inbox.join("new.lockfile"), "v1 upload abcdefgh second 0011223344556677").unwrap();
+    let growing = fs::File::create(inbox.join("new.part")).unwrap();
+    remote.start().unwrap();
+    remote
+        .wait_until("both to be taken", |remote| {
+            remote.files("inbox") == ["camera/new.lockfile", "camera/new.part"]
+                && remote.files("claim").is_empty()
+        })
+        .unwrap();
+    assert_eq!(remote.files("archive"), ["whole.ledger"]);
+    assert_eq!(fs::read(remote.file("archive/whole.ledger")).unwrap(), ledger);
+    assert_eq!(remote.files("quarantine"), ["camera/half.part", "camera/half.part.reason"]);
     drop(growing);
 }
 
