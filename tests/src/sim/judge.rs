@@ -21,7 +21,7 @@ use media::handshake::room::Victim;
 use media::mp4::demux::verify;
 use media::mp4::{Restored, Seal};
 use media::names::RecordingName;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// SHA-256 over the access units of a recording.
 type Hash = [u8; 32];
@@ -42,6 +42,8 @@ struct Truth {
     ends: Vec<u64>,
     /// GOPs of which the remote host has said that they are on its disk.
     confirmed: usize,
+    /// `j` is 1 or 2: its edge creates nothing there any more.
+    committed: bool,
     freed: bool,
 }
 
@@ -62,7 +64,8 @@ pub struct Judge {
     known: BTreeMap<u64, Option<Whole>>,
     /// The version of the disk that was last looked at.
     looked_at: Option<u64>,
-    freed: usize,
+    /// Lockfiles and parts that a server created for a session of an upload that is past that.
+    late: BTreeSet<String>,
     thinned: usize,
     dropped: usize,
     /// What waits on each edge since a long outage, the oldest first.
@@ -103,10 +106,29 @@ impl Judge {
         }
     }
 
+    /// The journal of a recording says that its part is whole and durable.
+    pub fn committed(&mut self, name: &RecordingName) {
+        self.truths.entry(*name).or_default().committed = true;
+    }
+
+    /// A server created a file that was not there.
+    pub fn created(&mut self, path: &str) {
+        let file = path.rsplit('/').next().and_then(|file| file.split_once('.'));
+        let name = file.and_then(|(name, _)| name.parse().ok());
+        if name.and_then(|name: RecordingName| self.truths.get(&name)).is_some_and(|truth| truth.committed) {
+            self.late.insert(path.to_owned());
+        }
+    }
+
+    /// Whether an empty file stands there that nobody has asked for since its upload was over. Nothing tells it from what a script
+    /// touches: where only scripts work, it stays, and a lock keeps them away from a recording that is there.
+    fn is_late(&self, host: &Host, path: &str) -> bool {
+        self.late.contains(path) && host.judged(path, View::Now, |pages, _| pages.is_empty()) == Some(true)
+    }
+
     /// The edge frees its copy.
     pub fn freed(&mut self, name: &RecordingName) -> Option<String> {
         self.truths.entry(*name).or_default().freed = true;
-        self.freed += 1;
         self.looked_at = None;
         let backlog = self.backlogs.iter_mut().find(|backlog| backlog.contains(name))?;
         let newest = backlog.last().copied();
@@ -157,7 +179,7 @@ impl Judge {
 
     /// Recordings with a receipt.
     pub fn receipts(&self) -> usize {
-        self.freed
+        self.truths.values().filter(|truth| truth.freed).count()
     }
 
     /// What is lost if `left` GOPs are left of a torn recording.
@@ -275,18 +297,7 @@ impl Judge {
     pub fn left(&mut self, edges: &[std::rc::Rc<Edge>], remote: &Remote, workers: Workers) -> Vec<String> {
         let mut left: Vec<String> =
             edges.iter().filter(|edge| !edge.is_done()).map(|edge| edge.host.name.to_owned()).collect();
-        let disk = remote.host.disk.borrow();
-        let stem = |file: &str| file.split('.').next().unwrap_or_default().to_owned();
-        for folder in remote.inboxes.iter().map(String::as_str).chain(["claim", "tmp"]) {
-            left.extend(disk.names(folder).into_iter().filter_map(|file| {
-                // A living worker keeps its scratch files for the next recording.
-                let is_kept = folder == "tmp" && disk.look(&format!("tmp/{}.alive", stem(&file))).is_some();
-                // Scripts do not know of parts: what the edge has lost in a power cut stays there.
-                let is_lost = workers == Workers::Script && !self.is_known(&stem(&file));
-                (!is_kept && !is_lost).then(|| format!("{folder}/{file}"))
-            }));
-        }
-        drop(disk);
+        left.extend(self.files_left(remote, workers));
         let truths: Vec<(RecordingName, Hash)> =
             self.truths.iter().filter_map(|(name, truth)| Some((*name, truth.hash?))).collect();
         let is_gone = |name: &RecordingName| {
@@ -295,7 +306,8 @@ impl Judge {
                 .any(|edge| edge.gone.get() && edge.cameras.iter().any(|camera| camera.id == name.camera))
         };
         for (name, hash) in truths.into_iter().filter(|(name, _)| !is_gone(name)) {
-            if !is_made(&remote.host, &name, &hash, View::Now) {
+            let is_held_up = workers == Workers::Script && self.is_held_up(remote, &name, &hash);
+            if !is_made(&remote.host, &name, &hash, View::Now) && !is_held_up {
                 left.push(format!("hls/{name} to be made"));
             }
             let archived = self.hash(&remote.host, &format!("archive/{name}.mp4"), View::Now);
@@ -308,6 +320,37 @@ impl Judge {
         }
         left
     }
+
+    /// Files that nobody should leave.
+    fn files_left(&self, remote: &Remote, workers: Workers) -> Vec<String> {
+        let stem = |file: &str| file.split('.').next().unwrap_or_default().to_owned();
+        let mut left = Vec::new();
+        for folder in remote.inboxes.iter().map(String::as_str).chain(["claim", "tmp"]) {
+            let files = remote.host.disk.borrow().names(folder);
+            left.extend(files.into_iter().filter_map(|file| {
+                let (name, path) = (stem(&file), format!("{folder}/{file}"));
+                // A living worker keeps its scratch files for the next recording.
+                let alive = format!("tmp/{name}.alive");
+                let is_kept = folder == "tmp" && remote.host.disk.borrow().look(&alive).is_some();
+                // Scripts do not know of parts: what the edge has lost in a power cut stays there.
+                let is_lost = workers == Workers::Script && !self.is_known(&name);
+                let lock = format!("{folder}/{name}.lockfile");
+                let is_late = |path: &str| workers == Workers::Script && self.is_late(&remote.host, path);
+                let may_stay =
+                    is_kept || is_lost || is_late(&path) || file.ends_with(".mp4") && is_late(&lock);
+                (!may_stay).then_some(path)
+            }));
+        }
+        left
+    }
+
+    /// Whether a recording is there, whole, and a late lock keeps scripts away from it.
+    fn is_held_up(&mut self, remote: &Remote, name: &RecordingName, hash: &Hash) -> bool {
+        remote.inboxes.iter().any(|inbox| {
+            self.is_late(&remote.host, &format!("{inbox}/{name}.lockfile"))
+                && self.hash(&remote.host, &format!("{inbox}/{name}.mp4"), View::Now) == Some(*hash)
+        })
+    }
 }
 
 /// GOPs of a sealed recording.
@@ -318,4 +361,33 @@ fn gops(seal: &Seal) -> usize {
 /// Whether the output was made of the very recording.
 fn is_made(host: &Host, name: &RecordingName, hash: &Hash, view: View) -> bool {
     host.judged(&format!("hls/{name}"), view, |pages, _| pages.to_vec() == hex(hash).as_bytes()) == Some(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::world::World;
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn only_an_empty_file_that_was_created_after_its_upload_was_over_is_late() {
+        let world = World::new(0, false);
+        let host = Host::new("remote", &world, Duration::ZERO);
+        let name: RecordingName = "2026-11-21-06-15-00-kws5bqop-0000000000".parse().unwrap();
+        let [lock, part] = ["lockfile", "part"].map(|kind| format!("inbox-edge-1/{name}.{kind}"));
+        let create = |path: &str| host.disk.borrow_mut().create(path, Duration::ZERO).unwrap();
+        let mut judge = Judge::default();
+        judge.sealed(&name, Seal { size: 0, first_sequence: 0, last_sequence: 0, sha256: [0; 32] });
+
+        create(&lock);
+        judge.created(&lock);
+        assert!(!judge.is_late(&host, &lock), "its upload goes on");
+        judge.committed(&name);
+        assert!(!judge.is_late(&host, &lock), "its upload made it");
+        let written = create(&part);
+        judge.created(&part);
+        assert!(judge.is_late(&host, &part));
+        host.disk.borrow_mut().write(written, 0, b"head", Duration::ZERO).unwrap();
+        assert!(!judge.is_late(&host, &part), "somebody goes on with it");
+    }
 }

@@ -95,7 +95,11 @@ async fn perform(host: &Rc<Host>, files: &mut BTreeMap<u64, File>, request: Requ
             let file = match mode {
                 Mode::Read => host.open(&name).await?.ok_or(Errno::Absent)?,
                 Mode::Write => host.open_writing(&name).await?.ok_or(Errno::Absent)?,
-                Mode::Create => host.create(&name).await?,
+                Mode::Create => {
+                    let file = host.create(&name).await?;
+                    host.world.judge.borrow_mut().created(&name);
+                    file
+                }
                 Mode::CreateOrEmpty => host.create_or_empty(&name).await?,
             };
             files.insert(handle, file);

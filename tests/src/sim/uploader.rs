@@ -181,6 +181,7 @@ impl Uploader<'_> {
                     told(edge, "note the receipt", errno);
                 }
                 edge.store.change(name, |entry| entry.stage = Stage::Sealed(journal)).await?;
+                edge.host.world.judge.borrow_mut().committed(name);
                 Reply::Done
             }
             step => {
