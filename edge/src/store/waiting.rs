@@ -62,14 +62,18 @@ pub struct Backlog {
 impl Pending {
     fn of(folder: &Folder, entry: &Entry) -> Self {
         let journal = &entry.journal;
-        let growing = journal.stage == Stage::Growing;
+        let content = match (journal.stage, journal.cut) {
+            (Stage::Growing, Some(cut)) => Content::Torn(cut),
+            (Stage::Growing, None) => Content::Growing(entry.bytes),
+            _ => Content::Sealed(entry.bytes),
+        };
         Self {
             name: entry.name,
             extension: "mp4",
             order: journal.order,
             camera: journal.camera.clone(),
             path: folder.recording(&entry.name),
-            content: if growing { Content::Growing(entry.bytes) } else { Content::Sealed(entry.bytes) },
+            content,
             epoch: entry.epoch,
             unsynced: entry.unsynced.clone(),
             end: journal.end(),
@@ -110,7 +114,8 @@ impl Pending {
 
 /// Whether the upload may read it: it is sealed, or a GOP is whole and a recorder is writing it, or would but for the card.
 fn is_pending(entry: &Entry) -> bool {
-    entry.waits_for_receipt() || (entry.held || entry.journal.cut.is_some()) && entry.bytes > 0
+    let has_gops = entry.journal.cut.unwrap_or(entry.bytes) > 0;
+    entry.waits_for_receipt() || (entry.held || entry.journal.cut.is_some()) && has_gops
 }
 
 impl Store {

@@ -97,7 +97,7 @@ impl Task {
     }
 
     pub fn grows(&self) -> bool {
-        matches!(self.pending.content, Content::Growing(_))
+        matches!(self.pending.content, Content::Growing(_) | Content::Torn(_))
     }
 
     /// Bytes that the remote host has confirmed.

@@ -11,7 +11,7 @@ use libssh2_sys::{
     LIBSSH2_FX_NO_SUCH_FILE, LIBSSH2_FX_NO_SUCH_PATH, LIBSSH2_FX_PERMISSION_DENIED, LIBSSH2_SFTP_STATVFS,
 };
 use media::handshake::{Reply, Step};
-use media::mp4::{self, MEDIA_AT};
+use media::mp4::{self, MEDIA_AT, SEAL_TYPE};
 use media::names::{LockToken, MOST_TOKEN_BYTES, RecordingName};
 use ssh2::{ErrorCode, File, FileStat, OpenFlags, OpenType, Session, Sftp};
 use std::collections::HashMap;
@@ -104,6 +104,7 @@ impl Inbox {
             Step::SizePart => self.size(&part),
             Step::CreatePart => self.create_part(&part, local),
             Step::CutPart(to) => self.cut(&part, local, *to),
+            Step::EndPart(at) => self.end(&part, local, *at),
             Step::PeekPart => self.peek(&part, local),
             Step::SetAside => {
                 self.forget(&local.name)?;
@@ -436,6 +437,15 @@ impl Inbox {
         tracing::warn!(recording = %local.name, to, "the part there is longer than the recording; it is cut");
         let cut = link.ask("cut", || part.file.setstat(of_size(to)))?;
         cut.map(|()| Reply::Done).map_err(|source| refused(&self.link, "cut", path, source))
+    }
+
+    /// What stands there from `at` on counts no more.
+    fn end(&mut self, path: &str, local: &Local, at: u64) -> Result<Reply, Error> {
+        tracing::warn!(recording = %local.name, at, "the part there is longer than the torn recording; it is ended there");
+        self.buf.clear();
+        self.buf.extend_from_slice(&SEAL_TYPE);
+        // Behind its size.
+        self.put(path, local, at + 4, SEAL_TYPE.len()).map(|_| Reply::Done)
     }
 
     fn open_part(&mut self, path: &str, local: &Local) -> Result<(), Error> {

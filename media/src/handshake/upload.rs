@@ -20,7 +20,8 @@
 //!
 //! What a session sends is to take nothing away that a later one has confirmed, however late the remote host does it: a part
 //! is written to with the bytes that belong there, and not emptied. GOPs that the edge has lost in a power cut are set
-//! aside as they are, and the janitor there keeps them. One cut is left: of GOPs that the ring of this boot still has.
+//! aside as they are, and the janitor there keeps them. What the ring of this boot still has, another recording brings: it is
+//! cut off, once the recording is sealed, at the very end that it has then. Before that it is only made not to count.
 //!
 //! A part of a recording always opens, up to its last whole GOP:
 //!
@@ -63,6 +64,9 @@ pub enum Journal {
 pub enum Content {
     /// A recording that grows: so many bytes are whole GOPs.
     Growing(u64),
+    /// A recording that is torn and cannot be sealed for now: so many bytes are whole GOPs, and it grows no more. Where its part
+    /// goes on with others, another recording brings them.
+    Torn(u64),
     /// A sealed recording of so many bytes.
     Sealed(u64),
     /// A file of so many bytes that holds no footage: it is written front to back.
@@ -73,14 +77,14 @@ impl Content {
     /// Bytes that there are.
     pub fn bytes(self) -> u64 {
         match self {
-            Self::Growing(bytes) | Self::Sealed(bytes) | Self::Plain(bytes) => bytes,
+            Self::Growing(bytes) | Self::Torn(bytes) | Self::Sealed(bytes) | Self::Plain(bytes) => bytes,
         }
     }
 
     /// Where what is appended begins.
     fn first(self) -> u64 {
         match self {
-            Self::Growing(_) | Self::Sealed(_) => MEDIA_AT,
+            Self::Growing(_) | Self::Torn(_) | Self::Sealed(_) => MEDIA_AT,
             Self::Plain(_) => 0,
         }
     }
@@ -103,8 +107,11 @@ pub enum Step {
     SizePart,
     /// Create `NAME.part` with `O_CREAT|O_EXCL`. Reply: [`Reply::Done`], or [`Reply::Refused`] if it could not be created.
     CreatePart,
-    /// Cut `NAME.part` to this many bytes. Reply: [`Reply::Done`].
+    /// Cut `NAME.part` to this many bytes: to what the recording has, now that it is sealed. Reply: [`Reply::Done`].
     CutPart(u64),
+    /// Write [`crate::mp4::SEAL_TYPE`] into `NAME.part` as the type of the box that begins at this byte: the GOP there, and all
+    /// behind it, counts no more. It is what the seal has there. Reply: [`Reply::Done`].
+    EndPart(u64),
     /// Look whether `NAME.part` goes on with a GOP where the footage of the sealed recording ends. Reply: [`Reply::More`].
     PeekPart,
     /// Rename `NAME.part` to `NAME-lost.part`, without replacing. Reply: [`Reply::Done`], [`Reply::Absent`] if there is no
@@ -242,8 +249,12 @@ enum State {
     },
     /// It goes on with what is not of this recording.
     E2Aside,
-    /// It is longer than the recording, by what is in the ring.
+    /// It is longer than the recording, by what is in the ring; the recording is sealed.
     E2Cut,
+    /// The recording is torn, and ends at `at`.
+    E2End {
+        at: u64,
+    },
     E2Write,
     E2Sync,
     E2BeginSync,
@@ -295,6 +306,8 @@ pub struct Upload {
     doubted_to: u64,
     /// The ring of the recording's boot is gone.
     orphaned: bool,
+    /// The part is longer than the recording, and cannot be cut before that is sealed.
+    surplus: bool,
 }
 
 impl Upload {
@@ -303,7 +316,7 @@ impl Upload {
     pub fn new(journal: Journal, content: Content, token: LockToken, begun: bool) -> Self {
         let state = State::Free;
         let (at, synced, syncing, flipped) = (0, 0, None, false);
-        let (doubted, doubted_to, orphaned) = (begun, 0, false);
+        let (doubted, doubted_to, orphaned, surplus) = (begun, 0, false, false);
         let mut upload = Self {
             journal,
             content,
@@ -317,6 +330,7 @@ impl Upload {
             doubted,
             doubted_to,
             orphaned,
+            surplus,
         };
         upload.state = upload.after_restart();
         upload
@@ -382,6 +396,7 @@ impl Upload {
             State::E2Peek { .. } => Step::PeekPart,
             State::E2Aside => Step::SetAside,
             State::E2Cut => Step::CutPart(self.content.bytes()),
+            State::E2End { at } => Step::EndPart(at),
             State::E2Verify { from, to } => Step::VerifyPart { from, to },
             State::E2Write => {
                 Step::WritePart { from: self.at, to: self.content.bytes().min(self.floor() + PIECE) }
@@ -417,6 +432,7 @@ impl Upload {
             | State::E2Verify { .. }
             | State::E2Peek { .. }
             | State::E2Cut
+            | State::E2End { .. }
             | State::E2Aside => self.find(&reply)?,
             State::E2Write | State::E2Sync | State::E2BeginSync | State::E2EndSync | State::E2Wait => {
                 self.send(&reply)
@@ -473,15 +489,7 @@ impl Upload {
         Ok(Some(match (self.state, reply) {
             (State::E2Size, Reply::Absent) => State::E2Create,
             (State::E2Refused, Reply::Absent) => return Err(Fault::NoPart),
-            (State::E2Size | State::E2Refused, Reply::Size(size)) => match self.content {
-                content if *size > content.bytes() && self.orphaned => State::E2Aside,
-                // The ring still has what is cut off: a later recording brings it, and kept here it would be there twice.
-                content if *size > content.bytes() => State::E2Cut,
-                _ if *size <= first => self.fresh(),
-                Content::Sealed(bytes) if bytes == *size => State::E2Sealed { size: *size },
-                Content::Plain(_) => self.tail(*size),
-                _ => State::E2Head { size: *size },
-            },
+            (State::E2Size | State::E2Refused, Reply::Size(size)) => self.found(*size),
             (State::E2Create, Reply::Done) => self.fresh(),
             (State::E2Create, Reply::Refused) => State::E2Refused,
             (State::E2SyncDir, Reply::Done) if first == 0 => self.go_on(),
@@ -510,15 +518,34 @@ impl Upload {
             (State::E2Peek { .. }, Reply::More(true)) => State::E2Aside,
             (State::E2Peek { from, same }, Reply::More(false)) => self.overwrite(from, same),
             (State::E2Cut, Reply::Done) => State::E2Size,
+            (State::E2End { at }, Reply::Done) => State::E2Head { size: at },
             (State::E2Aside, Reply::Done | Reply::Absent) => State::E2Create,
             (State::E2Aside, Reply::Refused) => return Err(Fault::SetAside),
             _ => return Ok(None),
         }))
     }
 
+    /// E2: a part of `size` bytes stands there.
+    fn found(&mut self, size: u64) -> State {
+        let bytes = self.content.bytes();
+        let longer = size > bytes;
+        self.surplus = longer && matches!(self.content, Content::Growing(_) | Content::Torn(_));
+        match self.content {
+            _ if longer && self.orphaned => State::E2Aside,
+            // The ring still has what is cut off: a later recording brings it, and kept here it would be there twice.
+            Content::Sealed(_) | Content::Plain(_) if longer => State::E2Cut,
+            Content::Torn(at) if longer => State::E2End { at },
+            _ if size <= self.first() => self.fresh(),
+            Content::Sealed(_) if size == bytes => State::E2Sealed { size },
+            Content::Plain(_) => self.tail(size),
+            _ => State::E2Head { size: size.min(bytes) },
+        }
+    }
+
     /// E2: the part has no footage yet.
     fn fresh(&mut self) -> State {
-        (self.at, self.synced, self.flipped) = (self.first(), 0, false);
+        (self.at, self.synced) = (self.first(), 0);
+        (self.flipped, self.surplus) = (false, false);
         State::E2SyncDir
     }
 
@@ -577,15 +604,18 @@ impl Upload {
     fn go_on(&self) -> State {
         let unsynced = self.at - self.floor();
         let is_left = self.at < self.content.bytes();
-        if self.syncing.is_some() && (unsynced >= SYNC_ENDS || !is_left) {
+        let is_cut = self.surplus && matches!(self.content, Content::Sealed(_));
+        if self.syncing.is_some() && (unsynced >= SYNC_ENDS || !is_left || is_cut) {
             State::E2EndSync
+        } else if is_cut {
+            State::E2Size
         } else if self.syncing.is_none() && unsynced >= SYNC_EACH {
             State::E2BeginSync
         } else if is_left {
             State::E2Write
         } else {
             match self.content {
-                Content::Growing(_) => State::E2Wait,
+                Content::Growing(_) | Content::Torn(_) => State::E2Wait,
                 Content::Sealed(_) if !self.flipped => State::E3Room { from: HEAD as u64 },
                 // An earlier session wrote its head, and perhaps did not come to sync it, or the sync failed.
                 Content::Sealed(_) => State::E3Flip,

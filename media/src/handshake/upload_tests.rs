@@ -66,6 +66,12 @@ impl File {
         (from..to).find(|at| !good(at)).unwrap_or(to)
     }
 
+    /// GOPs behind the footage that the janitor would take for more of it.
+    fn more(&self) -> usize {
+        let behind = self.media.get(FOOTAGE as usize..).unwrap_or_default();
+        behind.iter().take_while(|byte| **byte == LOST).count() / 2
+    }
+
     fn write(&mut self, from: u64, to: u64) {
         if from == FLIP_AT {
             self.head = Head::Sealed;
@@ -157,6 +163,8 @@ impl Remote {
             Step::CreatePart if names.part => return Reply::Refused,
             Step::CreatePart => (names.part, self.file, self.created) = (true, File::default(), true),
             Step::CutPart(to) => self.file.media.truncate((to - MEDIA_AT) as usize),
+            // Here a seal has two bytes, and its type is the second.
+            Step::EndPart(at) => self.file.write(at + 1, at + 2),
             Step::PeekPart => return Reply::More(self.file.media.get(FOOTAGE as usize) == Some(&LOST)),
             Step::SetAside if !names.part => return Reply::Absent,
             Step::SetAside if names.aside => return Reply::Refused,
@@ -230,23 +238,26 @@ const BREAKS: [Break; 9] = [
 
 /// Uploads with these breaks; gives the steps that were taken.
 fn upload(remote: &mut Remote, breaks: &[(usize, Break)]) -> Vec<Step> {
-    upload_content(remote, LIFE.into_iter(), breaks)
+    upload_content(remote, LIFE.into_iter(), true, breaks)
 }
 
 fn upload_content(
     remote: &mut Remote,
     mut life: impl Iterator<Item = Content>,
+    orphaned: bool,
     breaks: &[(usize, Break)],
 ) -> Vec<Step> {
     let mut content = life.next().expect("life");
     let begun = remote.names.part;
-    let mut upload = Upload::new(Journal::Sealed, content, token(), begun).orphaned();
+    let mut upload = Upload { orphaned, ..Upload::new(Journal::Sealed, content, token(), begun) };
     let mut steps = Vec::new();
     loop {
         let step = upload.step();
         match step {
             Step::Free => return steps,
             Step::Wait => {
+                let ends = !matches!(content, Content::Torn(_)) || remote.file.more() == 0;
+                assert!(ends, "what the ring has would be there twice: {breaks:?}");
                 upload.sync();
                 if upload.step() == Step::Wait {
                     content = life.next().expect("waits for no more than there is");
@@ -289,6 +300,8 @@ fn break_at(remote: &mut Remote, upload: &mut Upload, (step, what, content): (&S
                     | Step::WritePart { .. }
                     | Step::WriteRoom { .. }
                     | Step::SetAside
+                    | Step::CutPart(_)
+                    | Step::EndPart(_)
             ) =>
         {
             remote.ghost = Some((wait, step.clone()));
@@ -303,7 +316,10 @@ fn break_at(remote: &mut Remote, upload: &mut Upload, (step, what, content): (&S
         }
     }
     match what {
-        Break::EdgeRestarts => *upload = Upload::new(remote.journal, content, token(), true).orphaned(),
+        Break::EdgeRestarts => {
+            let orphaned = upload.orphaned;
+            *upload = Upload { orphaned, ..Upload::new(remote.journal, content, token(), true) };
+        }
         _ => upload.retry(),
     }
 }
@@ -451,7 +467,7 @@ fn a_part_with_gops_that_the_edge_has_lost_is_set_aside_as_it_is() {
         for at in 0..20 {
             for what in BREAKS {
                 let mut remote = Remote::with_part(file.clone());
-                upload_content(&mut remote, LIFE[2..].iter().copied(), &[(at, what)]);
+                upload_content(&mut remote, LIFE[2..].iter().copied(), true, &[(at, what)]);
                 assert!(remote.names.aside, "{lost} {at} {what:?}");
                 assert_eq!(remote.aside, file, "{lost} {at} {what:?}");
                 let names = Names { mp4: true, aside: true, ..Names::default() };
@@ -470,6 +486,63 @@ fn a_part_with_gops_that_the_edge_has_lost_is_set_aside_as_it_is() {
         }
     };
     assert_eq!(told, Fault::SetAside, "another one stands there");
+}
+
+/// Of `LIFE`, the end of a recording that a card keeps from being sealed for a while.
+const TORN: [Content; 2] = [Content::Torn(MEDIA_AT + FOOTAGE), LIFE[2]];
+
+/// The part of one that has `more` bytes of what the ring has as well.
+fn longer(more: usize) -> Remote {
+    let file = File { head: Head::Growing, room: 0, media: [media(0, FOOTAGE), vec![LOST; more]].concat() };
+    Remote::with_part(file)
+}
+
+#[test]
+fn a_part_that_is_longer_than_a_torn_recording_is_ended_and_cut_once_to_what_is_sealed() {
+    let mut remote = longer(5);
+    let steps = upload_content(&mut remote, TORN.into_iter(), false, &[]);
+    assert_converged(&remote, &[]);
+    let end = MEDIA_AT + FOOTAGE;
+    let verify = |to| Step::VerifyPart { from: MEDIA_AT, to };
+    assert_eq!(
+        steps[..12],
+        [
+            Step::CreateLock,
+            Step::SizePart,
+            Step::EndPart(end),
+            Step::WriteHead,
+            verify(end),
+            Step::WritePart { from: MEDIA_AT, to: end },
+            Step::SyncPart,
+            Step::SizePart,
+            Step::CutPart(MEDIA_AT + WHOLE),
+            Step::SizePart,
+            Step::VerifyPart { from: 0, to: HEAD as u64 },
+            Step::WriteHead,
+        ]
+    );
+    assert_eq!(
+        steps[12..14],
+        [verify(MEDIA_AT + WHOLE), Step::WritePart { from: end, to: MEDIA_AT + WHOLE }]
+    );
+}
+
+#[test]
+fn what_ends_and_cuts_a_part_may_be_done_late_and_no_gop_is_there_twice() {
+    let lives = [TORN, [LIFE[1], LIFE[2]]];
+    let late = (0..32).map(Break::Late);
+    let breaks: Vec<Break> = BREAKS.into_iter().chain(late).collect();
+    for (life, more) in lives.into_iter().flat_map(|life| (1..6).map(move |more| (life, more))) {
+        for (at, what) in (0..26).flat_map(|at| breaks.iter().map(move |what| (at, *what))) {
+            let (mut remote, breaks) = (longer(more), [(at, what)]);
+            upload_content(&mut remote, life.into_iter(), false, &breaks);
+            if let Some((_, step)) = remote.ghost.take() {
+                remote.run(&step);
+            }
+            assert_converged(&remote, &breaks);
+            assert!(!remote.names.aside, "{breaks:?}");
+        }
+    }
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub use growing::{FLIP_AT, Growing, HEAD, MEDIA_AT, Step, head};
 pub use init::{Tracks, init_segment};
 pub use moov::About;
 pub use recover::{Recovered, Torn, recover};
-pub use seal::{Anchor, Seal};
+pub use seal::{Anchor, SEAL_TYPE, Seal};
 pub use spare::{Restored, Spare, spare};
 
 use crate::{Ticks90k, Track};

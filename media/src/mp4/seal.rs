@@ -19,6 +19,9 @@ use bytes::{Buf, BufMut, BytesMut};
 pub const ANCHOR_UUID: [u8; 16] = *b"\x2f\x0b\x6a\x91\x5d\x37\x4e\x0c\x9a\x44\x70\x6f\x72\x74\x68\x31";
 /// User type of the seal box.
 pub const SEAL_UUID: [u8; 16] = *b"\x8d\x61\xc4\x0e\x21\xf9\x4b\x7a\xb3\x15\x70\x6f\x72\x74\x68\x32";
+/// The type of the seal's box, four bytes behind the end of the footage: all of a seal that is known before the recording is sealed.
+/// A fragment that has it for its own counts no more, nor does what follows.
+pub const SEAL_TYPE: [u8; 4] = *b"uuid";
 
 /// Where a recording's time comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -257,10 +257,8 @@ impl Open {
                 self.parts.insert(*name, handle);
                 Ok(Reply::Done)
             }
-            Step::CutPart(to) => {
-                let handle = self.part(name, &part).await?;
-                self.done(Request::SetLen(handle, *to)).await
-            }
+            Step::CutPart(to) => self.cut_part(name, &part, *to).await,
+            Step::EndPart(at) => self.end_part(name, &part, *at).await,
             Step::PeekPart => self.peek(edge, name, &part).await,
             Step::SetAside => {
                 self.forget(name).await?;
@@ -298,6 +296,15 @@ impl Open {
             Step::SyncDir => self.done(Request::SyncFolder(inbox.clone())).await,
             Step::WriteJournal(_) | Step::Wait | Step::Free => Ok(Reply::Done),
         }
+    }
+
+    async fn cut_part(&mut self, name: &RecordingName, part: &str, to: u64) -> Result<Reply, Failure> {
+        let handle = self.part(name, part).await?;
+        self.done(Request::SetLen(handle, to)).await
+    }
+
+    async fn end_part(&mut self, name: &RecordingName, part: &str, at: u64) -> Result<Reply, Failure> {
+        self.put(name, part, at + 4, &mp4::SEAL_TYPE).await.map(|()| Reply::Done)
     }
 
     /// What is no zero, up to the next page of zeros.
