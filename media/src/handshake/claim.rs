@@ -10,6 +10,8 @@
 //!                                                       W6 unlock <- W5 archive <- W4 count, work
 //! ```
 //!
+//! A part that is a file of the ledger goes from verify to W5: its copy is kept in the archive, and the claim dropped.
+//!
 //! W1 and W6 own `NAME.lockfile`; from W3 on the claim's flock is the exclusive right, and the lockfile only says "being
 //! processed". Whoever drives the machine performs each [`Step`] and tells its [`Reply`]; what hinders the host and is
 //! not the file's fault (a full disk) is told by [`Claim::hindered`]. A worker that dies leaves a state that [`judge`] or
