@@ -6,7 +6,7 @@ use super::{Error, files};
 use bytes::Bytes;
 use media::Ticks90k;
 use media::ledger::Hash;
-use media::mp4::{About, Growing, Movie, Recovered, Seal, Step, Torn, demux, recover};
+use media::mp4::{About, Growing, Movie, ReadAt, Recovered, Seal, Step, Torn, demux, recover};
 use std::fs::{File, OpenOptions};
 use std::path::Path;
 
@@ -68,7 +68,8 @@ pub fn look(path: &Path) -> Result<Looked, Error> {
 }
 
 /// Makes sure that the recording at `path` is sealed: cuts it to its last whole GOP and seals it if it is not, with the ledger
-/// slices that `sign` gives. What stands behind `cut` does not count. `None`: not one GOP was finished.
+/// slices that `sign` gives. What stands behind `cut` does not count; a recording that was sealed just there, and perhaps not durably, keeps its
+/// slices, since the ledger may have moved on behind them. `None`: not one GOP was finished.
 ///
 /// # Errors
 /// The file cannot be read or written, or was never a recording; it is as it was, then.
@@ -78,7 +79,9 @@ pub fn seal(
     sign: impl FnOnce(&Growing, &About) -> Result<Bytes, Error>,
 ) -> Result<Option<Sealed>, Error> {
     let file = OpenOptions::new().read(true).write(true).open(path).map_err(Error::io("open", path))?;
-    let source = Source::of(file, path)?.cut(cut.unwrap_or(u64::MAX));
+    let source = Source::of(file, path)?;
+    let carried = cut.and_then(|cut| carried(&source, cut));
+    let source = source.cut(cut.unwrap_or(u64::MAX));
     match recover(&source).map_err(Error::unreadable(path))? {
         Recovered::Empty => Ok(None),
         Recovered::Sealed(seal) => {
@@ -87,7 +90,7 @@ pub fn seal(
         }
         Recovered::Torn(torn) => {
             let Torn { mut growing, about, repair } = *torn;
-            growing.carry(sign(&growing, &about)?);
+            growing.carry(carried.map_or_else(|| sign(&growing, &about), Ok)?);
             let write = || {
                 source.file().set_len(growing.size())?;
                 files::apply(source.file(), &repair)?;
@@ -105,6 +108,13 @@ pub fn seal(
             }))
         }
     }
+}
+
+/// The ledger slices of a recording whose seal stands at `cut`.
+fn carried(source: &Source, cut: u64) -> Option<Bytes> {
+    let movie = Movie::open(source).ok().filter(|movie| movie.torn.is_none())?;
+    let is_sealed = movie.seal?.size == source.size() && demux::footage_end(source).ok()? == cut;
+    if is_sealed { demux::ledger(source).ok() } else { None }
 }
 
 /// Rewrites the sealed recording at `path` so that it holds nothing but its IDR pictures; gives its new size. `sign` makes of

@@ -144,6 +144,21 @@ fn a_torn_recording_is_cut_to_its_last_whole_gop_and_sealed() {
 }
 
 #[test]
+fn a_recording_that_was_sealed_where_it_is_to_be_cut_is_sealed_there_once_more_with_the_same_slices() {
+    let shelf = Shelf::new(|_| {});
+    let store = shelf.store();
+    let (torn, growing) = grow(&store, (0, 3), 10).expect("room");
+    drop(store);
+    let path = shelf.path(&torn);
+    let seal = |slices: &'static str| repair::seal(&path, Some(growing.size()), |_, _| Ok(slices.into()));
+    let first = seal("what the chain holds behind the recording before").expect("sealed");
+    let bytes = std::fs::read(&path).expect("there");
+    let again = seal("what it holds behind this one, once its journal could not be written").expect("sealed");
+    assert_eq!(again, first);
+    assert!(std::fs::read(&path).expect("there") == bytes);
+}
+
+#[test]
 fn a_recording_without_one_gop_is_removed() {
     let shelf = Shelf::new(|_| {});
     let store = shelf.store();

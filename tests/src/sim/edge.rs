@@ -40,6 +40,10 @@ pub struct Edge {
     pub turns: Turns,
     /// Recordings are sent without the spare of their seal.
     pub bare: bool,
+    /// What a recorder leaves torn travels.
+    pub torn: bool,
+    /// The part of such a recording is cut.
+    pub cuts_parts: bool,
     /// Seconds between two syncs of a growing recording.
     pub sync_seconds: u64,
     /// What waits in the ledgers travels by itself now and then. Scripts know nothing of such files.
@@ -78,6 +82,8 @@ impl Edge {
             uploader: variant.uploader,
             turns: variant.turns,
             bare: variant.bare,
+            torn: variant.torn,
+            cuts_parts: variant.cuts,
             sync_seconds,
             cuts,
             gone: Cell::default(),

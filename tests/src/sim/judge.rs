@@ -93,6 +93,13 @@ impl Judge {
         self.truths.entry(*name).or_default().durable = gops;
     }
 
+    /// So many bytes of a torn recording count. The ring has what else there was.
+    pub fn torn(&mut self, name: &RecordingName, bytes: u64) {
+        let truth = self.truths.entry(*name).or_default();
+        truth.ends.retain(|end| *end <= bytes);
+        truth.confirmed = truth.confirmed.min(truth.ends.len());
+    }
+
     /// A recording has one GOP more, and this size.
     pub fn grew(&mut self, name: &RecordingName, size: u64) {
         self.truths.entry(*name).or_default().ends.push(size);

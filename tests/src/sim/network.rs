@@ -21,6 +21,8 @@ use std::time::Duration;
 pub const CALL: Duration = Duration::from_secs(30);
 /// A message takes that long at most, as a rule.
 pub const DELAY: Duration = Duration::from_millis(20);
+/// A cut is done so much later at most than its client has given up.
+const LATE: Duration = Duration::from_secs(5);
 /// What was sent is sent again for so long.
 const TCP: Duration = Duration::from_secs(900);
 
@@ -63,6 +65,8 @@ pub struct Network {
     pub delay: Cell<Duration>,
     /// Until when nothing arrives.
     pub dark_until: Cell<Duration>,
+    /// The next cut of a file is done late.
+    pub late_cut: Cell<bool>,
     wires: RefCell<Vec<Weak<Wire>>>,
 }
 
@@ -77,8 +81,8 @@ impl Network {
     /// A network that works.
     pub fn new(world: &Rc<World>) -> Rc<Self> {
         let delay = Cell::new(DELAY);
-        let wires = RefCell::default();
-        Rc::new(Self { world: Rc::clone(world), delay, dark_until: Cell::default(), wires })
+        let (dark_until, late_cut, wires) = (Cell::default(), Cell::default(), RefCell::default());
+        Rc::new(Self { world: Rc::clone(world), delay, dark_until, late_cut, wires })
     }
 
     /// Connects to the host, if it is there.
@@ -194,6 +198,13 @@ impl Wire {
                 let mut requests = self.requests.borrow_mut();
                 requests.reader = tasks.current();
                 match requests.messages.front() {
+                    Some((at, (_, request)))
+                        if *at <= tasks.now() && network.late_cut.get() && request.is_cut() =>
+                    {
+                        network.late_cut.set(false);
+                        self.stopped_until.set(tasks.now() + CALL + network.world.random.span(LATE));
+                        continue;
+                    }
                     Some((at, _)) if *at <= tasks.now() => {
                         return requests.messages.pop_front().map(|(_, message)| message);
                     }

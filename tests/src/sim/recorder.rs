@@ -19,6 +19,8 @@ struct Writer {
     after_sync: Vec<Step>,
     /// GOPs whose headers are in the file.
     flipped: usize,
+    /// Where those end whose headers outlive everything.
+    safe: u64,
     unsynced_for: u64,
 }
 
@@ -32,8 +34,12 @@ pub async fn run(edge: &Edge, number: usize) {
         let name = writer.as_ref().map(|writer| writer.name);
         if let Err(errno) = record(edge, number, &mut writer, &gop).await {
             told(edge, "record", errno);
+            let safe = writer.as_ref().map_or(0, |writer| writer.safe);
             let name = writer.take().map(|writer| writer.name).or(name);
-            name.into_iter().for_each(|name| edge.store.let_go(&name));
+            name.iter().for_each(|name| edge.store.let_go(name));
+            if let Some(name) = name.filter(|_| edge.torn && safe > 0) {
+                edge.store.tear(&name, safe);
+            }
         }
         if writer.is_none() {
             cut_ledger(edge, number).await;
@@ -99,7 +105,8 @@ async fn record(edge: &Edge, number: usize, writer: &mut Option<Writer>, gop: &G
 async fn begin(name: RecordingName, file: File, gop: &Gop, camera: &str) -> Result<Writer, Errno> {
     let about = About { camera: camera.to_owned(), start: gop.wall };
     let (growing, steps) = Growing::begin(gop, &about).map_err(|_| Errno::Io)?;
-    let mut writer = Writer { name, file, growing, about, after_sync: vec![], flipped: 0, unsynced_for: 0 };
+    let (after_sync, flipped, safe, unsynced_for) = (vec![], 0, 0, 0);
+    let mut writer = Writer { name, file, growing, about, after_sync, flipped, safe, unsynced_for };
     writer.write(steps).await?;
     Ok(writer)
 }
@@ -127,6 +134,9 @@ impl Writer {
         self.file.sync().await?;
         // What is in the file as `moof` now outlives everything.
         edge.host.world.judge.borrow_mut().durable(&self.name, self.flipped);
+        if self.flipped > 0 {
+            self.safe = self.unsynced().first().copied().unwrap_or_else(|| self.growing.size());
+        }
         apply(&self.file, &self.after_sync).await?;
         self.after_sync.clear();
         (self.flipped, self.unsynced_for) = (self.growing.gops().len(), 0);

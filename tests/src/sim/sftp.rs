@@ -48,6 +48,13 @@ pub enum Request {
     },
 }
 
+impl Request {
+    /// Whether it cuts a file; a lock is emptied, and written anew.
+    pub fn is_cut(&self) -> bool {
+        matches!(self, Self::SetLen(_, len) if *len > 0)
+    }
+}
+
 /// How a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {

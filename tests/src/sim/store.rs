@@ -15,7 +15,7 @@ use media::WallTime;
 use media::handshake::room::{Item, Victim, next_victim};
 use media::handshake::{Content, Journal};
 use media::ledger::Gop;
-use media::mp4::demux::verify;
+use media::mp4::demux::{footage_end, ledger, verify};
 use media::mp4::{About, Growing, Movie, Recovered, Step, Torn, recover};
 use media::names::{CameraId, LockToken, RecordingName};
 use std::cell::{Cell, RefCell};
@@ -55,6 +55,8 @@ pub struct Entry {
     pub boot: String,
     /// It is no recording, but a file of the ledger.
     pub ledger: bool,
+    /// This process has left it torn, and so many bytes of it count.
+    pub torn: Option<u64>,
 }
 
 impl Entry {
@@ -63,7 +65,7 @@ impl Entry {
         match self.stage {
             _ if self.ledger => Some(Content::Plain(self.bytes)),
             Stage::Growing if self.held && self.bytes > 0 => Some(Content::Growing(self.bytes)),
-            Stage::Growing => None,
+            Stage::Growing => self.torn.map(Content::Torn),
             Stage::Sealed(_) => Some(Content::Sealed(self.bytes)),
         }
     }
@@ -181,7 +183,11 @@ impl Store {
                 self.free(&name).await?;
                 continue;
             };
-            match recover(&file.bytes()) {
+            let torn = self.entry(&name).and_then(|entry| entry.torn);
+            let carried = torn.and_then(|torn| carried(&file.bytes(), torn));
+            let mut pages = file.bytes();
+            torn.into_iter().for_each(|torn| pages.set_len(torn));
+            match recover(&pages) {
                 Ok(Recovered::Empty) => self.free(&name).await?,
                 Ok(Recovered::Sealed(seal)) => {
                     self.host.world.judge.borrow_mut().sealed(&name, seal);
@@ -192,7 +198,11 @@ impl Store {
                     self.host.world.tell(|| format!("{name}: {} GOPs are left", growing.gops().len()));
                     let lost = self.host.world.judge.borrow().lost(&name, growing.gops().len());
                     lost.into_iter().for_each(|lost| self.host.world.fail(lost));
-                    growing.carry(self.draft(&name, growing.gops()).await?);
+                    let slices = match carried {
+                        Some(slices) => slices,
+                        None => self.draft(&name, growing.gops()).await?,
+                    };
+                    growing.carry(slices);
                     file.set_len(growing.size()).await?;
                     apply(&file, &repair).await?;
                     apply(&file, &growing.seal(&about)).await?;
@@ -315,6 +325,15 @@ impl Store {
         }
     }
 
+    /// What it has up to here counts, and no more; so far it travels until it is sealed.
+    pub fn tear(&self, name: &RecordingName, bytes: u64) {
+        self.host.world.judge.borrow_mut().torn(name, bytes);
+        if let Some(entry) = self.entries.borrow_mut().get_mut(name) {
+            entry.torn = Some(bytes);
+            entry.unsynced.clear();
+        }
+    }
+
     /// What the seal of a recording carries.
     pub async fn draft(&self, name: &RecordingName, gops: &[Gop]) -> Result<Bytes, Errno> {
         let boot = self.entry(name).map(|entry| entry.boot).unwrap_or_default();
@@ -401,6 +420,12 @@ impl Store {
     }
 }
 
+/// The ledger slices of a recording whose seal stands at `end`.
+fn carried(source: &Pages, end: u64) -> Option<Bytes> {
+    verify(source).ok().filter(|_| footage_end(source).ok() == Some(end))?;
+    ledger(source).ok()
+}
+
 /// The IDRs of a recording as one that grows, what writes it, and what it is about; `None`: it cannot be read.
 fn thinned(source: &Pages) -> Option<(Growing, Vec<Step>, About)> {
     let movie = Movie::open(source).ok()?;
@@ -448,6 +473,6 @@ fn parse(text: &str) -> Entry {
     let order = lines.next().and_then(|order| order.parse().ok()).unwrap_or(0);
     let thinned = lines.next() == Some("true");
     let boot = lines.next().unwrap_or_default().to_owned();
-    let (unsynced, ledger) = (Vec::new(), false);
-    Entry { stage, bytes: 0, unsynced, token, held: false, epoch: 0, order, thinned, boot, ledger }
+    let (unsynced, ledger, torn) = (Vec::new(), false, None);
+    Entry { stage, bytes: 0, unsynced, token, held: false, epoch: 0, order, thinned, boot, ledger, torn }
 }

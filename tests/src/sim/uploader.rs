@@ -224,9 +224,9 @@ impl Uploader<'_> {
         let begun = entry.token.is_some();
         let Some(entry) = edge.store.entry(name) else { return Ok(()) };
         let Some(content) = entry.content() else { return Ok(()) };
-        // Here no ring outlives anything.
+        // Here no ring outlives its process.
         let machine = Upload::new(entry.journal(), content, token, begun);
-        let machine = if entry.ledger { machine } else { machine.orphaned() };
+        let machine = if entry.ledger || entry.torn.is_some() { machine } else { machine.orphaned() };
         self.ways.insert(*name, Way { machine, epoch: entry.epoch, served: self.turn });
         Ok(())
     }
@@ -258,7 +258,7 @@ impl Open {
                 Ok(Reply::Done)
             }
             Step::CutPart(to) => self.cut_part(name, &part, *to).await,
-            Step::EndPart(at) => self.end_part(name, &part, *at).await,
+            Step::EndPart(at) => self.end_part(edge, name, &part, *at).await,
             Step::PeekPart => self.peek(edge, name, &part).await,
             Step::SetAside => {
                 self.forget(name).await?;
@@ -303,7 +303,16 @@ impl Open {
         self.done(Request::SetLen(handle, to)).await
     }
 
-    async fn end_part(&mut self, name: &RecordingName, part: &str, at: u64) -> Result<Reply, Failure> {
+    async fn end_part(
+        &mut self,
+        edge: &Edge,
+        name: &RecordingName,
+        part: &str,
+        at: u64,
+    ) -> Result<Reply, Failure> {
+        if edge.cuts_parts {
+            return self.cut_part(name, part, at).await;
+        }
         self.put(name, part, at + 4, &mp4::SEAL_TYPE).await.map(|()| Reply::Done)
     }
 

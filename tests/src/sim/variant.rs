@@ -76,12 +76,16 @@ pub struct Variant {
     pub flaw: Flaw,
     /// Recordings are sent without the spare of their seal.
     pub bare: bool,
+    /// What a recorder leaves torn travels until it can be sealed, as far as it counts.
+    pub torn: bool,
+    /// The part of such a recording is cut.
+    pub cuts: bool,
 }
 
 const SCRIPT: Uploader = Uploader::Script { again: false, receive: false };
 
 /// Rows of which every seed must hold.
-pub const GOOD: [Variant; 5] = [
+pub const GOOD: [Variant; 6] = [
     ours("ours", Workers::Ours, &Kind::ALL),
     ours("our edge, script workers", Workers::Script, &Kind::NETWORK),
     ours("our edge, one worker of each", Workers::Both, &Kind::NO_POWER_CUT),
@@ -91,10 +95,11 @@ pub const GOOD: [Variant; 5] = [
         ..ours("script edge, our remote", Workers::Ours, &Kind::CRASHES)
     },
     a_day("a day without a network", Turns::Ours),
+    Variant { torn: true, ..ours("ours, and cards that fail", Workers::Ours, &Kind::CARD) },
 ];
 
 /// Rows of which a seed must be found that does not hold.
-pub const BAD: [Variant; 12] = [
+pub const BAD: [Variant; 13] = [
     Variant { lies: true, ..ours("ours without fsync", Workers::Ours, &Kind::ALL) },
     script("script edge, plain rm", Workers::Ours, &Kind::CRASHES, false),
     Variant {
@@ -127,6 +132,11 @@ pub const BAD: [Variant; 12] = [
         ..ours("ours, and the archive is robbed", Workers::Ours, &[Kind::EdgeGone])
     },
     Variant { bare: true, ..ours("ours, and the seal stands once", Workers::Ours, &[Kind::LostAndLate]) },
+    Variant {
+        torn: true,
+        cuts: true,
+        ..ours("ours, and a torn part is cut", Workers::Ours, &[Kind::TornAndLate])
+    },
 ];
 
 const fn ours(name: &'static str, workers: Workers, faults: &'static [Kind]) -> Variant {
@@ -141,6 +151,8 @@ const fn ours(name: &'static str, workers: Workers, faults: &'static [Kind]) -> 
         day: false,
         flaw: Flaw::None,
         bare: false,
+        torn: false,
+        cuts: false,
     }
 }
 

@@ -29,6 +29,8 @@ pub enum Kind {
     ServerStops,
     /// Servers stop, and the edge's power fails: they do much later what it was asking for and has lost.
     LostAndLate,
+    /// The edge's disk has errors, and what is cut for that is done when its client has given up.
+    TornAndLate,
     /// Every connection breaks.
     Reset,
     /// Nothing arrives for a while: seconds, minutes, or a day.
@@ -58,7 +60,7 @@ pub enum Kind {
 use Kind::*;
 
 impl Kind {
-    /// All but the day, which has a row of its own.
+    /// All but those that have a row of their own.
     pub const ALL: [Self; 19] = [
         EdgeDies,
         EdgePower,
@@ -86,6 +88,20 @@ impl Kind {
     /// Those that a script beside our worker survives.
     pub const NO_POWER_CUT: [Self; 8] =
         [EdgeDies, EdgePower, SshdDies, Reset, Dark, Slow, EdgeFull, WorkerDies];
+    /// What meets a recording that is torn.
+    pub const CARD: [Self; 11] = [
+        EdgeIo,
+        EdgeReadOnly,
+        TornAndLate,
+        ServerStops,
+        LostAndLate,
+        EdgeDies,
+        EdgePower,
+        EdgeGone,
+        RemotePower,
+        SshdDies,
+        Reset,
+    ];
     /// Crashes of everybody.
     pub const CRASHES: [Self; 6] = [EdgeDies, WorkerDies, RemotePower, SshdDies, Reset, Slow];
 }
@@ -242,10 +258,11 @@ impl Weather {
             }
             RemoteFull => self.fill(&self.remote.host),
             EdgeFull => self.fill(&edge.host),
-            RemoteIo | EdgeIo => {
-                let once_in = random.from_to(1, 30);
-                let host = if kind == EdgeIo { &edge.host } else { &self.remote.host };
-                self.trouble(host, |trouble| trouble.io_once_in = once_in);
+            RemoteIo => self.fail(&self.remote.host),
+            EdgeIo => self.fail(&edge.host),
+            TornAndLate => {
+                edge.network.late_cut.set(true);
+                self.fail(&edge.host);
             }
             RemoteReadOnly => self.trouble(&self.remote.host, |trouble| trouble.read_only = true),
             EdgeReadOnly => self.trouble(&edge.host, |trouble| trouble.read_only = true),
@@ -287,6 +304,12 @@ impl Weather {
         host.trouble.set(trouble);
         let host = Rc::clone(host);
         self.later(300, move |_| host.trouble.set(Trouble::default()));
+    }
+
+    /// Some calls fail.
+    fn fail(self: &Rc<Self>, host: &Rc<Host>) {
+        let once_in = self.world.random.from_to(1, 30);
+        self.trouble(host, |trouble| trouble.io_once_in = once_in);
     }
 
     /// Somebody else takes all room but a few pages.
