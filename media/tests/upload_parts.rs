@@ -76,7 +76,7 @@ impl Part {
                 }
                 return Reply::Written(MEDIA_AT);
             }
-            Step::SyncPart | Step::BeginSync => self.synced = self.disk.clone(),
+            Step::SyncPart => self.synced = self.disk.clone(),
             _ => {}
         }
         Reply::Done

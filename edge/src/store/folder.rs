@@ -231,6 +231,7 @@ impl Folder {
             thinned: false,
             cut: None,
             token: None,
+            long: false,
         };
         self.entries.insert(journal.order, Entry::new(name, journal, bytes, in_ram));
     }
@@ -368,6 +369,7 @@ impl Folder {
             thinned: false,
             cut: None,
             token: None,
+            long: false,
         };
         self.save(&name, &journal)?;
         let in_ram = self.places.in_ram();

@@ -77,6 +77,10 @@ pub struct Journal {
     pub cut: Option<u64>,
     /// The lock token of its upload: once it is here the upload has begun, and neither name nor bytes change any more.
     pub token: Option<String>,
+    /// It was uploaded over a long path: up to [`media::handshake::upload::WIDE`] of it can be there without being on the disk
+    /// there.
+    #[serde(default)]
+    pub long: bool,
 }
 
 impl Journal {

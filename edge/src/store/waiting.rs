@@ -1,6 +1,7 @@
 //! What the upload sees of the store: what is not on the remote host yet, and what is new.
 
 use super::folder::{Entry, Folder};
+use super::journal::Journal;
 use super::ledgers::EXTENSION;
 use super::{Error, Stage, Store};
 use crate::supervise::clock;
@@ -42,6 +43,8 @@ pub struct Pending {
     pub orphaned: bool,
     /// The lock token, if the upload has begun.
     pub token: Option<LockToken>,
+    /// It was uploaded over a long path: more of it can be there without being on the disk there.
+    pub long: bool,
 }
 
 /// Everything without a receipt, added up.
@@ -82,6 +85,7 @@ impl Pending {
             stage: journal.stage,
             orphaned: journal.boot != clock::boot_id(),
             token: journal.lock_token(),
+            long: journal.long,
         }
     }
 }
@@ -108,6 +112,7 @@ impl Pending {
             stage: Stage::Sealed,
             orphaned: false,
             token: Some(token),
+            long: false,
         })
     }
 }
@@ -166,8 +171,24 @@ impl Store {
     /// # Errors
     /// The journal cannot be written, or the recording has left meanwhile.
     pub fn begin_upload(&self, name: &RecordingName, token: &LockToken) -> Result<Pending, Error> {
+        self.change_upload(name, |journal| journal.token = Some(token.to_string()))
+    }
+
+    /// Keeps that more of a recording may be on its way than over a short path, before it is.
+    ///
+    /// # Errors
+    /// As [`Store::begin_upload`].
+    pub fn widen_upload(&self, name: &RecordingName) -> Result<Pending, Error> {
+        self.change_upload(name, |journal| journal.long = true)
+    }
+
+    fn change_upload(
+        &self,
+        name: &RecordingName,
+        change: impl FnOnce(&mut Journal),
+    ) -> Result<Pending, Error> {
         self.with(|folder| {
-            folder.change(name, |journal| journal.token = Some(token.to_string()))?;
+            folder.change(name, change)?;
             self.show(folder);
             let entry = folder.entries().find(|entry| entry.name == *name);
             Ok(Pending::of(folder, entry.ok_or_else(|| folder.gone(name))?))

@@ -71,8 +71,23 @@ impl Task {
         }
         let pending = &self.pending;
         let machine = Upload::new(pending.stage.upload(), pending.content, token, begun);
-        let machine = if pending.orphaned { machine.orphaned() } else { machine };
+        let mut machine = if pending.orphaned { machine.orphaned() } else { machine };
+        if pending.long {
+            machine.widen();
+        }
         Ok((machine, Local::open(pending)?))
+    }
+
+    /// The path is long: more of what is sealed may be on its way, which is kept before it is.
+    pub fn widen(&mut self, store: &Store) -> Result<(), Error> {
+        if self.pending.long || !matches!(self.pending.content, Content::Sealed(_)) {
+            return Ok(());
+        }
+        self.update(store.widen_upload(&self.pending.name)?);
+        if let Some(machine) = self.machine() {
+            machine.widen();
+        }
+        Ok(())
     }
 
     /// The handshake, if it has begun.

@@ -4,18 +4,17 @@ use super::error::Error;
 use super::link::Link;
 use super::local::Local;
 use super::pace::Pace;
+use super::parts::{Failure, Most, Parts};
 use super::posix_rename::Renamer;
-use super::syncs::Syncs;
 use libssh2_sys::{
-    LIBSSH2_ERROR_EAGAIN, LIBSSH2_ERROR_SFTP_PROTOCOL, LIBSSH2_FX_FAILURE, LIBSSH2_FX_FILE_ALREADY_EXISTS,
-    LIBSSH2_FX_NO_SUCH_FILE, LIBSSH2_FX_NO_SUCH_PATH, LIBSSH2_FX_PERMISSION_DENIED, LIBSSH2_SFTP_STATVFS,
+    LIBSSH2_FX_FAILURE, LIBSSH2_FX_FILE_ALREADY_EXISTS, LIBSSH2_FX_NO_SUCH_FILE, LIBSSH2_FX_NO_SUCH_PATH,
+    LIBSSH2_SFTP_STATVFS,
 };
 use media::handshake::{Reply, Step};
 use media::mp4::{self, MEDIA_AT, SEAL_TYPE};
 use media::names::{LockToken, MOST_TOKEN_BYTES, RecordingName};
-use ssh2::{ErrorCode, File, FileStat, OpenFlags, OpenType, Session, Sftp};
-use std::collections::HashMap;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use ssh2::{ErrorCode, File, FileStat, OpenFlags, OpenType, Sftp};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 /// Bytes that are read back at once.
@@ -25,35 +24,19 @@ const FULL_BELOW: u64 = 1 << 20;
 /// `SSH_FXE_STATVFS_ST_RDONLY` of OpenSSH's statvfs extension.
 const READ_ONLY: u64 = 1;
 
-/// Where it flows this much is confirmed at a time: half a piece.
-const ENOUGH: usize = 256 << 10;
 /// Zeros that are worth a request of their own behind them.
 const LONG_RUN: usize = 4 << 10;
 
 /// The inbox. Fields are let go in their order: files, channels, then the session.
 pub struct Inbox {
-    /// What is under way, open for writing.
-    parts: HashMap<RecordingName, Part>,
-    /// The part of which more is on its way than is confirmed.
-    flowing: Option<RecordingName>,
-    syncs: Syncs,
+    /// What is under way.
+    parts: Parts,
     renamer: Option<Renamer>,
     sftp: Sftp,
     link: Link,
     dir: String,
-    /// What is being sent or compared; kept so that it need not be made anew for each GOP.
+    /// What is being compared, or looked through for zeros; kept so that it need not be made anew.
     buf: Vec<u8>,
-}
-
-/// `NAME.part`.
-struct Part {
-    file: File,
-    /// What is told as confirmed ends here.
-    told: u64,
-    /// What is confirmed behind that, since another recording came between.
-    ahead: u64,
-    /// Bytes that are on their way; while there are any the library takes each write for their continuation.
-    on_its_way: usize,
 }
 
 impl Drop for Inbox {
@@ -67,18 +50,9 @@ impl Inbox {
     /// Begins SFTP in the folder `dir`, relative to where the account lands.
     pub fn open(link: Link, dir: &str) -> Result<Self, Error> {
         let sftp = link.ask("begin SFTP", || link.session.sftp())?;
-        let sftp = sftp.map_err(|source| refused(&link, "begin", "SFTP", source))?;
-        let (parts, dir) = (HashMap::new(), dir.to_owned());
-        Ok(Self {
-            parts,
-            flowing: None,
-            syncs: Syncs::default(),
-            renamer: None,
-            sftp,
-            link,
-            dir,
-            buf: Vec::new(),
-        })
+        let sftp = sftp.map_err(|source| link.refused("begin", "SFTP", source))?;
+        let (parts, dir) = (Parts::default(), dir.to_owned());
+        Ok(Self { parts, renamer: None, sftp, link, dir, buf: Vec::new() })
     }
 
     /// Carries out one step for `local`; of a [`Step::WritePart`] as much at once as `pace` says.
@@ -89,9 +63,7 @@ impl Inbox {
         token: &LockToken,
         pace: &Pace,
     ) -> Result<Reply, Error> {
-        let most = pace.piece();
-        let goes_on = matches!(step, Step::WritePart { .. } | Step::BeginSync | Step::EndSync);
-        if !goes_on || self.flowing != Some(local.name) {
+        if !matches!(step, Step::WritePart { .. } | Step::SyncPart | Step::EndSync) {
             self.settle()?;
         }
         let path = |extension: &str| format!("{}/{}.{extension}", self.dir, local.name);
@@ -113,14 +85,23 @@ impl Inbox {
             Step::VerifyPart { from, to } => self.verify(&part, local, *from, *to),
             Step::WriteHead => self.write_head(&part, local),
             Step::WritePart { from, to } => {
-                self.write(&part, local, *from, (*to).min(from.saturating_add(most)), pace.flows())
+                let most = Most { on_its_way: pace.piece(), flows: pace.flows() };
+                self.open_part(&part, local)?;
+                let written = self.parts.write(&self.link, local, (*from, *to), most);
+                written.map_err(|failure| self.why(failure))
             }
             Step::WriteRoom { from } => {
-                self.write_room(&part, local, *from, MEDIA_AT.min(from.saturating_add(most)))
+                self.write_room(&part, local, *from, MEDIA_AT.min(from.saturating_add(pace.piece())))
             }
-            Step::SyncPart => self.sync_part(&part, local),
-            Step::BeginSync => self.begin_sync(&part, local),
-            Step::EndSync => self.end_sync(&part, local),
+            Step::SyncPart => {
+                self.open_part(&part, local)?;
+                let synced = self.parts.sync(&self.link, &local.name);
+                synced.map(|()| Reply::Done).map_err(|failure| self.why(failure))
+            }
+            Step::EndSync => {
+                let synced = self.parts.synced(&self.link, &local.name);
+                synced.map_err(|failure| self.why(failure))
+            }
             Step::SizeRecording => self.size(&whole),
             Step::Rename => {
                 // The handle would keep the old name's inode open.
@@ -134,14 +115,13 @@ impl Inbox {
 
     /// The part of this recording is no longer written.
     pub fn forget(&mut self, name: &RecordingName) -> Result<(), Error> {
-        self.settle()?;
-        self.syncs.forget(&self.link, name)?;
-        self.parts.remove(name).map_or(Ok(()), |part| self.link.close(part.file))
+        let forgotten = self.parts.forget(&self.link, name);
+        forgotten.map_err(|failure| self.why(failure))
     }
 
     /// Closes the parts of all recordings that are not to be kept.
     pub fn keep(&mut self, keep: impl Fn(&RecordingName) -> bool) -> Result<(), Error> {
-        let gone: Vec<RecordingName> = self.parts.keys().filter(|name| !keep(name)).copied().collect();
+        let gone: Vec<RecordingName> = self.parts.names().filter(|name| !keep(name)).copied().collect();
         gone.iter().try_for_each(|name| self.forget(name))
     }
 
@@ -173,9 +153,11 @@ impl Inbox {
 
     fn create_part(&mut self, path: &str, local: &Local) -> Result<Reply, Error> {
         self.forget(&local.name)?;
-        let Some(file) = self.create(path)? else { return Ok(Reply::Refused) };
-        self.parts.insert(local.name, Part::new(file));
-        Ok(Reply::Done)
+        match self.parts.open(&self.link, (&local.name, path), true).map_err(|failure| self.why(failure))? {
+            Ok(()) => Ok(Reply::Done),
+            Err(error) if is_refusal(&error) => Ok(Reply::Refused),
+            Err(source) => Err(self.link.refused("create", path, source)),
+        }
     }
 
     /// Creates a file that must not be there; `None`: it could not be created.
@@ -186,7 +168,7 @@ impl Inbox {
         match created {
             Ok(file) => Ok(Some(file)),
             Err(error) if is_refusal(&error) => Ok(None),
-            Err(source) => Err(refused(&self.link, "create", path, source)),
+            Err(source) => Err(self.link.refused("create", path, source)),
         }
     }
 
@@ -197,7 +179,7 @@ impl Inbox {
             Ok(()) => Ok(Reply::Done),
             Err(error) if is_absent(&error) => Ok(Reply::Absent),
             Err(error) if is_refusal(&error) => Ok(Reply::Refused),
-            Err(source) => Err(refused(&self.link, "rename", path, source)),
+            Err(source) => Err(self.link.refused("rename", path, source)),
         }
     }
 
@@ -208,11 +190,11 @@ impl Inbox {
         match opened {
             Ok(mut file) => {
                 let emptied = self.link.ask("empty", || file.setstat(of_size(0)))?;
-                emptied.map_err(|source| refused(&self.link, "empty", path, source))?;
+                emptied.map_err(|source| self.link.refused("empty", path, source))?;
                 self.fill_lock(file, path, token)
             }
             Err(error) if is_absent(&error) => Ok(Reply::Absent),
-            Err(source) => Err(refused(&self.link, "open", path, source)),
+            Err(source) => Err(self.link.refused("open", path, source)),
         }
     }
 
@@ -220,9 +202,8 @@ impl Inbox {
         let text = token.to_string();
         let mut rest = text.as_bytes();
         while !rest.is_empty() {
-            let session = &self.link.session;
-            let written =
-                self.link.ask("write", || file.write(rest).map_err(|error| ssh_error(session, &error)))?;
+            let link = &self.link;
+            let written = link.ask("write", || file.write(rest).map_err(|error| link.error(&error)))?;
             let written = written.map_err(|source| self.why_unwritten(path, source))?;
             rest = rest.get(written..).unwrap_or_default();
         }
@@ -242,7 +223,7 @@ impl Inbox {
                 Ok(Reply::Lock(content))
             }
             Err(error) if is_absent(&error) => Ok(Reply::Absent),
-            Err(source) => Err(refused(&self.link, "open", path, source)),
+            Err(source) => Err(self.link.refused("open", path, source)),
         }
     }
 
@@ -250,7 +231,7 @@ impl Inbox {
         match self.link.ask("look at", || self.sftp.lstat(Path::new(path)))? {
             Ok(stat) => Ok(Reply::Size(stat.size.unwrap_or(0))),
             Err(error) if is_absent(&error) => Ok(Reply::Absent),
-            Err(source) => Err(refused(&self.link, "look at", path, source)),
+            Err(source) => Err(self.link.refused("look at", path, source)),
         }
     }
 
@@ -268,7 +249,7 @@ impl Inbox {
         if head != there.as_slice() {
             self.buf.clear();
             self.buf.extend_from_slice(&head);
-            self.put(path, local, 0, mp4::HEAD)?;
+            self.put(path, local, 0)?;
         }
         Ok(Reply::Done)
     }
@@ -309,42 +290,17 @@ impl Inbox {
 
     /// Reads until `buf` is full or the file ends; gives how much there was.
     fn fill(&self, file: &mut File, path: &str, buf: &mut [u8]) -> Result<usize, Error> {
-        let session = &self.link.session;
+        let link = &self.link;
         let mut length = 0;
         while length < buf.len() {
             let rest = &mut buf[length..];
-            let read =
-                self.link.ask("read", || file.read(rest).map_err(|error| ssh_error(session, &error)))?;
-            match read.map_err(|source| refused(&self.link, "read", path, source))? {
+            let read = self.link.ask("read", || file.read(rest).map_err(|error| link.error(&error)))?;
+            match read.map_err(|source| self.link.refused("read", path, source))? {
                 0 => break,
                 read => length += read,
             }
         }
         Ok(length)
-    }
-
-    /// Sends the bytes `from..to`; where it `flows`, half of them may still be on their way in the end.
-    fn write(&mut self, path: &str, local: &Local, from: u64, to: u64, flows: bool) -> Result<Reply, Error> {
-        if self.parts.get(&local.name).is_some_and(|part| part.told != from) {
-            self.settle()?;
-        }
-        self.open_part(path, local)?;
-        let (mut at, mut known) = (from, 0);
-        if let Some(part) = self.parts.get_mut(&local.name).filter(|part| part.told == from) {
-            at += std::mem::take(&mut part.ahead);
-            known = part.on_its_way;
-        }
-        if at >= to {
-            return Ok(Reply::Written(to));
-        }
-        self.buf.resize(usize::try_from(to - at).unwrap_or(0), 0);
-        if let Some(rest) = self.buf.get_mut(known..) {
-            // What is on its way was copied; of what is given for it now only the length counts.
-            local.read_at(rest, at + known as u64)?;
-        }
-        let enough = if flows { self.buf.len().min(ENOUGH) } else { self.buf.len() };
-        let confirmed = self.put(path, local, at, enough)?;
-        Ok(Reply::Written(at + confirmed as u64))
     }
 
     /// Sends the bytes `from..to` without the zeros in front of them, up to the next long run of zeros.
@@ -354,89 +310,29 @@ impl Inbox {
         let (zeros, end) = dense(&self.buf);
         self.buf.truncate(end);
         self.buf.drain(..zeros);
-        self.put(path, local, from + zeros as u64, self.buf.len())?;
+        self.put(path, local, from + zeros as u64)?;
         Ok(Reply::Written(from + end as u64))
     }
 
-    /// Writes `buf` at `offset` of the part; all of it is on its way before the first answer is waited for, and `enough` of it
-    /// is waited for. Gives how much is confirmed.
-    fn put(&mut self, path: &str, local: &Local, offset: u64, enough: usize) -> Result<usize, Error> {
+    /// Writes `buf` at `offset` of the part.
+    fn put(&mut self, path: &str, local: &Local, offset: u64) -> Result<(), Error> {
         self.open_part(path, local)?;
-        let Self { parts, link, buf, flowing, .. } = &mut *self;
-        let Some(part) = parts.get_mut(&local.name) else { return Ok(0) };
-        if part.on_its_way == 0 {
-            // Only the handle's own offset: whatever was sent over this handle is confirmed.
-            let _at = part.file.seek(SeekFrom::Start(offset));
-        }
-        let all = part.on_its_way.max(buf.len());
-        let mut confirmed = 0;
-        while confirmed < enough {
-            match part.send(link, buf.get(confirmed..).unwrap_or_default())? {
-                Ok(written) => confirmed += written,
-                Err(source) => return Err(self.why_unwritten(path, source)),
-            }
-        }
-        (part.told, part.ahead, part.on_its_way) = (offset + confirmed as u64, 0, all - confirmed);
-        *flowing = (part.on_its_way > 0).then_some(local.name);
-        Ok(confirmed)
+        let put = self.parts.put(&self.link, &local.name, offset, &self.buf);
+        put.map_err(|failure| self.why(failure))
     }
 
-    /// Waits until nothing is on its way: on one channel the library cannot tell the requests of two files apart that it has
-    /// sent in part.
+    /// Waits until everything that was sent has its answer.
     fn settle(&mut self) -> Result<(), Error> {
-        let Some(name) = self.flowing.take() else { return Ok(()) };
-        let Some(part) = self.parts.get_mut(&name) else { return Ok(()) };
-        self.buf.resize(part.on_its_way, 0);
-        while part.on_its_way > 0 {
-            let rest = self.buf.get(..part.on_its_way).unwrap_or_default();
-            match part.send(&self.link, rest)? {
-                Ok(written) => {
-                    part.on_its_way -= written;
-                    part.ahead += written as u64;
-                }
-                Err(source) => {
-                    let path = format!("{}/{name}.part", self.dir);
-                    return Err(self.why_unwritten(&path, source));
-                }
-            }
-        }
-        Ok(())
+        let settled = self.parts.settle(&self.link);
+        settled.map_err(|failure| self.why(failure))
     }
 
-    fn sync_part(&mut self, path: &str, local: &Local) -> Result<Reply, Error> {
-        self.open_part(path, local)?;
-        let Self { parts, link, .. } = &mut *self;
-        let Some(part) = parts.get_mut(&local.name) else { return Ok(Reply::Done) };
-        let synced = link.ask("sync", || part.file.fsync())?;
-        synced.map(|()| Reply::Done).map_err(|source| self.why_unsynced(path, source))
-    }
-
-    fn begin_sync(&mut self, path: &str, local: &Local) -> Result<Reply, Error> {
-        let opened = self.syncs.open(&self.link, &local.name, path)?;
-        if opened.map_err(|source| refused(&self.link, "open", path, source))? {
-            // A handle is not told of what failed before it was opened; that of the writes is.
-            self.settle()?;
-            self.sync_part(path, local)?;
-        }
-        let begun = self.syncs.begin(&self.link, &local.name)?;
-        begun.map(|()| Reply::Done).map_err(|source| refused(&self.link, "sync", path, source))
-    }
-
-    fn end_sync(&mut self, path: &str, local: &Local) -> Result<Reply, Error> {
-        let synced = self.syncs.end(&self.link, &local.name)?;
-        if synced.is_err() {
-            self.settle()?;
-        }
-        synced.map(|()| Reply::Done).map_err(|source| self.why_unsynced(path, source))
-    }
-
-    fn cut(&mut self, path: &str, local: &Local, to: u64) -> Result<Reply, Error> {
-        self.open_part(path, local)?;
-        let Self { parts, link, .. } = &mut *self;
-        let Some(part) = parts.get_mut(&local.name) else { return Ok(Reply::Done) };
+    fn cut(&self, path: &str, local: &Local, to: u64) -> Result<Reply, Error> {
         tracing::warn!(recording = %local.name, to, "the part there is longer than the recording; it is cut");
-        let cut = link.ask("cut", || part.file.setstat(of_size(to)))?;
-        cut.map(|()| Reply::Done).map_err(|source| refused(&self.link, "cut", path, source))
+        let mut file = self.open_file("open", path, OpenFlags::WRITE)?;
+        let cut = self.link.ask("cut", || file.setstat(of_size(to)))?;
+        cut.map_err(|source| self.link.refused("cut", path, source))?;
+        self.link.close(file).map(|()| Reply::Done)
     }
 
     /// What stands there from `at` on counts no more.
@@ -445,15 +341,16 @@ impl Inbox {
         self.buf.clear();
         self.buf.extend_from_slice(&SEAL_TYPE);
         // Behind its size.
-        self.put(path, local, at + 4, SEAL_TYPE.len()).map(|_| Reply::Done)
+        self.put(path, local, at + 4).map(|()| Reply::Done)
     }
 
     fn open_part(&mut self, path: &str, local: &Local) -> Result<(), Error> {
-        if !self.parts.contains_key(&local.name) {
-            let file = self.open_file("open", path, OpenFlags::WRITE)?;
-            self.parts.insert(local.name, Part::new(file));
+        if self.parts.holds(&local.name) {
+            return Ok(());
         }
-        Ok(())
+        let opened = self.parts.open(&self.link, (&local.name, path), false);
+        let opened = opened.map_err(|failure| self.why(failure))?;
+        opened.map_err(|source| self.link.refused("open", path, source))
     }
 
     fn rename(&mut self, from: &str, to: &str) -> Result<Reply, Error> {
@@ -461,7 +358,7 @@ impl Inbox {
             Some(renamer) => renamer,
             None => {
                 let opened = self.link.ask("begin SFTP", || Renamer::open(&self.link.session))?;
-                opened.map_err(|source| refused(&self.link, "begin", "SFTP", source))?
+                opened.map_err(|source| self.link.refused("begin", "SFTP", source))?
             }
         };
         let renamer = self.renamer.insert(renamer);
@@ -469,7 +366,7 @@ impl Inbox {
         match link.ask("rename", || sftp.rename(from, to))? {
             Ok(()) => Ok(Reply::Done),
             Err(error) if is_absent(&error) => Ok(Reply::Absent),
-            Err(source) => Err(refused(link, "rename", from, source)),
+            Err(source) => Err(link.refused("rename", from, source)),
         }
     }
 
@@ -477,7 +374,7 @@ impl Inbox {
     fn sync_dir(&self) -> Result<Reply, Error> {
         let mut dir = self.open_file("open", &self.dir, OpenFlags::READ)?;
         let synced = self.link.ask("sync", || dir.fsync())?;
-        synced.map_err(|source| refused(&self.link, "sync", &self.dir, source))?;
+        synced.map_err(|source| self.link.refused("sync", &self.dir, source))?;
         self.link.close(dir).map(|()| Reply::Done)
     }
 
@@ -491,20 +388,30 @@ impl Inbox {
         match self.link.ask(doing, request)? {
             Ok(()) => Ok(Reply::Done),
             Err(error) if is_absent(&error) => Ok(Reply::Absent),
-            Err(source) => Err(refused(&self.link, doing, path, source)),
+            Err(source) => Err(self.link.refused(doing, path, source)),
         }
     }
 
     fn open_file(&self, doing: &'static str, path: &str, flags: OpenFlags) -> Result<File, Error> {
         let opened =
             self.link.ask(doing, || self.sftp.open_mode(Path::new(path), flags, 0o644, OpenType::File))?;
-        opened.map_err(|source| refused(&self.link, doing, path, source))
+        opened.map_err(|source| self.link.refused(doing, path, source))
+    }
+
+    /// Why a part did not go on.
+    fn why(&self, failure: Failure) -> Error {
+        let path = |name: &RecordingName| format!("{}/{name}.part", self.dir);
+        match failure {
+            Failure::Ours(error) => error,
+            Failure::Write(name, source) => self.why_unwritten(&path(&name), source),
+            Failure::Sync(name, source) => self.why_unsynced(&path(&name), source),
+        }
     }
 
     /// Why a write failed.
     fn why_unwritten(&self, path: &str, source: ssh2::Error) -> Error {
         match self.want_of_room("write", path) {
-            Ok(wanting) => wanting.unwrap_or_else(|| refused(&self.link, "write", path, source)),
+            Ok(wanting) => wanting.unwrap_or_else(|| self.link.refused("write", path, source)),
             Err(error) => error,
         }
     }
@@ -513,28 +420,8 @@ impl Inbox {
     fn why_unsynced(&self, path: &str, source: ssh2::Error) -> Error {
         match self.want_of_room("sync", path) {
             Ok(Some(full @ Error::DiskFull { .. })) | Err(full) => full,
-            Ok(_) => refused(&self.link, "sync", path, source),
+            Ok(_) => self.link.refused("sync", path, source),
         }
-    }
-}
-
-impl Part {
-    fn new(file: File) -> Self {
-        Self { file, told: 0, ahead: 0, on_its_way: 0 }
-    }
-
-    /// Sends bytes from the handle's offset on, or goes on with them; gives how many are newly confirmed.
-    fn send(&mut self, link: &Link, bytes: &[u8]) -> Result<Result<usize, ssh2::Error>, Error> {
-        link.ask("write", || self.file.write(bytes).map_err(|error| ssh_error(&link.session, &error)))
-    }
-}
-
-fn refused(link: &Link, doing: &'static str, path: &str, source: ssh2::Error) -> Error {
-    let (remote, path) = (link.remote.clone(), path.to_owned());
-    if is_absent(&source) || is(&source, &[LIBSSH2_FX_PERMISSION_DENIED]) {
-        Error::NoPermission { remote, doing, path }
-    } else {
-        Error::Refused { remote, doing, path, source }
     }
 }
 
@@ -572,20 +459,6 @@ fn is_refusal(error: &ssh2::Error) -> bool {
 
 fn is_absent(error: &ssh2::Error) -> bool {
     is(error, &[LIBSSH2_FX_NO_SUCH_FILE, LIBSSH2_FX_NO_SUCH_PATH])
-}
-
-/// ssh2 hides the code of a failed read or write; the session still knows whether it broke.
-fn ssh_error(session: &Session, error: &io::Error) -> ssh2::Error {
-    let code = match error.kind() {
-        io::ErrorKind::WouldBlock => ErrorCode::Session(LIBSSH2_ERROR_EAGAIN),
-        _ => match ssh2::Error::last_session_error(session).map(|error| error.code()) {
-            Some(ErrorCode::Session(LIBSSH2_ERROR_SFTP_PROTOCOL)) | None => {
-                ErrorCode::SFTP(LIBSSH2_FX_FAILURE)
-            }
-            Some(code) => code,
-        },
-    };
-    ssh2::Error::from_errno(code)
 }
 
 #[cfg(test)]

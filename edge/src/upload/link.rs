@@ -5,12 +5,16 @@ use super::error::Error;
 use super::key::DeviceKey;
 use crate::config;
 use crate::supervise::{Stop, clock, dial};
+use libssh2_sys::{
+    LIBSSH2_ERROR_SFTP_PROTOCOL, LIBSSH2_FX_FAILURE, LIBSSH2_FX_NO_SUCH_FILE, LIBSSH2_FX_NO_SUCH_PATH,
+    LIBSSH2_FX_PERMISSION_DENIED,
+};
 use media::Ticks90k;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use ssh_key::{HashAlg, PublicKey};
 use ssh2::{BlockDirections, ErrorCode, File, MethodType, Session};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -115,26 +119,35 @@ impl Link {
         }
     }
 
-    /// As [`Link::ask`], and does not wait for the answer: `None` once the request is on its way.
-    pub fn send<T>(
-        &self,
-        doing: &'static str,
-        mut request: impl FnMut() -> Result<T, ssh2::Error>,
-    ) -> Result<Option<Result<T, ssh2::Error>>, Error> {
-        let deadline = self.deadline();
-        loop {
-            let answer = self.try_once(doing, &mut request)?;
-            if answer.is_some() || self.session.block_directions() == BlockDirections::Inbound {
-                return Ok(answer);
-            }
-            self.wait(doing, deadline)?;
-        }
-    }
-
     /// Closes a file: left to itself it would wait for the answer without a look at the wish to end. What the remote host
     /// says to it does not matter.
     pub fn close(&self, mut file: File) -> Result<(), Error> {
         self.ask("close", || file.close()).map(|_answer| ())
+    }
+
+    /// What the remote host said to a request that it refused.
+    pub fn refused(&self, doing: &'static str, path: &str, source: ssh2::Error) -> Error {
+        let (remote, path) = (self.remote.clone(), path.to_owned());
+        let codes = [LIBSSH2_FX_NO_SUCH_FILE, LIBSSH2_FX_NO_SUCH_PATH, LIBSSH2_FX_PERMISSION_DENIED];
+        if codes.into_iter().any(|code| source.code() == ErrorCode::SFTP(code)) {
+            Error::NoPermission { remote, doing, path }
+        } else {
+            Error::Refused { remote, doing, path, source }
+        }
+    }
+
+    /// ssh2 hides the code of a failed read or write; the session still knows whether it broke.
+    pub fn error(&self, error: &io::Error) -> ssh2::Error {
+        let code = match error.kind() {
+            ErrorKind::WouldBlock => AGAIN,
+            _ => match ssh2::Error::last_session_error(&self.session).map(|error| error.code()) {
+                Some(ErrorCode::Session(LIBSSH2_ERROR_SFTP_PROTOCOL)) | None => {
+                    ErrorCode::SFTP(LIBSSH2_FX_FAILURE)
+                }
+                Some(code) => code,
+            },
+        };
+        ssh2::Error::from_errno(code)
     }
 
     fn deadline(&self) -> Ticks90k {

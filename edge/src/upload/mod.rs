@@ -16,12 +16,13 @@ mod desk;
 mod error;
 mod inbox;
 pub mod key;
+mod lane;
 mod link;
 mod local;
 mod pace;
+mod parts;
 mod posix_rename;
 mod report;
-mod syncs;
 
 pub use error::Error;
 
@@ -29,7 +30,7 @@ use crate::config::{self, Current, UploadMode};
 use crate::status::{Status, UploadFailure, UploadState};
 use crate::store::{self, Stage, Store};
 use crate::supervise::{Backoff, Stop, clock};
-use desk::{Desk, Task};
+use desk::Desk;
 use inbox::Inbox;
 use key::DeviceKey;
 use link::Link;
@@ -190,6 +191,9 @@ impl Uploader {
     fn serve(&mut self, config: &config::Upload, name: &RecordingName) -> Result<(), Error> {
         self.connect(config)?;
         let Some(task) = self.desk.task(name) else { return Ok(()) };
+        if self.pace.is_long() {
+            task.widen(&self.inputs.store)?;
+        }
         let (machine, local) = task.begin(&self.inputs.store)?;
         if machine.step() == Step::Wait {
             machine.sync();
@@ -207,10 +211,12 @@ impl Uploader {
                 let reply = inbox.perform(step, local, machine.token(), &self.pace)?;
                 let took = clock::media_now() - begun;
                 match (step, &reply) {
-                    (Step::WritePart { from, .. }, Reply::Written(to)) => self.pace.wrote(to - from, took),
+                    (Step::WritePart { from, .. }, Reply::Written(to) | Reply::Synced(to)) => {
+                        self.pace.wrote(to.saturating_sub(*from), took);
+                    }
                     (Step::SyncPart, _) => self.pace.synced(took),
-                    // What they wait for began earlier, or is still to come.
-                    (Step::BeginSync | Step::EndSync, _) => {}
+                    // What it waits for began earlier.
+                    (Step::EndSync, _) => {}
                     _ => self.pace.answered(took),
                 }
                 reply
@@ -228,28 +234,25 @@ impl Uploader {
         reply: Reply,
     ) -> Result<(), Error> {
         let now = clock::media_now();
-        let Some(machine) = self.desk.task(name).and_then(Task::machine) else { return Ok(()) };
+        let synced = matches!(step, Step::SyncPart) || matches!(reply, Reply::Synced(_));
+        let Some(task) = self.desk.task(name) else { return Ok(()) };
+        let before = task.sent();
+        let Some(machine) = task.machine() else { return Ok(()) };
         if let Err(fault) = machine.reply(reply) {
             return Err(self.explain(config, name, fault));
         }
         let Some(task) = self.desk.task(name) else { return Ok(()) };
-        match step {
-            Step::WritePart { from, .. } => {
-                let metrics = &self.inputs.status.metrics;
-                metrics.upload_bytes.inc_by(task.sent().saturating_sub(*from));
-                let camera = self.inputs.status.camera(&task.pending.camera);
-                for end in task.newly_confirmed() {
-                    camera.inspect(|camera| {
-                        camera.metrics.gop_delay_seconds.observe((now - end).as_secs_f64())
-                    });
-                }
+        if matches!(step, Step::WritePart { .. } | Step::EndSync) {
+            self.inputs.status.metrics.upload_bytes.inc_by(task.sent().saturating_sub(before));
+            let camera = self.inputs.status.camera(&task.pending.camera);
+            for end in task.newly_confirmed() {
+                camera.inspect(|camera| camera.metrics.gop_delay_seconds.observe((now - end).as_secs_f64()));
             }
-            Step::SyncPart | Step::EndSync => {
-                task.synced(now);
-                self.backoff.reset();
-                self.failure = None;
-            }
-            _ => {}
+        }
+        if synced {
+            task.synced(now);
+            self.backoff.reset();
+            self.failure = None;
         }
         let (recording, sent, bytes) = (name.to_string(), task.sent(), task.pending.content.bytes());
         if now - self.shown >= SHOWN_EVERY {

@@ -5,8 +5,10 @@
 
 use media::Ticks90k;
 
-/// The smallest and the largest piece, in bytes: a sync begins after each of the largest ones.
+/// The smallest and the largest piece, in bytes.
 const PIECES: (u64, u64) = (32 << 10, 512 << 10);
+/// The largest one of a long path: an OpenSSH server lets 2 MiB be on their way, headers included.
+const LONGEST: u64 = (2 << 20) - (32 << 10);
 /// How long a piece may take beyond the round trip.
 const SPAN: Ticks90k = Ticks90k(Ticks90k::SECOND.0 / 4);
 /// A growing part is synced that long after its last sync.
@@ -42,7 +44,12 @@ impl Pace {
 
     /// Whether the link takes so much that more may be on its way behind a piece while its end is confirmed.
     pub fn flows(&self) -> bool {
-        self.piece == PIECES.1
+        self.piece >= PIECES.1
+    }
+
+    /// Whether the path holds so much that a largest piece does not fill it.
+    pub fn is_long(&self) -> bool {
+        self.flows() && self.round_trip.is_some_and(|round_trip| round_trip >= SPAN)
     }
 
     /// Bytes a second that the link took lately.
@@ -55,14 +62,15 @@ impl Pace {
         self.round_trip = Some(self.round_trip.map_or(took, |shortest| shortest.min(took)));
     }
 
-    /// `bytes` were confirmed after `took`.
+    /// `bytes` were confirmed after `took`, which says nothing of the round trip: they may have been on their way before.
     pub fn wrote(&mut self, bytes: u64, took: Ticks90k) {
-        self.answered(took);
         let beyond = took - self.round_trip.unwrap_or(took);
         // A small write says nothing of how large a piece may be; where it flows half of one is confirmed at a time.
-        if bytes >= self.piece / 2 {
+        if bytes >= self.piece.min(PIECES.1) / 2 {
             if beyond < SPAN {
-                self.piece = (self.piece * 2).min(PIECES.1);
+                let most = if self.is_long() { LONGEST } else { PIECES.1 };
+                let times = if beyond < Ticks90k(SPAN.0 / 8) { 4 } else { 2 };
+                self.piece = (self.piece * times).min(most);
             } else if beyond > SPAN + SPAN {
                 self.piece = (self.piece / 2).max(PIECES.0);
             }
@@ -116,7 +124,8 @@ mod tests {
             assert!(beyond >= Ticks90k(SPAN.0 / 2), "{rate} B/s, {round_trip}: {piece} bytes took {took}");
         }
         assert_eq!(settle(8_000, MS).0, PIECES.0, "slower than the smallest piece");
-        assert_eq!(settle(1 << 30, 2000 * MS).0, PIECES.1, "a long way is filled");
+        assert_eq!(settle(1 << 30, MS).0, PIECES.1, "what is confirmed at once need not be on its way");
+        assert_eq!(settle(1 << 30, 2000 * MS).0, LONGEST, "a long way is filled");
     }
 
     #[test]

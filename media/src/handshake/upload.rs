@@ -39,10 +39,12 @@ use crate::names::LockToken;
 /// much of its tail, and so this much is read back before a part is gone on with.
 pub const PIECE: u64 = 1 << 20;
 
-/// A sync of the part begins when so much is written behind the last one, and more is written while it runs.
-const SYNC_EACH: u64 = PIECE / 2;
-/// Its end is waited for when so much is written that it does not cover: what is on its way behind that still fits.
-const SYNC_ENDS: u64 = PIECE / 4 * 3;
+/// The same over a path that holds more than a piece: what an OpenSSH server lets be on its way, 2 MiB, and what the next sync
+/// is still to cover.
+pub const WIDE: u64 = 2 * PIECE + SYNC_EACH;
+
+/// Of a part whose content is appended, an fsync follows what ends at each multiple of this.
+pub const SYNC_EACH: u64 = PIECE / 2;
 
 /// The least that is read back, even of a part that this process synced itself: a length alone proves nothing.
 const LEAST_VERIFIED: u64 = 64 << 10;
@@ -128,8 +130,9 @@ pub enum Step {
     /// there: done late it would open what is sealed. Reply: [`Reply::Done`].
     WriteHead,
     /// Write bytes `from..to` of the recording into `NAME.part`, or as many of them as should go at once. A GOP is sent
-    /// with its final `moof`, whatever the file on the edge still says. Reply: [`Reply::Written`] once some are confirmed; the
-    /// others of `from..to` may be on their way.
+    /// with its final `moof`, whatever the file on the edge still says. An `fsync` is asked for behind each multiple of
+    /// [`SYNC_EACH`], in the order of the writes. Reply: [`Reply::Written`] once some are confirmed, or [`Reply::Synced`] once
+    /// such an `fsync` is; the others of `from..to` may be on their way.
     WritePart {
         /// The first byte.
         from: u64,
@@ -143,10 +146,7 @@ pub enum Step {
     },
     /// `fsync` of `NAME.part`. Reply: [`Reply::Done`].
     SyncPart,
-    /// Ask for an `fsync` of `NAME.part`, of what is confirmed by now. Reply: [`Reply::Done`] as soon as it is asked for: more
-    /// is written while it runs.
-    BeginSync,
-    /// Wait for the end of the `fsync` that [`Step::BeginSync`] asked for. Reply: [`Reply::Done`].
+    /// Wait for the end of the next `fsync` that [`Step::WritePart`] asked for. Reply: [`Reply::Synced`].
     EndSync,
     /// Nothing until [`Upload::update`] says that there is more; [`Upload::sync`] may be asked for meanwhile.
     Wait,
@@ -181,6 +181,8 @@ pub enum Reply {
     More(bool),
     /// The byte behind the last one that is confirmed.
     Written(u64),
+    /// The byte behind the last one that is on the disk there.
+    Synced(u64),
 }
 
 /// Why this recording cannot be uploaded now.
@@ -257,7 +259,6 @@ enum State {
     },
     E2Write,
     E2Sync,
-    E2BeginSync,
     E2EndSync,
     E2Wait,
     E3Room {
@@ -295,8 +296,8 @@ pub struct Upload {
     at: u64,
     /// All before this is on the remote host's disk: it was synced, with our lock there ever since.
     synced: u64,
-    /// A sync is under way of all before this.
-    syncing: Option<u64>,
+    /// The most that may not be on the remote host's disk.
+    window: u64,
     /// The part is sealed: its head says so, and it did not before everything else was synced.
     flipped: bool,
     /// A sync may have failed there. What it dropped reads well and counts as written, so that a later sync says nothing of it:
@@ -315,7 +316,7 @@ impl Upload {
     /// journal before the first step; `begun` says that it had been kept there before.
     pub fn new(journal: Journal, content: Content, token: LockToken, begun: bool) -> Self {
         let state = State::Free;
-        let (at, synced, syncing, flipped) = (0, 0, None, false);
+        let (at, synced, window, flipped) = (0, 0, PIECE, false);
         let (doubted, doubted_to, orphaned, surplus) = (begun, 0, false, false);
         let mut upload = Self {
             journal,
@@ -325,7 +326,7 @@ impl Upload {
             state,
             at,
             synced,
-            syncing,
+            window,
             flipped,
             doubted,
             doubted_to,
@@ -342,11 +343,17 @@ impl Upload {
         Self { orphaned: true, ..self }
     }
 
+    /// The path holds more than a piece: up to [`WIDE`] may not be on the remote host's disk from now on. Who says so keeps it
+    /// until the receipt, also over a restart, because it is how much a later session cannot be sure of.
+    pub fn widen(&mut self) {
+        self.window = WIDE;
+    }
+
     /// The session broke: whether the last step was done, or will be done later, is unknown.
     pub fn retry(&mut self) {
         self.begun = true;
-        let sync = [State::E2Sync, State::E2BeginSync, State::E3SyncRoom, State::E3SyncFlip];
-        self.doubted |= self.syncing.take().is_some() || sync.contains(&self.state);
+        let sync = [State::E2Sync, State::E3SyncRoom, State::E3SyncFlip];
+        self.doubted |= self.is_syncing() || sync.contains(&self.state);
         (self.at, self.doubted_to, self.flipped) = (0, 0, false);
         self.state = self.after_restart();
     }
@@ -398,11 +405,8 @@ impl Upload {
             State::E2Cut => Step::CutPart(self.content.bytes()),
             State::E2End { at } => Step::EndPart(at),
             State::E2Verify { from, to } => Step::VerifyPart { from, to },
-            State::E2Write => {
-                Step::WritePart { from: self.at, to: self.content.bytes().min(self.floor() + PIECE) }
-            }
+            State::E2Write => Step::WritePart { from: self.at, to: self.reach() },
             State::E2Sync | State::E3SyncRoom | State::E3SyncFlip => Step::SyncPart,
-            State::E2BeginSync => Step::BeginSync,
             State::E2EndSync => Step::EndSync,
             State::E2Wait => Step::Wait,
             State::E3Room { from } => Step::WriteRoom { from },
@@ -434,9 +438,7 @@ impl Upload {
             | State::E2Cut
             | State::E2End { .. }
             | State::E2Aside => self.find(&reply)?,
-            State::E2Write | State::E2Sync | State::E2BeginSync | State::E2EndSync | State::E2Wait => {
-                self.send(&reply)
-            }
+            State::E2Write | State::E2Sync | State::E2EndSync | State::E2Wait => self.send(&reply),
             State::E3Room { .. }
             | State::E3SyncRoom
             | State::E3Flip
@@ -505,10 +507,7 @@ impl Upload {
                     self.tail(size)
                 }
             }
-            (State::E2Verify { from, to }, Reply::SameUpTo(same)) if *same == to => {
-                self.verified(from, to);
-                self.go_on()
-            }
+            (State::E2Verify { from, to }, Reply::SameUpTo(same)) if *same == to => self.verified(from, to),
             // What is not of this recording cannot have been sealed by it.
             (State::E2Verify { .. }, Reply::SameUpTo(_)) if self.flipped => State::E2Aside,
             (State::E2Verify { from, to }, Reply::SameUpTo(same)) if *same < to => match self.content {
@@ -553,22 +552,23 @@ impl Upload {
     fn overwrite(&mut self, from: u64, same: u64) -> State {
         let (from, same) = if same > from { (from, same) } else { (self.first(), self.first()) };
         self.synced = self.synced.min(same);
-        self.verified(from, same);
-        self.go_on()
+        self.verified(from, same)
     }
 
     /// E2: the part reads well from `from` to `to`.
-    fn verified(&mut self, from: u64, to: u64) {
+    fn verified(&mut self, from: u64, to: u64) -> State {
         (self.at, self.doubted_to) = (to, to);
         if self.doubted {
             self.at = self.synced.clamp(from, to);
             self.synced = self.at;
         }
+        // Nobody waits for a sync of what an earlier session wrote.
+        if self.at - self.floor() >= SYNC_EACH { State::E2Sync } else { self.go_on() }
     }
 
     /// E2: a part of `size` bytes stands there. Its tail must be ours.
     fn tail(&self, size: u64) -> State {
-        let unsure = size.saturating_sub(self.synced).clamp(LEAST_VERIFIED, PIECE);
+        let unsure = size.saturating_sub(self.synced).clamp(LEAST_VERIFIED, self.window);
         State::E2Verify { from: size.saturating_sub(unsure).max(self.first()), to: size }
     }
 
@@ -579,10 +579,11 @@ impl Upload {
                 self.at = *to
             }
             (State::E2Sync, Reply::Done) => self.on_disk(self.at),
-            (State::E2BeginSync, Reply::Done) => self.syncing = Some(self.at),
-            (State::E2EndSync, Reply::Done) => {
-                let synced = self.syncing.take()?;
-                self.on_disk(synced);
+            (State::E2Write | State::E2EndSync, Reply::Synced(to))
+                if *to > self.synced && *to <= self.content.bytes() =>
+            {
+                self.at = self.at.max(*to);
+                self.on_disk(*to);
             }
             _ => return None,
         }
@@ -600,19 +601,25 @@ impl Upload {
         self.synced.max(self.first()).min(self.at)
     }
 
+    /// As far as may be written until more is on the remote host's disk.
+    fn reach(&self) -> u64 {
+        self.content.bytes().min(self.floor() + self.window)
+    }
+
+    /// Whether a sync may be under way that was asked for behind a write.
+    fn is_syncing(&self) -> bool {
+        let sent = if self.state == State::E2Write { self.reach() } else { self.at };
+        sent / SYNC_EACH > self.floor() / SYNC_EACH
+    }
+
     /// E2: `at` bytes are there.
     fn go_on(&self) -> State {
-        let unsynced = self.at - self.floor();
-        let is_left = self.at < self.content.bytes();
-        let is_cut = self.surplus && matches!(self.content, Content::Sealed(_));
-        if self.syncing.is_some() && (unsynced >= SYNC_ENDS || !is_left || is_cut) {
-            State::E2EndSync
-        } else if is_cut {
+        if self.surplus && matches!(self.content, Content::Sealed(_)) {
             State::E2Size
-        } else if self.syncing.is_none() && unsynced >= SYNC_EACH {
-            State::E2BeginSync
-        } else if is_left {
+        } else if self.at < self.reach() {
             State::E2Write
+        } else if self.at < self.content.bytes() {
+            State::E2EndSync
         } else {
             match self.content {
                 Content::Growing(_) | Content::Torn(_) => State::E2Wait,

@@ -1,6 +1,9 @@
 //! The upload against a remote host in memory that loses sessions, restarts and loses power at every step, while the
 //! recording grows and is sealed.
 
+#[path = "upload_sync_tests.rs"]
+mod syncs;
+
 use super::*;
 use crate::names::CameraId;
 
@@ -184,7 +187,7 @@ impl Remote {
                 self.file.room = ROOM;
                 return Reply::Written(MEDIA_AT);
             }
-            Step::SyncPart | Step::BeginSync => self.durable.1 = self.file.clone(),
+            Step::SyncPart => self.durable.1 = self.file.clone(),
             Step::Rename if !names.part => return Reply::Absent,
             Step::Rename => (names.mp4, names.part) = (true, false),
             Step::SyncDir => {
@@ -581,134 +584,6 @@ fn resumed(content: Content, size: u64) -> Upload {
 /// The replies to a session's first steps, where `size` bytes of a part stand under our own lock.
 fn found(size: u64) -> [Reply; 4] {
     [Reply::Refused, Reply::Lock(token().to_string().into()), Reply::Size(size), Reply::Done]
-}
-
-#[test]
-fn a_megabyte_is_read_back_and_of_a_synced_part_less() {
-    let size = 5 * PIECE + 5;
-    let half = size - PIECE / 2;
-    let mut upload = resumed(Content::Growing(size), size);
-    assert_eq!(upload.step(), Step::VerifyPart { from: size - PIECE, to: size });
-    upload.reply(Reply::SameUpTo(size)).expect("verified");
-    assert_eq!(upload.step(), Step::WritePart { from: size - PIECE, to: size }, "a sync may have failed");
-    upload.reply(Reply::Written(half)).expect("written");
-    assert_eq!(upload.step(), Step::BeginSync, "nothing is known to be on the disk there");
-    upload.reply(Reply::Done).expect("asked for");
-    assert_eq!(upload.step(), Step::WritePart { from: half, to: size }, "while the sync runs");
-    upload.reply(Reply::Written(size)).expect("written");
-    for step in [Step::EndSync, Step::BeginSync, Step::EndSync] {
-        assert_eq!(upload.step(), step);
-        upload.reply(Reply::Done).expect("synced");
-    }
-    assert_eq!((upload.step(), upload.progress()), (Step::Wait, (size, size)));
-    upload.update(Content::Growing(size + 20));
-    upload.reply(Reply::Written(size + 10)).expect("written");
-    upload.retry();
-    for reply in found(size + 10) {
-        upload.reply(reply).expect("lock, size and head");
-    }
-    let from = size + 10 - LEAST_VERIFIED;
-    assert_eq!(upload.step(), Step::VerifyPart { from, to: size + 10 });
-    upload.reply(Reply::SameUpTo(size + 10)).expect("verified");
-    assert_eq!(upload.step(), Step::WritePart { from: size + 10, to: size + 20 }, "no sync was under way");
-}
-
-#[test]
-fn what_a_failed_sync_may_have_dropped_is_written_again() {
-    let size = PIECE + 70_000;
-    let mut upload = resumed(Content::Growing(size), size);
-    for reply in [Reply::SameUpTo(size), Reply::Written(size)] {
-        upload.reply(reply).expect("written");
-    }
-    upload.sync();
-    upload.reply(Reply::Done).expect("synced");
-    upload.update(Content::Growing(size + 9));
-    upload.reply(Reply::Written(size + 9)).expect("written");
-    upload.sync();
-    assert_eq!(upload.step(), Step::SyncPart);
-    upload.retry();
-    for reply in found(size + 9).into_iter().chain([Reply::SameUpTo(size + 9)]) {
-        upload.reply(reply).expect("verified");
-    }
-    assert_eq!(upload.step(), Step::WritePart { from: size, to: size + 9 });
-}
-
-#[test]
-fn what_was_written_while_a_sync_ran_is_in_doubt_until_all_of_it_is_synced() {
-    let (half, bytes) = (PIECE + PIECE / 2, 9 * PIECE);
-    let mut upload = Upload::new(Journal::Sealed, Content::Sealed(bytes), token(), false);
-    let begin = [Reply::Done, Reply::Absent, Reply::Done, Reply::Done, Reply::Done];
-    for reply in begin.into_iter().chain([Reply::Written(half), Reply::Done, Reply::Written(half + 100)]) {
-        upload.reply(reply).expect("written while a sync runs");
-    }
-    let there = half + PIECE / 2;
-    upload.retry();
-    for reply in found(there).into_iter().chain([Reply::SameUpTo(there)]) {
-        upload.reply(reply).expect("verified");
-    }
-    assert_eq!(upload.step(), Step::WritePart { from: PIECE, to: 2 * PIECE }, "nothing counts as synced");
-    for reply in [Reply::Written(half), Reply::Done, Reply::Written(half + 100)] {
-        upload.reply(reply).expect("written again");
-    }
-    upload.retry();
-    for reply in found(there).into_iter().chain([Reply::SameUpTo(there)]) {
-        upload.reply(reply).expect("verified");
-    }
-    assert_eq!(upload.step(), Step::WritePart { from: PIECE, to: 2 * PIECE }, "the sync was not heard of");
-}
-
-#[test]
-fn what_was_synced_under_a_lock_that_is_gone_is_read_back() {
-    let size = 5 * PIECE;
-    let mut upload = resumed(Content::Growing(size), size);
-    for reply in [Reply::SameUpTo(size), Reply::Written(size), Reply::Done] {
-        upload.reply(reply).expect("synced");
-    }
-    upload.retry();
-    for reply in [Reply::Done, Reply::Size(size), Reply::Done] {
-        upload.reply(reply).expect("lock, size and head");
-    }
-    assert_eq!(upload.step(), Step::VerifyPart { from: size - PIECE, to: size });
-}
-
-#[test]
-fn never_more_than_a_megabyte_is_unsynced() {
-    let mut upload = Upload::new(Journal::Sealed, Content::Growing(4 * PIECE), token(), false);
-    for reply in [Reply::Done, Reply::Absent, Reply::Done, Reply::Done, Reply::Done] {
-        upload.reply(reply).expect("lock and part");
-    }
-    let (mut unsynced, mut syncing, mut syncs) = (0, 0, 0);
-    while upload.step() != Step::Wait {
-        let reply = match upload.step() {
-            Step::WritePart { from, to } => {
-                let to = to.min(from + PIECE / 4);
-                unsynced += to - from;
-                Reply::Written(to)
-            }
-            Step::BeginSync => {
-                assert_eq!(syncing, 0, "one at a time");
-                syncing = unsynced;
-                Reply::Done
-            }
-            step => {
-                assert_eq!(step, Step::EndSync);
-                (unsynced, syncing, syncs) = (unsynced - syncing, 0, syncs + 1);
-                Reply::Done
-            }
-        };
-        assert!(unsynced <= PIECE);
-        upload.reply(reply).expect("goes on");
-    }
-    assert_eq!((unsynced, syncs), (0, 6), "one each half of a piece");
-    assert_eq!(upload.progress(), (4 * PIECE, 4 * PIECE), "three pieces behind the reserved room");
-    upload.sync();
-    assert_eq!(upload.step(), Step::Wait, "there is nothing to sync");
-    upload.update(Content::Growing(4 * PIECE + 5));
-    assert_eq!(upload.step(), Step::WritePart { from: 4 * PIECE, to: 4 * PIECE + 5 });
-    upload.reply(Reply::Written(4 * PIECE + 5)).expect("written");
-    assert_eq!((upload.step(), upload.progress()), (Step::Wait, (4 * PIECE + 5, 4 * PIECE)));
-    upload.sync();
-    assert_eq!(upload.step(), Step::SyncPart);
 }
 
 #[test]

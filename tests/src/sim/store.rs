@@ -43,6 +43,8 @@ pub struct Entry {
     pub unsynced: Vec<u64>,
     /// The token of its upload, once that has begun.
     pub token: Option<LockToken>,
+    /// More of it can be there without being on the disk there than over a short path.
+    pub long: bool,
     /// A recorder is writing it.
     pub held: bool,
     /// Another number when what was there may have been cut.
@@ -457,7 +459,8 @@ fn write(entry: &Entry) -> String {
         Stage::Sealed(Journal::Acknowledged) => "acknowledged",
     };
     let token = entry.token.as_ref().map(LockToken::to_string).unwrap_or_default();
-    format!("{stage}\n{token}\n{}\n{}\n{}\n", entry.order, entry.thinned, entry.boot)
+    let Entry { order, thinned, boot, long, .. } = entry;
+    format!("{stage}\n{token}\n{order}\n{thinned}\n{boot}\n{long}\n")
 }
 
 /// Reads a journal; one that is missing is that of a torn recording.
@@ -473,6 +476,20 @@ fn parse(text: &str) -> Entry {
     let order = lines.next().and_then(|order| order.parse().ok()).unwrap_or(0);
     let thinned = lines.next() == Some("true");
     let boot = lines.next().unwrap_or_default().to_owned();
+    let long = lines.next() == Some("true");
     let (unsynced, ledger, torn) = (Vec::new(), false, None);
-    Entry { stage, bytes: 0, unsynced, token, held: false, epoch: 0, order, thinned, boot, ledger, torn }
+    Entry {
+        stage,
+        bytes: 0,
+        unsynced,
+        token,
+        long,
+        held: false,
+        epoch: 0,
+        order,
+        thinned,
+        boot,
+        ledger,
+        torn,
+    }
 }

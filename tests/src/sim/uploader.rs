@@ -7,11 +7,12 @@ use super::sftp::{Mode, Reply as Answer, Request};
 use super::store::{Entry, Stage, ledger_path, path};
 use super::variant::Turns;
 use media::handshake::turn::{self, Due};
+use media::handshake::upload::SYNC_EACH;
 use media::handshake::{Fault, Journal, Reply, Step, Upload};
 use media::mp4::demux::footage_end;
 use media::mp4::{self, MEDIA_AT};
 use media::names::{LockToken, MOST_TOKEN_BYTES, RecordingName};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -51,19 +52,29 @@ struct Way {
 /// What is open on the remote host.
 struct Open {
     session: Session,
-    parts: BTreeMap<RecordingName, u64>,
-    syncs: Syncs,
+    parts: BTreeMap<RecordingName, Part>,
+    /// Requests of what flows whose answers nobody has waited for yet.
+    asked: VecDeque<Asked>,
     handles: u64,
 }
 
-/// Syncs beside the writes: a server process of their own does them.
-struct Syncs {
-    session: Session,
-    parts: BTreeMap<RecordingName, u64>,
-    /// Of which recording, and its request: one at a time, as in the product.
-    under_way: Option<(RecordingName, u64)>,
-    /// Whether those were done whose end nobody has waited for yet.
-    done: BTreeMap<RecordingName, bool>,
+/// A write or a sync that ends at a byte of a part.
+struct Asked {
+    name: RecordingName,
+    sync: bool,
+    end: u64,
+    request: u64,
+}
+
+/// A part that is open, as in the product.
+#[derive(Default)]
+struct Part {
+    handle: u64,
+    sent: u64,
+    confirmed: u64,
+    told: u64,
+    synced: u64,
+    told_synced: u64,
 }
 
 struct Uploader<'a> {
@@ -153,9 +164,9 @@ impl Uploader<'_> {
     async fn serve(&mut self, name: &RecordingName) -> Result<(), Failure> {
         let edge = self.edge;
         if self.open.is_none() {
-            let connect = || edge.network.connect(&edge.remote.host, edge.remote.is_up());
-            let (session, syncs) = (connect().await?, Syncs::new(connect().await?));
-            self.open = Some(Open { session, parts: BTreeMap::new(), syncs, handles: 0 });
+            let session = edge.network.connect(&edge.remote.host, edge.remote.is_up()).await?;
+            let (parts, asked) = (BTreeMap::new(), VecDeque::new());
+            self.open = Some(Open { session, parts, asked, handles: 0 });
         }
         if !self.ways.contains_key(name) {
             self.begin(name).await?;
@@ -216,6 +227,12 @@ impl Uploader<'_> {
             _ => format!("{:016x}", edge.host.world.random.number()),
         };
         let token = LockToken::Upload { camera: name.camera, boot: edge.host.boot_id(), nonce };
+        let long =
+            matches!(entry.stage, Stage::Sealed(_)) && !entry.ledger && edge.host.world.random.once_in(3);
+        if long && !entry.long {
+            let kept = edge.store.change(name, |entry| entry.long = true).await;
+            kept.inspect_err(|errno| told(edge, "keep that the path is long", *errno))?;
+        }
         if entry.token.as_ref() != Some(&token) {
             let kept = edge.store.change(name, |entry| entry.token = Some(token.clone())).await;
             kept.inspect_err(|errno| told(edge, "keep the token", *errno))?;
@@ -226,7 +243,10 @@ impl Uploader<'_> {
         let Some(content) = entry.content() else { return Ok(()) };
         // Here no ring outlives its process.
         let machine = Upload::new(entry.journal(), content, token, begun);
-        let machine = if entry.ledger || entry.torn.is_some() { machine } else { machine.orphaned() };
+        let mut machine = if entry.ledger || entry.torn.is_some() { machine } else { machine.orphaned() };
+        if entry.long {
+            machine.widen();
+        }
         self.ways.insert(*name, Way { machine, epoch: entry.epoch, served: self.turn });
         Ok(())
     }
@@ -244,6 +264,9 @@ impl Open {
         let file = |extension: &str| format!("{inbox}/{name}.{extension}");
         let (lock, part) = (file("lockfile"), file("part"));
         let whole = file(if edge.store.is_ledger(name) { "ledger" } else { "mp4" });
+        if !matches!(step, Step::WritePart { .. } | Step::EndSync) {
+            self.settle().await?;
+        }
         match step {
             Step::CreateLock => self.fill_lock(&lock, Mode::Create, token).await,
             Step::WriteLock => self.fill_lock(&lock, Mode::Write, token).await,
@@ -254,7 +277,7 @@ impl Open {
             Step::CreatePart => {
                 self.forget(name).await?;
                 let Some(handle) = self.open(&part, Mode::Create).await? else { return Ok(Reply::Refused) };
-                self.parts.insert(*name, handle);
+                self.parts.insert(*name, Part { handle, ..Part::default() });
                 Ok(Reply::Done)
             }
             Step::CutPart(to) => self.cut_part(name, &part, *to).await,
@@ -275,20 +298,15 @@ impl Open {
                 }
                 Ok(Reply::Done)
             }
-            Step::WritePart { from, to } => {
-                let most = edge.host.world.random.from_to(1, 3) << 15;
-                let to = (*to).min(from + most);
-                let bytes = local(edge, name, *from, to).await?;
-                self.put(name, &part, *from, &bytes).await?;
-                Ok(Reply::Written(to))
-            }
+            Step::WritePart { from, to } => self.write(edge, name, &part, (*from, *to)).await,
             Step::WriteRoom { from } => self.write_room(edge, name, &part, *from).await,
             Step::SyncPart => {
                 let handle = self.part(name, &part).await?;
-                self.done(Request::Sync(handle)).await
+                let synced = self.done(Request::Sync(handle)).await;
+                self.parts.entry(*name).and_modify(|part| part.told_synced = part.synced);
+                synced
             }
-            Step::BeginSync => self.begin_sync(name, &part).await,
-            Step::EndSync => self.syncs.end(name).await,
+            Step::EndSync => self.synced(name).await,
             Step::Rename => {
                 self.forget(name).await?;
                 self.done_or_absent(Request::Rename(part, whole)).await
@@ -332,12 +350,85 @@ impl Open {
         Ok(Reply::Written(from + end as u64))
     }
 
-    async fn begin_sync(&mut self, name: &RecordingName, part: &str) -> Result<Reply, Failure> {
-        if self.syncs.open(name, part).await? {
-            let handle = self.part(name, part).await?;
-            self.done(Request::Sync(handle)).await?;
+    /// Sends some of the bytes `from..to`, with the syncs that are due, and waits for some of the answers.
+    async fn write(
+        &mut self,
+        edge: &Edge,
+        name: &RecordingName,
+        part: &str,
+        (from, to): (u64, u64),
+    ) -> Result<Reply, Failure> {
+        let random = &edge.host.world.random;
+        let handle = self.part(name, part).await?;
+        if self.parts.get(name).is_some_and(|part| part.told != from) {
+            self.settle().await?;
+            let at = from;
+            let fresh = Part { handle, sent: at, confirmed: at, told: at, synced: at, told_synced: at };
+            self.parts.insert(*name, fresh);
         }
-        self.syncs.begin(name).await
+        let mut sent = self.parts.get(name).map_or(from, |part| part.sent);
+        let to = to.min(from + (random.from_to(1, 24) << 15)).max(sent);
+        let bytes = local(edge, name, sent, to).await?;
+        let mut rest = bytes.as_slice();
+        while !rest.is_empty() {
+            let length = rest.len().min(30_000).min((SYNC_EACH - sent % SYNC_EACH) as usize);
+            let (piece, behind) = rest.split_at(length);
+            self.ask(name, false, sent + length as u64, Request::Write(handle, sent, piece.to_vec()));
+            (sent, rest) = (sent + length as u64, behind);
+            if sent.is_multiple_of(SYNC_EACH) {
+                self.ask(name, true, sent, Request::Sync(handle));
+            }
+        }
+        let enough = if random.once_in(2) { from + 1 } else { to };
+        loop {
+            let Some(part) = self.parts.get_mut(name) else { return Err(Failure::Session) };
+            if let Some(synced) = part.newly_synced() {
+                return Ok(Reply::Synced(synced));
+            }
+            if part.confirmed >= enough {
+                part.told = part.confirmed;
+                return Ok(Reply::Written(part.told));
+            }
+            self.hear().await?;
+        }
+    }
+
+    /// Waits for the end of a sync that was asked for behind a write.
+    async fn synced(&mut self, name: &RecordingName) -> Result<Reply, Failure> {
+        loop {
+            if let Some(synced) = self.parts.get_mut(name).and_then(Part::newly_synced) {
+                return Ok(Reply::Synced(synced));
+            }
+            self.hear().await?;
+        }
+    }
+
+    fn ask(&mut self, name: &RecordingName, sync: bool, end: u64, request: Request) {
+        let request = self.session.send(request);
+        self.asked.push_back(Asked { name: *name, sync, end, request });
+        if let Some(part) = self.parts.get_mut(name) {
+            part.sent = end;
+        }
+    }
+
+    /// Waits for the next answer of what flows.
+    async fn hear(&mut self) -> Result<(), Failure> {
+        let asked = self.asked.pop_front().ok_or(Failure::Session)?;
+        if self.session.reply(asked.request).await? != Answer::Done {
+            return Err(Failure::Session);
+        }
+        if let Some(part) = self.parts.get_mut(&asked.name) {
+            let place = if asked.sync { &mut part.synced } else { &mut part.confirmed };
+            *place = asked.end;
+        }
+        Ok(())
+    }
+
+    async fn settle(&mut self) -> Result<(), Failure> {
+        while !self.asked.is_empty() {
+            self.hear().await?;
+        }
+        Ok(())
     }
 
     async fn done(&self, request: Request) -> Result<Reply, Failure> {
@@ -425,13 +516,14 @@ impl Open {
         Ok(bytes)
     }
 
-    /// The part, open for writing.
+    /// The handle of the part, open for writing.
     async fn part(&mut self, name: &RecordingName, part: &str) -> Result<u64, Failure> {
-        if let Some(handle) = self.parts.get(name) {
-            return Ok(*handle);
+        if let Some(part) = self.parts.get(name) {
+            return Ok(part.handle);
         }
+        self.settle().await?;
         let handle = self.open(part, Mode::Write).await?.ok_or(Failure::Session)?;
-        self.parts.insert(*name, handle);
+        self.parts.insert(*name, Part { handle, ..Part::default() });
         Ok(handle)
     }
 
@@ -450,60 +542,20 @@ impl Open {
     }
 
     async fn forget(&mut self, name: &RecordingName) -> Result<(), Failure> {
-        self.syncs.forget(name).await?;
         match self.parts.remove(name) {
-            Some(handle) => self.done(Request::Close(handle)).await.map(drop),
+            Some(part) => self.done(Request::Close(part.handle)).await.map(drop),
             None => Ok(()),
         }
     }
 }
 
-impl Syncs {
-    fn new(session: Session) -> Self {
-        Self { session, parts: BTreeMap::new(), under_way: None, done: BTreeMap::new() }
-    }
-
-    /// Opens a part; whether that was not done yet.
-    async fn open(&mut self, name: &RecordingName, part: &str) -> Result<bool, Failure> {
-        if self.parts.contains_key(name) {
-            return Ok(false);
-        }
-        let handle = self.parts.values().max().map_or(0, |last| last + 1);
-        let request = Request::Open { name: part.to_owned(), handle, mode: Mode::Read };
-        if self.session.ask(request).await? != Answer::Done {
-            return Err(Failure::Session);
-        }
-        self.parts.insert(*name, handle);
-        Ok(true)
-    }
-
-    async fn begin(&mut self, name: &RecordingName) -> Result<Reply, Failure> {
-        self.settle().await?;
-        let handle = *self.parts.get(name).ok_or(Failure::Session)?;
-        self.under_way = Some((*name, self.session.send(Request::Sync(handle))));
-        Ok(Reply::Done)
-    }
-
-    async fn end(&mut self, name: &RecordingName) -> Result<Reply, Failure> {
-        self.settle().await?;
-        self.done.remove(name).filter(|done| *done).map(|_| Reply::Done).ok_or(Failure::Session)
-    }
-
-    async fn settle(&mut self) -> Result<(), Failure> {
-        if let Some((name, request)) = self.under_way.take() {
-            let done = self.session.reply(request).await? == Answer::Done;
-            self.done.insert(name, done);
-        }
-        Ok(())
-    }
-
-    async fn forget(&mut self, name: &RecordingName) -> Result<(), Failure> {
-        self.settle().await?;
-        self.done.remove(name);
-        match self.parts.remove(name) {
-            Some(handle) => self.session.ask(Request::Close(handle)).await.map(drop).map_err(Failure::from),
-            None => Ok(()),
-        }
+impl Part {
+    /// Where what is synced ends, if that is not told yet.
+    fn newly_synced(&mut self) -> Option<u64> {
+        let news = Some(self.synced).filter(|synced| *synced > self.told_synced)?;
+        self.told_synced = news;
+        self.told = self.told.max(news);
+        Some(news)
     }
 }
 

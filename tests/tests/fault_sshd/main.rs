@@ -71,11 +71,11 @@ impl Bench {
         self.uploader.wait_for_receipts(self.names.len() as u64);
     }
 
-    /// The calls of one upload on its two channels.
-    fn calls(&mut self) -> [Vec<Call>; 2] {
-        let logs = ["everything.calls", "renames.calls"].map(|log| self.trap.file(log));
-        let [everything, renames] = logs.each_ref().map(|log| Strace::record(trap::CALLS, log));
-        self.trap.set(Some(&everything), Some(&renames));
+    /// The calls of one upload on each of its channels.
+    fn calls(&mut self) -> [Vec<Call>; 3] {
+        let logs = trap::CHANNELS.map(|channel| self.trap.file(&format!("{channel}.calls")));
+        let straces = logs.each_ref().map(|log| Strace::record(trap::CALLS, log));
+        self.trap.set(straces.each_ref().map(Some));
         self.upload();
         self.wait_for_receipt();
         logs.map(|log| tests::strace::calls(&log).unwrap())
@@ -88,10 +88,9 @@ impl Bench {
             Victim::Session => Strace::kill_at(&place.call, place.nth),
             Victim::Server => Strace::stop_at(&place.call, place.nth),
         };
-        match place.renames {
-            false => self.trap.set(Some(&strace), None),
-            true => self.trap.set(None, Some(&strace)),
-        }
+        let mut straces = [None; 3];
+        straces[place.channel] = Some(&strace);
+        self.trap.set(straces);
         self.upload();
         let status = || self.uploader.status();
         let has_arrived = || status().receipts == self.names.len() as u64;
@@ -123,42 +122,48 @@ impl Bench {
 /// A call of an upload.
 #[derive(Debug)]
 struct Place {
-    /// On the channel for renames.
-    renames: bool,
+    /// On which of the channels.
+    channel: usize,
     call: String,
     /// Which of its kind on the channel.
     nth: u32,
 }
 
 /// The calls of step E1, E2, ... of an upload.
-fn places_of(step: usize, [everything, renames]: &[Vec<Call>; 2]) -> Vec<Place> {
+fn places_of(step: usize, [everything, parts, renames]: &[Vec<Call>; 3]) -> Vec<Place> {
     let mut now = 0;
     let mut found = Vec::new();
     for (at, call) in everything.iter().enumerate() {
         now = match now {
             0 if call.arguments.contains(".lockfile") => 1,
             1 if call.arguments.contains(".part") => 2,
-            2 if seeks_to(call).is_some_and(|offset| ROOM.contains(&offset)) => 3,
+            // The size of the part, once more.
+            2 if call.name.contains("stat") && call.arguments.contains(".part") => 3,
             3 if call.arguments.contains(".lockfile") => 4,
             4 if call.arguments.contains(".mp4") => 5,
             5 if call.name == "openat" => 6,
             same => same,
         };
         if now == step {
-            found.push(place(everything, at, false));
+            found.push(place(0, everything, at));
         }
     }
-    if step == 5 {
-        let rename = renames.iter().position(|call| call.name.starts_with("rename")).unwrap();
-        found.extend((rename..renames.len()).map(|at| place(renames, at, true)));
+    let room = |call: &Call| seeks_to(call).is_some_and(|offset| ROOM.contains(&offset));
+    let sealing = parts.iter().position(room).unwrap();
+    let rename = renames.iter().position(|call| call.name.starts_with("rename")).unwrap();
+    match step {
+        2 => found.extend((0..sealing).map(|at| place(1, parts, at))),
+        3 => found.extend((sealing..parts.len()).map(|at| place(1, parts, at))),
+        5 => found.extend((rename..renames.len()).map(|at| place(2, renames, at))),
+        _ => {}
     }
     found
 }
 
-fn place(calls: &[Call], at: usize, renames: bool) -> Place {
+fn place(channel: usize, calls: &[Call], at: usize) -> Place {
     let call = calls[at].name.clone();
     let nth = calls[..=at].iter().filter(|other| other.name == call).count() as u32;
-    Place { renames, call, nth }
+    Place { channel, call, nth }
 }
 
 /// Where the next write goes: `3</a/b.part>, 47, SEEK_SET`.

@@ -1,6 +1,7 @@
 //! A trap for the next connection: its SFTP servers run under strace, and those of all later connections as usual.
 //!
-//! An edge has two SFTP channels, one after the other, each with a server of its own: one for everything, and one for renames.
+//! An edge has three SFTP channels, one after the other, each with a server of its own: one for everything, one for what is
+//! written into parts, and one for renames.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -16,6 +17,9 @@ const SERVER: &str = "/usr/lib/openssh/sftp-server";
 pub const CALLS: &str =
     "openat,?lstat,newfstatat,lseek,write,ftruncate,fsync,?unlink,unlinkat,?rename,renameat,renameat2";
 
+/// The channels, in the order in which they are opened.
+pub const CHANNELS: [&str; 3] = ["everything", "parts", "renames"];
+
 /// The folder with the trap.
 pub struct Trap(TempDir);
 
@@ -25,9 +29,10 @@ impl Trap {
         let trap = Self(TempDir::with_prefix("trap-").unwrap());
         let folder = trap.0.path().display();
         let script = format!(
-            "cd {folder}\nfor channel in everything renames; do\n\
+            "cd {folder}\nfor channel in {}; do\n\
              mv $channel.set $channel.sprung 2>/dev/null && . ./$channel.sprung\n\
-             done\nexec {SERVER}\n"
+             done\nexec {SERVER}\n",
+            CHANNELS.join(" ")
         );
         fs::write(trap.file("session"), script).unwrap();
         trap
@@ -39,10 +44,11 @@ impl Trap {
     }
 
     /// The servers of the next connection run under strace, where one is given.
-    pub fn set(&self, everything: Option<&Strace>, renames: Option<&Strace>) {
+    pub fn set(&self, straces: [Option<&Strace>; 3]) {
         // The first server looks for its own trap first.
-        self.set_one("renames", renames);
-        self.set_one("everything", everything);
+        for (channel, strace) in CHANNELS.into_iter().zip(straces).rev() {
+            self.set_one(channel, strace);
+        }
     }
 
     fn set_one(&self, channel: &str, strace: Option<&Strace>) {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! main -> a module for each row of the table: latency, ll_hls, cpu, quality, memory, fan_out, segments, chop, restart,
-//!         upload
+//!         upload, links
 //!           |-> peer      ffmpeg, fed by a camera of its own, with nginx in front
 //!           |-> viewers   clients of stream.mp4
 //!           `-> polling   clients of a playlist and its segments
@@ -17,6 +17,7 @@ mod chop;
 mod cpu;
 mod fan_out;
 mod latency;
+mod links;
 mod ll_hls;
 mod machine;
 mod memory;
@@ -62,7 +63,7 @@ struct Row {
     measure: fn(&Bench) -> Result<Vec<Figure>>,
 }
 
-const ROWS: [Row; 10] = [
+const ROWS: [Row; 11] = [
     Row { name: "latency", how: latency::HOW, measure: latency::measure },
     Row { name: "ll_hls", how: ll_hls::HOW, measure: ll_hls::measure },
     Row { name: "cpu", how: cpu::HOW, measure: cpu::measure },
@@ -73,6 +74,7 @@ const ROWS: [Row; 10] = [
     Row { name: "chop", how: chop::HOW, measure: chop::measure },
     Row { name: "restart", how: restart::HOW, measure: restart::measure },
     Row { name: "upload", how: upload::HOW, measure: upload::measure },
+    Row { name: "links", how: links::HOW, measure: links::measure },
 ];
 
 /// What the rows share.
