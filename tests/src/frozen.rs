@@ -98,6 +98,8 @@ mod tests {
     fn a_frozen_thread_goes_on_when_it_is_let_go() {
         let mut counting = Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap();
         let ticks = |id| crate::usage::cpu(id).unwrap();
+        // Until it has begun, it has the name of this thread.
+        wait_until("it to begin", PATIENCE, || threads(counting.id()) == ["sh"]).unwrap();
         let frozen = Frozen::freeze(counting.id(), "sh").unwrap();
         let before = ticks(counting.id());
         std::thread::sleep(Duration::from_millis(50));
