@@ -1,8 +1,10 @@
 //! Structured logs: text on a terminal, JSON on request, always to standard error.
 
 use std::io::IsTerminal;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::filter::{ParseError, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use tracing_subscriber::{Layer, fmt, registry};
 
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -27,7 +29,7 @@ pub enum Error {
     },
     /// Logging was started before.
     #[error("logs: {0}")]
-    Started(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Started(#[source] TryInitError),
 }
 
 /// Starts logging. `filter` is a level (`info`) or a list such as `info,edge::upload=debug`.
@@ -35,14 +37,16 @@ pub enum Error {
 /// # Errors
 /// The filter cannot be read, or logging was started before.
 pub fn start(format: Format, filter: &str) -> Result<(), Error> {
-    let parsed = EnvFilter::try_new(filter);
+    let parsed = filter.parse::<Targets>();
     let filter = parsed.map_err(|source| Error::Filter { filter: filter.to_owned(), source })?;
     // A line that cannot be written (the disk is full, who read them has left) is lost: to complain of it goes the same way, and panics.
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).log_internal_errors(false);
-    let builder = builder.with_writer(std::io::stderr);
+    let lines = fmt::layer().log_internal_errors(false).with_writer(std::io::stderr);
     let started = match format {
-        Format::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
-        Format::Json => builder.json().flatten_event(true).try_init(),
+        Format::Text => {
+            let lines = lines.with_ansi(std::io::stderr().is_terminal());
+            registry().with(lines.with_filter(filter)).try_init()
+        }
+        Format::Json => registry().with(lines.json().flatten_event(true).with_filter(filter)).try_init(),
     };
     started.map_err(Error::Started)
 }

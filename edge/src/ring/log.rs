@@ -18,7 +18,9 @@
 use super::Error;
 use bytes::{Buf, BufMut, Bytes};
 use media::{AccessUnit, AudioConfig, StreamConfig, Ticks90k, Track, VideoConfig, WallTime};
+use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, Flock, FlockArg, fallocate};
+use nix::libc::off_t;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -201,9 +203,10 @@ fn make(file: &File, bytes: u64, boot_id: &str) -> io::Result<u64> {
     let mut capacity = bytes;
     file.set_len(0)?;
     loop {
-        match fallocate(file, FallocateFlags::empty(), 0, (LOG_START + capacity) as i64) {
+        let size = off_t::try_from(LOG_START + capacity).map_err(|_| Errno::EFBIG);
+        match size.and_then(|size| fallocate(file, FallocateFlags::empty(), 0, size)) {
             Ok(()) => break,
-            Err(nix::errno::Errno::ENOSPC) if capacity / 2 >= LEAST_CAPACITY => {
+            Err(Errno::ENOSPC | Errno::EFBIG) if capacity / 2 >= LEAST_CAPACITY => {
                 file.set_len(0)?;
                 capacity /= 2;
             }

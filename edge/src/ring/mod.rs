@@ -166,7 +166,7 @@ pub fn on_ram_disk(dir: &Path) -> bool {
 }
 
 /// `RAMFS_MAGIC` of linux/magic.h; nix has no name for it.
-const RAMFS_MAGIC: nix::sys::statfs::FsType = nix::sys::statfs::FsType(0x8584_58f6);
+const RAMFS_MAGIC: nix::sys::statfs::FsType = nix::sys::statfs::FsType(0x8584_58f6_u32 as _);
 
 /// The readers' side of a ring; cheap to clone.
 #[derive(Clone)]

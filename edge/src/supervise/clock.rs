@@ -4,7 +4,7 @@ use media::time::WallMapping;
 use media::{Ticks90k, WallTime};
 use nix::time::{ClockId, clock_gettime};
 pub use service::supervise::boot_id;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A wall clock that shows less than this was never set: 2026-01-01T00:00:00Z in seconds.
 const EARLIEST_BELIEVABLE: i64 = 1_767_225_600;
@@ -25,7 +25,7 @@ pub fn monotonic_to_media() -> Ticks90k {
 
 /// The wall time, or `None` while nobody has set the clock.
 pub fn wall_now() -> Option<WallTime> {
-    let now = nanos(ClockId::CLOCK_REALTIME);
+    let now = wall_nanos();
     (now / 1_000_000_000 >= EARLIEST_BELIEVABLE).then_some(WallTime(now / 1000))
 }
 
@@ -36,7 +36,7 @@ pub fn mapping() -> Option<WallMapping> {
 
 /// The low 32 bits of Unix time in milliseconds, as the pattern source draws them; whatever the clock shows.
 pub fn wall_millis_code() -> u32 {
-    (nanos(ClockId::CLOCK_REALTIME) / 1_000_000) as u32
+    (wall_nanos() / 1_000_000) as u32
 }
 
 /// Waits until media time `due`; at once if it has passed.
@@ -49,5 +49,10 @@ pub fn sleep_until(due: Ticks90k) {
 
 fn nanos(clock: ClockId) -> i64 {
     // These clocks exist on every Linux since 2.6.39: the call cannot fail.
-    clock_gettime(clock).map_or(0, |t| t.tv_sec() * 1_000_000_000 + t.tv_nsec())
+    clock_gettime(clock).map_or(0, |t| Duration::from(t).as_nanos() as i64)
+}
+
+/// The standard library asks for 64 bits of seconds also where C's `time_t` ends in 2038.
+fn wall_nanos() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64)
 }

@@ -22,6 +22,7 @@ use hyper::body::{Body, Incoming};
 use hyper::service::Service;
 use hyper::{Request, Response};
 use nix::errno::Errno;
+use nix::libc::rlim_t;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::{setsockopt, sockopt};
 use prometheus_client::metrics::counter::Counter;
@@ -49,7 +50,7 @@ const H2: &[u8] = b"h2";
 /// Pause after accepting failed for want of a resource.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Descriptors that the rest of the program needs.
-const OTHER_DESCRIPTORS: u64 = 128;
+const OTHER_DESCRIPTORS: rlim_t = 128;
 /// Threads for what blocks: reading files, decoding pictures.
 const IO_THREADS: usize = 2;
 
@@ -182,7 +183,8 @@ fn open_spare() -> Option<File> {
 
 /// Lifts the soft limit on descriptors so that the caps of the door are what bounds connections.
 fn raise_descriptor_limit(connections: usize) {
-    let wanted = connections as u64 + OTHER_DESCRIPTORS;
+    // As wide as the kernel's word on this processor.
+    let wanted = rlim_t::try_from(connections).unwrap_or(rlim_t::MAX).saturating_add(OTHER_DESCRIPTORS);
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
         && soft < wanted
     {

@@ -28,7 +28,7 @@ enum Proof {
 }
 
 use Proof::{File, Program};
-use Purpose::{Bench, Build, Demo, Test};
+use Purpose::{Bench, Build, Cross, Demo, Test};
 
 const PACKAGES: &[Package] = &[
     row("g++", Build, Program("g++")),
@@ -51,6 +51,10 @@ const PACKAGES: &[Package] = &[
     row("libswscale-dev", Build, File("/usr/include/*/libswscale/swscale.h")),
     row("openssh-server", Demo, Program("sshd")),
     row("openssh-client", Demo, Program("ssh-keygen")),
+    row("g++-arm-linux-gnueabihf", Cross, Program("arm-linux-gnueabihf-g++")),
+    row("g++-aarch64-linux-gnu", Cross, Program("aarch64-linux-gnu-g++")),
+    row("qemu-user-static", Cross, Program("qemu-arm-static")),
+    row("debian-archive-keyring", Cross, File("/usr/share/keyrings/debian-archive-keyring.gpg")),
     row("ffmpeg", Test, Program("ffmpeg")),
     row("gstreamer1.0-tools", Test, Program("gst-launch-1.0")),
     row("gstreamer1.0-plugins-base", Test, File("/usr/lib/*/gstreamer-1.0/libgstplayback.so")),
@@ -98,13 +102,18 @@ pub fn install(purpose: Purpose) -> Result<()> {
         );
     }
     let by_hand = || format!("install them by hand: apt-get install {names}");
-    command::run(apt_get()?.args(["-qq", "update"])).with_context(by_hand)?;
+    refresh().with_context(by_hand)?;
     command::run(apt_get()?.args(["-qq", "-y", "--no-install-recommends", "install"]).args(&missing))
         .with_context(by_hand)?;
     match self::missing(purpose).as_slice() {
         [] => Ok(()),
         still => bail!("apt-get succeeded, but this is still not there: {}", still.join(" ")),
     }
+}
+
+/// Reads the lists of packages anew.
+pub fn refresh() -> Result<()> {
+    command::run(apt_get()?.args(["-qq", "update"]))
 }
 
 fn missing(purpose: Purpose) -> Vec<&'static str> {

@@ -1,0 +1,123 @@
+//! Packages of another suite or architecture of Debian, without touching this machine's own.
+//!
+//! ```text
+//! target/debian/SUITE-ARCH/   apt.conf, sources.list, status (empty), lists/, archives/
+//! ```
+//!
+//! The mirror is the one that this machine asks; every list is checked against Debian's keyring.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::{command, deps, workspace};
+
+/// Who signs Debian's lists; the package `debian-archive-keyring`.
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/// The packages of a suite for an architecture.
+pub struct Archive {
+    folder: PathBuf,
+}
+
+impl Archive {
+    /// Asks for the lists of `suite` (`trixie`) for `architecture` (`armhf`).
+    pub fn open(suite: &str, architecture: &str) -> Result<Self> {
+        let archive =
+            Self { folder: workspace::target().join("debian").join(format!("{suite}-{architecture}")) };
+        archive.configure(suite, architecture)?;
+        command::run(archive.apt("apt-get").args(["-qq", "update"]))?;
+        Ok(archive)
+    }
+
+    fn configure(&self, suite: &str, architecture: &str) -> Result<()> {
+        ensure!(Path::new(KEYRING).is_file(), "{KEYRING} is not there; it proves what Debian's packages are");
+        for folder in ["lists/partial", "archives/partial", "none"] {
+            let folder = self.folder.join(folder);
+            fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        }
+        let source = format!("deb [signed-by={KEYRING} arch={architecture}] {} {suite} main\n", mirror()?);
+        let here = self.folder.display();
+        let configuration = format!(
+            "APT::Architecture \"{architecture}\";\nAPT::Architectures \"{architecture}\";\n\
+             APT::Install-Recommends \"false\";\nAPT::Sandbox::User \"\";\nDebug::NoLocking \"true\";\n\
+             Dir::State::Lists \"{here}/lists\";\nDir::State::status \"{here}/status\";\n\
+             Dir::Cache \"{here}\";\nDir::Cache::archives \"{here}/archives\";\n\
+             Dir::Etc::SourceList \"{here}/sources.list\";\nDir::Etc::SourceParts \"{here}/none\";\n\
+             Dir::Etc::Parts \"{here}/none\";\n"
+        );
+        for (file, text) in [("sources.list", source.as_str()), ("apt.conf", &configuration), ("status", "")]
+        {
+            let path = self.folder.join(file);
+            fs::write(&path, text).with_context(|| path.display().to_string())?;
+        }
+        Ok(())
+    }
+
+    /// A program of apt that sees this archive alone.
+    fn apt(&self, program: &str) -> Command {
+        let mut apt = command::command(program);
+        apt.env("APT_CONFIG", self.folder.join("apt.conf"));
+        apt
+    }
+
+    /// The versions of `package`, newest first; none if it is not there.
+    pub fn versions(&self, package: &str) -> Result<Vec<String>> {
+        let table = command::output(self.apt("apt-cache").args(["madison", package]))?;
+        Ok(second_columns(&table))
+    }
+
+    /// Unpacks packages (`NAME` or `NAME=VERSION`), and what they depend on, into a folder.
+    pub fn unpack(&self, packages: &[&str], into: &Path) -> Result<()> {
+        let archives = self.folder.join("archives");
+        command::run(self.apt("apt-get").args(["-qq", "clean"]))?;
+        let install = ["-qq", "-y", "--download-only", "install"];
+        command::run(self.apt("apt-get").args(install).args(packages))?;
+        fs::create_dir_all(into).with_context(|| into.display().to_string())?;
+        let entries = fs::read_dir(&archives).with_context(|| archives.display().to_string())?;
+        let files = entries.flatten().map(|entry| entry.path());
+        for package in files.filter(|file| file.extension().is_some_and(|end| end == "deb")) {
+            command::run(command::command("dpkg-deb").arg("--extract").arg(&package).arg(into))?;
+        }
+        command::run(self.apt("apt-get").args(["-qq", "clean"]))
+    }
+}
+
+/// Where this machine's own packages of Debian come from.
+fn mirror() -> Result<String> {
+    let ask = || {
+        let filter = ["Created-By: Packages", "Origin: Debian", "Label: Debian"];
+        command::output(
+            command::command("apt-get").args(["indextargets", "--format", "$(REPO_URI)"]).args(filter),
+        )
+    };
+    let first = |found: &str| found.lines().next().map(str::to_owned);
+    if let Some(mirror) = first(&ask()?) {
+        return Ok(mirror);
+    }
+    // A fresh machine has read no lists yet, and does not know whose they are.
+    deps::refresh()?;
+    match first(&ask()?) {
+        Some(mirror) => Ok(mirror),
+        None => bail!("apt knows no mirror of Debian here (apt-get indextargets)"),
+    }
+}
+
+/// The second column of a table with bars.
+fn second_columns(table: &str) -> Vec<String> {
+    table.lines().filter_map(|line| line.split('|').nth(1)).map(|version| version.trim().to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_the_second_column() {
+        let table = "  rust-src | 1.96.1+dfsg1-2 | http://mirror suite/main amd64 Packages\n  rust-src | 1.95.0+dfsg1-2 | http://mirror\n";
+        assert_eq!(second_columns(table), ["1.96.1+dfsg1-2", "1.95.0+dfsg1-2"]);
+        assert_eq!(second_columns(""), [""; 0]);
+    }
+}
