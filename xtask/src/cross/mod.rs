@@ -69,6 +69,11 @@ impl Target {
         }
     }
 
+    /// The variable by which cargo is told `name` of this target.
+    fn variable(self, name: &str) -> String {
+        format!("CARGO_TARGET_{}_{name}", self.triple().to_uppercase().replace('-', "_"))
+    }
+
     /// A file below the folder of everything that is made for this target.
     fn folder(self, name: &str) -> PathBuf {
         workspace::target().join("cross").join(self.triple()).join(name)
@@ -124,16 +129,13 @@ impl Cross {
     fn cargo(&self, what: &str) -> Command {
         let mut cargo = command::cargo();
         cargo.args([what, "--locked", "--target", self.target.triple()]);
-        let variable = |name: &str| {
-            format!("CARGO_TARGET_{}_{name}", self.target.triple().to_uppercase().replace('-', "_"))
-        };
         let mut flags = format!("-C link-arg=-Wl,-Map={}", self.map().display());
         let tools = self.target.tools();
         if let (Some(libraries), Some(emulator)) = (&self.libraries, self.target.emulator()) {
             let own = libraries.join("usr/lib").join(tools);
             flags.push_str(&format!(" -L native={} -C link-arg=-Wl,-rpath-link={0}", own.display()));
-            cargo.env(variable("LINKER"), format!("{tools}-gcc"));
-            cargo.env(variable("RUNNER"), format!("{emulator} -L {}", libraries.display()));
+            cargo.env(self.target.variable("LINKER"), format!("{tools}-gcc"));
+            cargo.env(self.target.variable("RUNNER"), format!("{emulator} -L {}", libraries.display()));
             cargo.env("PKG_CONFIG_ALLOW_CROSS", "1").env("PKG_CONFIG_SYSROOT_DIR", libraries);
             cargo.env("PKG_CONFIG_LIBDIR", own.join("pkgconfig"));
             let here = self.target.triple().replace('-', "_");
@@ -148,7 +150,7 @@ impl Cross {
         if let Some(sysroot) = &self.sysroot {
             flags.push_str(&format!(" --sysroot={}", sysroot.display()));
         }
-        cargo.env(variable("RUSTFLAGS"), flags);
+        cargo.env(self.target.variable("RUSTFLAGS"), flags);
         cargo
     }
 }

@@ -75,8 +75,7 @@ fn make(target: Target, version: &str, sysroot: &Path) -> Result<()> {
     cargo.args(["--features", "panic-unwind", "--target", target.triple(), "--target-dir"]).arg(&build);
     cargo.env("RUSTC_BOOTSTRAP", "1").env("__CARGO_DEFAULT_LIB_METADATA", "porthole");
     cargo.env("RUSTFLAGS", "-Zforce-unstable-if-unmarked -Cembed-bitcode=yes");
-    let linker = format!("CARGO_TARGET_{}_LINKER", target.triple().to_uppercase().replace('-', "_"));
-    cargo.env(linker, format!("{}-gcc", target.tools()));
+    cargo.env(target.variable("LINKER"), format!("{}-gcc", target.tools()));
     command::run(&mut cargo)?;
 
     let made = sysroot.with_extension("new");
