@@ -69,12 +69,31 @@ impl Archive {
         Ok(second_columns(&table))
     }
 
+    /// The packages that `package` depends on.
+    pub fn depends(&self, package: &str) -> Result<Vec<String>> {
+        let list = command::output(self.apt("apt-cache").args(["depends", package]))?;
+        Ok(list.lines().filter_map(|line| line.trim().strip_prefix("Depends: ").map(str::to_owned)).collect())
+    }
+
     /// Unpacks packages (`NAME` or `NAME=VERSION`), and what they depend on, into a folder.
     pub fn unpack(&self, packages: &[&str], into: &Path) -> Result<()> {
-        let archives = self.folder.join("archives");
         command::run(self.apt("apt-get").args(["-qq", "clean"]))?;
         let install = ["-qq", "-y", "--download-only", "install"];
         command::run(self.apt("apt-get").args(install).args(packages))?;
+        self.extract(into)
+    }
+
+    /// Unpacks packages without what they depend on.
+    pub fn unpack_alone(&self, packages: &[&str], into: &Path) -> Result<()> {
+        command::run(self.apt("apt-get").args(["-qq", "clean"]))?;
+        let archives = self.folder.join("archives");
+        command::run(self.apt("apt-get").args(["-qq", "download"]).args(packages).current_dir(archives))?;
+        self.extract(into)
+    }
+
+    /// Unpacks what was downloaded, and forgets it.
+    fn extract(&self, into: &Path) -> Result<()> {
+        let archives = self.folder.join("archives");
         fs::create_dir_all(into).with_context(|| into.display().to_string())?;
         let entries = fs::read_dir(&archives).with_context(|| archives.display().to_string())?;
         let files = entries.flatten().map(|entry| entry.path());
@@ -86,7 +105,7 @@ impl Archive {
 }
 
 /// Where this machine's own packages of Debian come from.
-fn mirror() -> Result<String> {
+pub fn mirror() -> Result<String> {
     let ask = || {
         let filter = ["Created-By: Packages", "Origin: Debian", "Label: Debian"];
         command::output(

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-use super::{Target, finish};
+use super::{Target, finish, remove};
 use crate::debian::Archive;
 
 const PACKAGES: [&str; 3] = ["libasound2-dev", "libssl-dev", "libstdc++6"];
@@ -18,9 +18,7 @@ pub fn unpack(target: Target) -> Result<PathBuf> {
         return Ok(libraries);
     }
     let made = target.folder("libraries.new");
-    if made.is_dir() {
-        fs::remove_dir_all(&made).with_context(|| made.display().to_string())?;
-    }
+    remove(&made)?;
     println!("Fetching the libraries of {}", target.debian());
     Archive::open(&suite()?, target.debian())?.unpack(&PACKAGES, &made)?;
     finish(&made, &libraries)?;

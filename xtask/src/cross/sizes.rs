@@ -1,8 +1,10 @@
 //! What the edge weighs: the file as a board gets it, and what each part of it adds, by the map that the linker draws.
 //!
 //! ```text
-//!  .text._ZN4ring...                                  a section of an object file
-//!                 0x0001a2c4      0x1f2 /w/libring-6b….rlib(ring-6b….o)
+//!      VMA      LMA     Size Align Out     In      Symbol
+//!    1a2c4    1a2c4    c1f20     8 .text                                                      of the file
+//!    1a2c4    1a2c4      1f2     4         /w/edge.rcgu.o:(.text._RNvNtCs0123456789a_4ring6digest)  of an object: counted
+//!    1a2c4    1a2c4      1f2     1                 ring::digest                                of that
 //! ```
 
 use std::collections::BTreeMap;
@@ -15,8 +17,18 @@ use serde::Deserialize;
 use super::Target;
 use crate::workspace;
 
-/// Parts that are shown although nothing bounds them.
+/// Crates and libraries that are shown although nothing bounds them.
 const SHOWN: usize = 12;
+
+/// What begins a row of an object's section, after its address, size and alignment.
+const INPUT: &str = "         ";
+
+/// Sections that the stripped file has no room for.
+const ABSENT: [&str; 8] =
+    [".bss", ".tbss", "COMMON", ".debug", ".comment", ".symtab", ".strtab", ".ARM.attributes"];
+
+/// Crates that everything is made of: a function of theirs over somebody's type is that somebody's.
+const LANGUAGE: [&str; 3] = ["core", "alloc", "std"];
 
 /// `board/sizes.toml`.
 #[derive(Deserialize)]
@@ -24,31 +36,46 @@ const SHOWN: usize = 12;
 struct Budget {
     /// Bytes of the stripped binary.
     binary: u64,
-    /// Bytes of a part of it, by the name of its crate or library.
-    parts: BTreeMap<String, u64>,
+    parts: Vec<Part>,
+}
+
+/// Some crates and libraries that serve one end.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Part {
+    name: String,
+    /// The names of its crates and libraries.
+    of: Vec<String>,
+    /// Bytes of all of them together.
+    at_most: u64,
 }
 
 /// Prints what the edge for `target` weighs. Returns whether that is within the budget, which is made for armv7.
 pub fn check(target: Target, binary: &Path, map: &Path) -> Result<bool> {
     let bytes = fs::metadata(binary).with_context(|| binary.display().to_string())?.len();
     let text = fs::read(map).with_context(|| map.display().to_string())?;
-    let parts = parts(&String::from_utf8_lossy(&text));
+    let crates = crates(&String::from_utf8_lossy(&text));
     let path = workspace::root().join("board/sizes.toml");
     let budget = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
     let budget: Budget = toml::from_str(&budget).with_context(|| path.display().to_string())?;
-    let (table, fits) = table(bytes, &parts, &budget);
+    let (table, fits) = table(bytes, crates, &budget);
     println!("{}\n{table}", binary.display());
     Ok(fits || target != Target::Armv7)
 }
 
 /// The table, and whether everything is within its bound.
-fn table(binary: u64, parts: &BTreeMap<String, u64>, budget: &Budget) -> (String, bool) {
-    let mut rows = vec![("stripped binary", binary, Some(budget.binary))];
-    let mut by_size: Vec<_> = parts.iter().map(|(name, bytes)| (name.as_str(), *bytes)).collect();
-    by_size.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
-    let shown = by_size.iter().enumerate();
-    let shown = shown.filter(|(place, (name, _))| *place < SHOWN || budget.parts.contains_key(*name));
-    rows.extend(shown.map(|(_, (name, bytes))| (*name, *bytes, budget.parts.get(*name).copied())));
+fn table(binary: u64, mut crates: BTreeMap<String, u64>, budget: &Budget) -> (String, bool) {
+    let mut rows = vec![("stripped binary".to_owned(), binary, Some(budget.binary))];
+    for part in &budget.parts {
+        let bytes = part.of.iter().filter_map(|name| crates.remove(name)).sum();
+        rows.push((part.name.clone(), bytes, Some(part.at_most)));
+    }
+    let mut others: Vec<_> = crates.into_iter().map(|(name, bytes)| (name, bytes, None)).collect();
+    others.sort_by_key(|(_, bytes, _)| std::cmp::Reverse(*bytes));
+    let rest = others.split_off(SHOWN.min(others.len()));
+    rows.append(&mut others);
+    rows.push((format!("{} others", rest.len()), rest.iter().map(|(_, bytes, _)| bytes).sum(), None));
+
     let mut text = format!("{:<24} {:>9} {:>9}\n", "part", "bytes", "at most");
     for (name, bytes, most) in &rows {
         let bound = most.map_or_else(|| "-".to_owned(), |most| most.to_string());
@@ -60,89 +87,129 @@ fn table(binary: u64, parts: &BTreeMap<String, u64>, budget: &Budget) -> (String
 }
 
 /// Bytes in the file by crate or library.
-fn parts(map: &str) -> BTreeMap<String, u64> {
-    let mut parts = BTreeMap::new();
-    let drawn = map.lines().skip_while(|line| *line != "Linker script and memory map");
-    let mut section = "";
-    for line in drawn {
-        let mut words = line.split_whitespace();
-        let first = words.next().unwrap_or_default();
-        if line.starts_with(" .") {
-            section = first;
-        }
-        // A long name of a section has a line of its own.
-        let address = if line.starts_with(" .") { words.next() } else { Some(first) };
-        let (Some(_), Some(size), Some(file)) =
-            (address.and_then(hexadecimal), words.next().and_then(hexadecimal), words.next())
-        else {
-            continue;
-        };
-        if is_loaded(section) && file.starts_with('/') {
-            *parts.entry(part_of(file)).or_default() += size;
+fn crates(map: &str) -> BTreeMap<String, u64> {
+    let mut crates = BTreeMap::new();
+    for (bytes, file, section) in map.lines().filter_map(input) {
+        if !ABSENT.iter().any(|start| section.starts_with(start)) {
+            *crates.entry(owner(file, section)).or_default() += bytes;
         }
     }
-    parts
+    crates
 }
 
-/// Whether a section takes room in the stripped file.
-fn is_loaded(section: &str) -> bool {
-    let loaded = [".text", ".rodata", ".data", ".ARM", ".eh_frame", ".gcc_except_table", ".init_array"];
-    loaded.iter().any(|start| section.starts_with(start))
+/// Size, file and section, if a line of the map is about a section of an object file.
+fn input(line: &str) -> Option<(u64, &str, &str)> {
+    let (mut rest, mut size) = (line, 0);
+    for column in 0..4 {
+        rest = rest.trim_start();
+        let (word, after) = rest.split_at(rest.find(' ')?);
+        if column == 2 {
+            size = u64::from_str_radix(word, 16).ok()?;
+        }
+        rest = after;
+    }
+    let (file, section) = rest.strip_prefix(INPUT)?.rsplit_once(":(")?;
+    (!file.starts_with(' ')).then_some((size, file, section.strip_suffix(')')?))
 }
 
-fn hexadecimal(word: &str) -> Option<u64> {
-    u64::from_str_radix(word.strip_prefix("0x")?, 16).ok()
-}
-
-/// The crate or library of an object file: `/w/libring-6b….rlib(a.o)` is of `ring`, `/w/libcrypto.a(a.o)` of `crypto`, and what the
-/// whole program was optimised from, `/w/porthole_edge-6b….rustls-c0….rustls.60….rcgu.o`, of `rustls`.
-fn part_of(file: &str) -> String {
+/// Who a section belongs to. In what the whole program was optimised into, `/w/porthole_edge-6b….rcgu.o`, names of functions tell; its
+/// constants have none. `/w/libring-6b….rlib(a.o)` is of `ring`, `/w/libcrypto.a(a.o)` of `crypto`, and what the linker makes is its own.
+fn owner(file: &str, section: &str) -> String {
+    if file.starts_with('<') {
+        return section.to_owned();
+    }
+    if let Some(name) = crate_of(section) {
+        return name.to_owned();
+    }
     let file = file.rsplit_once('/').map_or(file, |(_, file)| file);
     let library = file.split_once('(').map_or(file, |(library, _)| library);
-    let mut names = library.strip_prefix("lib").unwrap_or(library).split('.');
-    let program = names.next().unwrap_or_default();
-    let name = if library.ends_with(".rcgu.o") { names.next().unwrap_or(program) } else { program };
+    if library.ends_with(".rcgu.o") {
+        return "constants".to_owned();
+    }
+    let name = library.strip_prefix("lib").unwrap_or(library);
+    let name = name.split('.').next().unwrap_or_default();
     match name.rsplit_once('-') {
         Some((name, hash)) if hash.len() == 16 => name.to_owned(),
         _ => name.to_owned(),
     }
 }
 
+/// The crate in a function's name (the Rust reference, "v0 symbol mangling": `Cs`, a number to the base of 62, `_`, a length, a name): the first
+/// that is not the language's own, so that `drop_in_place::<hyper::Body>` is hyper's.
+fn crate_of(section: &str) -> Option<&str> {
+    let named = section.match_indices("Cs").filter_map(|(at, start)| {
+        let (number, rest) = section.get(at + start.len()..)?.split_once('_')?;
+        if !number.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            return None;
+        }
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let length: usize = rest.get(..digits)?.parse().ok()?;
+        // A bar keeps the length apart from a name that begins with a bar itself.
+        let name = rest.get(digits..)?;
+        name.strip_prefix('_').filter(|name| name.starts_with('_')).unwrap_or(name).get(..length)
+    });
+    let mut named = named.peekable();
+    let first = named.peek().copied();
+    named.find(|name| !LANGUAGE.contains(name)).or(first)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const MAP: &str = "Discarded input sections
- .text.gone     0x00000000      0x100 /w/libring-0123456789abcdef.rlib(r.o)
-Linker script and memory map
- .text          0x00010000      0x010 /w/libcrypto.a(a.o)
- .text._ZN4ring3digest17h0123456789abcdefE
-                0x00010010      0x020 /w/libring-0123456789abcdef.rlib(r.o)
-                0x00010010                _ZN4ring
- .rodata.x      0x00020000       0x04 /w/libring-0123456789abcdef.rlib(r.o)
- .text.y        0x00010030       0x08 /w/edge-0123456789abcdef.tls-0123456789abcdef.tls.0123456789abcdef-cgu.1.rcgu.o
- .bss           0x00030000     0x4000 /w/libcrypto.a(a.o)
- .comment       0x00000000       0x2e /w/libcrypto.a(a.o)
+    const MAP: &str = "\
+     VMA      LMA     Size Align Out     In      Symbol
+     1d0      1d0       30     4 .rel.dyn
+     1d0      1d0       30     4         <internal>:(.rel.dyn)
+   10000    10000      100     8 .text
+   10000    10000       10     4         /w/libcrypto.a(a.o):(.text.crypt)
+   10000    10000        1     1                 crypt
+   10010    10010       20     4         /w/libring-0123456789abcdef.rlib(r.o):(.text)
+   10030    10030        8     4         /w/edge.edge-0123456789abcdef.rcgu.o:(.text._RNvNtCs0123456789a_3tls4read)
+   10030    10030        8     1                 tls::read
+   10040    10040        4     4         /w/edge.edge-0123456789abcdef.rcgu.o:(.rodata..Lanon.0123.4)
+   30000    30000     4000     8         /w/libcrypto.a(a.o):(.bss)
 ";
 
     #[test]
-    fn parts_are_what_the_file_holds_of_them() {
-        let expected = [("crypto".to_owned(), 16), ("ring".to_owned(), 36), ("tls".to_owned(), 8)];
-        assert_eq!(parts(MAP), BTreeMap::from(expected));
+    fn crates_are_what_the_file_holds_of_them() {
+        let expected = [(".rel.dyn", 48), ("constants", 4), ("crypto", 16), ("ring", 32), ("tls", 8)];
+        assert_eq!(crates(MAP), expected.map(|(name, bytes)| (name.to_owned(), bytes)).into());
+    }
+
+    #[test]
+    fn a_function_over_a_type_belongs_to_the_type() {
+        let of = [
+            ("._RINvCsjMaewn57Afh_1t3foohEB2_", Some("t")),
+            ("._RNvNtCsgEmfK2I1SDS_4core9panicking18panic_nounwind_fmt", Some("core")),
+            (
+                "._RINvNtCsgEmfK2I1SDS_4core3ptr13drop_in_placeNtNtNtCsiGO2KWI1TB6_12panic_unwind3imp9ExceptionE",
+                Some("panic_unwind"),
+            ),
+            ("._RNvCsfLfy6EI15iL_7___rustc18___rust_start_panic", Some("__rustc")),
+            (".rodata..Lanon.63df8a2734d2a4e6a929bce915db9932.3", None),
+        ];
+        for (section, owner) in of {
+            assert_eq!(crate_of(section), owner, "{section}");
+        }
     }
 
     #[test]
     fn what_is_over_its_bound_is_named() {
-        let budget = Budget { binary: 100, parts: BTreeMap::from([("ring".to_owned(), 35)]) };
-        let (table, fits) = table(100, &parts(MAP), &budget);
+        let part = |at_most| Part { name: "TLS".into(), of: vec!["ring".into(), "tls".into()], at_most };
+        let (text, fits) = table(100, crates(MAP), &Budget { binary: 100, parts: vec![part(39)] });
         assert!(!fits);
         let expected = "\
 part                         bytes   at most
 stripped binary                100       100
-ring                            36        35  TOO MUCH
+TLS                             40        39  TOO MUCH
+.rel.dyn                        48         -
 crypto                          16         -
-tls                              8         -
+constants                        4         -
+0 others                         0         -
 ";
-        assert_eq!(table, expected);
+        assert_eq!(text, expected);
+        assert!(table(100, crates(MAP), &Budget { binary: 100, parts: vec![part(40)] }).1);
+        assert!(!table(101, crates(MAP), &Budget { binary: 100, parts: vec![part(40)] }).1);
     }
 }

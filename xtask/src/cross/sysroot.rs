@@ -1,37 +1,40 @@
-//! Rust's standard library for a target that the toolchain has none for.
+//! Rust's standard library for a board.
 //!
-//! Where `rustup target add` can fetch it, it does. Where it cannot, Debian's `rust-src` of the very version of the compiler is built
-//! once, as the compiler's own build does it, into a sysroot that `--sysroot` names. Which suites have that version changes with the
-//! years; all of them are asked.
+//! The one that rustup fetches is made for speed alone, in instructions of four bytes, with all it takes to name the frames of a backtrace:
+//! a tenth of the edge. So it is made here, once, as the compiler's own build does it, of the source of the compiler's very version,
+//! into a sysroot that `--sysroot` names. The source is rustup's `rust-src`; where rustup cannot fetch it, Debian's. Which of Debian's suites
+//! have that version changes with the years; all of them are asked.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::{Target, finish};
+use super::{Target, finish, remove};
 use crate::command;
 use crate::debian::Archive;
 
 /// Suites that had a Rust of the last year, newest last.
 const SUITES: [&str; 4] = ["trixie-backports", "forky", "forky-backports", "sid"];
 
-/// The sysroot for `target`; `None`: the toolchain has one.
-pub fn find(target: Target) -> Result<Option<PathBuf>> {
-    let toolchain = command::output(command::command("rustc").args(["--print", "sysroot"]))?;
-    if has_std(Path::new(toolchain.trim()), target) {
-        return Ok(None);
+/// The sysroot for `target`, made if it is not there.
+pub fn find(target: Target) -> Result<PathBuf> {
+    let version = about("release: ")?;
+    let sysroot = target.folder(&format!("sysroot-{version}"));
+    if !sysroot.is_dir() {
+        make(target, &version, &sysroot)?;
     }
-    let version = version()?;
-    let sysroot = target.folder(&format!("rust-{version}"));
-    if has_std(&sysroot, target) {
-        return Ok(Some(sysroot));
-    }
-    if command::find("rustup").is_some_and(|rustup| fetched(&rustup, target)) {
-        return Ok(None);
-    }
-    make(target, &version, &sysroot)?;
-    Ok(Some(sysroot))
+    Ok(sysroot)
+}
+
+/// Where the toolchain is.
+pub fn toolchain() -> Result<PathBuf> {
+    Ok(command::output(command::command("rustc").args(["--print", "sysroot"]))?.trim().into())
+}
+
+/// What the toolchain runs on, by Rust's name.
+pub fn host() -> Result<String> {
+    about("host: ")
 }
 
 /// Where a sysroot has its libraries.
@@ -39,29 +42,20 @@ fn library(sysroot: &Path, target: Target) -> PathBuf {
     sysroot.join("lib/rustlib").join(target.triple()).join("lib")
 }
 
-fn has_std(sysroot: &Path, target: Target) -> bool {
-    let files = fs::read_dir(library(sysroot, target)).into_iter().flatten().flatten();
-    files.map(|file| file.file_name()).any(|name| name.to_string_lossy().starts_with("libstd-"))
-}
-
-/// The version of the compiler, as `1.95.0`.
-fn version() -> Result<String> {
+/// What the compiler says of itself, as `1.95.0` for `release: `.
+fn about(what: &str) -> Result<String> {
     let about = command::output(command::command("rustc").arg("-vV"))?;
-    let release = about.lines().find_map(|line| line.strip_prefix("release: "));
-    release.map(str::to_owned).context("rustc -vV tells no release")
-}
-
-/// Whether rustup could fetch it.
-fn fetched(rustup: &Path, target: Target) -> bool {
-    let mut add = command::command(rustup);
-    add.args(["target", "add", target.triple()]);
-    add.output().is_ok_and(|output| output.status.success())
+    let line = about.lines().find_map(|line| line.strip_prefix(what));
+    line.map(str::to_owned).with_context(|| format!("rustc -vV tells no {what}"))
 }
 
 fn make(target: Target, version: &str, sysroot: &Path) -> Result<()> {
     println!("Building Rust's standard library {version} for {} (a few minutes, once)", target.triple());
     let source = source(target, version)?;
-    let build = target.folder("std");
+    let (build, made) = (target.folder("std"), target.folder("sysroot.new"));
+    // What was left half made, or with other flags, must not be taken along.
+    remove(&build)?;
+    remove(&made)?;
     let mut cargo = command::cargo();
     cargo.current_dir(&source).args([
         "build",
@@ -72,13 +66,14 @@ fn make(target: Target, version: &str, sysroot: &Path) -> Result<()> {
         "sysroot/Cargo.toml",
     ]);
     // Without what names the frames of a backtrace: a stripped binary has no names, and it is a quarter of a megabyte.
-    cargo.args(["--features", "panic-unwind", "--target", target.triple(), "--target-dir"]).arg(&build);
+    let features = "panic-unwind,optimize_for_size";
+    cargo.args(["--features", features, "--target", target.triple(), "--target-dir"]).arg(&build);
     cargo.env("RUSTC_BOOTSTRAP", "1").env("__CARGO_DEFAULT_LIB_METADATA", "porthole");
-    cargo.env("RUSTFLAGS", "-Zforce-unstable-if-unmarked -Cembed-bitcode=yes");
+    cargo.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "s");
+    cargo.env("RUSTFLAGS", format!("-Zforce-unstable-if-unmarked -Cembed-bitcode=yes {}", target.flags()));
     cargo.env(target.variable("LINKER"), format!("{}-gcc", target.tools()));
     command::run(&mut cargo)?;
 
-    let made = sysroot.with_extension("new");
     let into = library(&made, target);
     fs::create_dir_all(&into).with_context(|| into.display().to_string())?;
     let deps = build.join(target.triple()).join("release/deps");
@@ -88,15 +83,21 @@ fn make(target: Target, version: &str, sysroot: &Path) -> Result<()> {
                 .with_context(|| file.path().display().to_string())?;
         }
     }
+    remove(&build)?;
     finish(&made, sysroot)
 }
 
 /// The folder `library/` of the compiler's source.
 fn source(target: Target, version: &str) -> Result<PathBuf> {
+    let whole = |library: &Path| library.join("sysroot/Cargo.toml").is_file();
+    let rustup = toolchain()?.join("lib/rustlib/src/rust/library");
     let folder = target.folder("rust-src");
-    let library = folder.join(format!("usr/src/rustc-{version}/library"));
-    if library.join("sysroot/Cargo.toml").is_file() {
-        return Ok(library);
+    let debian = folder.join(format!("usr/src/rustc-{version}/library"));
+    if let Some(there) = [&rustup, &debian].into_iter().find(|library| whole(library)) {
+        return Ok(there.clone());
+    }
+    if rustup_fetches() && whole(&rustup) {
+        return Ok(rustup);
     }
     for suite in SUITES {
         // Not every suite exists at all times.
@@ -106,12 +107,18 @@ fn source(target: Target, version: &str) -> Result<PathBuf> {
             continue;
         };
         archive.unpack(&[&format!("rust-src={found}")], &folder)?;
-        return Ok(library);
+        return Ok(debian);
     }
     bail!(
-        "there is no standard library of Rust {version} for {}: rustup could not fetch it, and none of Debian's suites {} has \
+        "there is no source of Rust {version}'s standard library: rustup could not fetch it, and none of Debian's suites {} has \
          rust-src of that version",
-        target.triple(),
         SUITES.join(", ")
     )
+}
+
+/// Whether rustup could fetch the source.
+fn rustup_fetches() -> bool {
+    let Some(rustup) = command::find("rustup") else { return false };
+    let output = command::command(rustup).args(["component", "add", "rust-src"]).output();
+    output.is_ok_and(|output| output.status.success())
 }
