@@ -20,7 +20,7 @@
 //! | [`serve`] | the service: its roles and threads |
 //! | [`folders`], [`folder`] | where everything is, and files that are reached without following links |
 //! | [`supervise`], [`watchdog`] | the only place with threads and clocks; what ends the process when a thread hangs |
-//! | [`config`], [`status`], [`notify`] | what is configured, what is going on, and what systemd is told of it |
+//! | [`config`], [`status`] | what is configured, and what is going on |
 
 pub mod check;
 pub mod chop;
@@ -30,7 +30,6 @@ pub mod folder;
 pub mod folders;
 pub mod inbox;
 pub mod library;
-pub mod notify;
 pub mod receive;
 pub mod serve;
 pub mod status;

@@ -5,13 +5,13 @@ use crate::config::{Config, Role};
 use crate::folders::Folders;
 use crate::inbox::Inbox;
 use crate::library::Library;
-use crate::notify::Notify;
 use crate::status::Status;
 use crate::supervise::{self, Pulses, Stop, Threads};
 use crate::sweep;
 use crate::watchdog::Watchdog;
 use crate::web::{Server, Sources};
 use anyhow::Context;
+use service::notify::Notify;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -5,8 +5,8 @@
 //! process. Then claims are free, and the next process or another one goes on with them; a recording that every worker hangs in goes to
 //! quarantine after ten starts. A thread that waits for a disk cannot be ended: the process waits with it.
 
-use crate::notify::Notify;
 use crate::supervise::{EVERY, Pulses, Stop, Watch};
+use service::notify::Notify;
 use std::sync::Arc;
 use std::time::Duration;
 

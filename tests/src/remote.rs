@@ -14,11 +14,12 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::http::{self, Reply};
+use crate::http::Reply;
 use crate::port::free_port;
 use crate::process::Process;
 use crate::strace::Strace;
 use crate::wait::{PATIENCE, wait_for};
+use crate::web::Web;
 
 /// A remote host with its folder; any number of its services may be running.
 #[derive(Debug)]
@@ -172,21 +173,23 @@ impl Remote {
         self.services.iter_mut().all(Process::is_running)
     }
 
+    fn web(&self) -> Web {
+        Web { port: self.port }
+    }
+
     /// The address of a page.
     pub fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
+        self.web().url(path)
     }
 
     /// GET of a path.
     pub fn get(&self, path: &str) -> Result<Reply> {
-        http::get(&self.url(path))
+        self.web().get(path)
     }
 
     /// GET of a path whose answer must be JSON.
     pub fn json(&self, path: &str) -> Result<Value> {
-        let reply = self.get(path)?;
-        ensure!(reply.status == 200, "{path} answers {}: {}", reply.status, reply.text());
-        reply.json()
+        self.web().json(path)
     }
 
     /// All that the services printed.

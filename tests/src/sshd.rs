@@ -40,6 +40,8 @@ pub struct Sshd {
     requests: bool,
     /// What every session runs, whatever it asks for.
     forced: Option<String>,
+    /// Keys that may be tried at each login.
+    tries: u32,
     process: Option<Process>,
 }
 
@@ -95,6 +97,7 @@ impl Sshd {
             user,
             requests: false,
             forced: None,
+            tries: 6,
             process: None,
         };
         fs::create_dir_all(sshd.inbox())?;
@@ -135,6 +138,11 @@ impl Sshd {
     /// From the next start on every session runs `command`, whatever it asks for.
     pub fn force(&mut self, command: String) {
         self.forced = Some(command);
+    }
+
+    /// From the next start on the server ends the connection instead of refusing the last one of so many keys.
+    pub fn limit_tries(&mut self, tries: u32) {
+        self.tries = tries;
     }
 
     /// Every session, and the server itself, stands still: connections stay open and nothing answers.
@@ -235,6 +243,7 @@ ForceCommand {forced}
 PidFile none
 UsePAM no
 StrictModes no
+MaxAuthTries {tries}
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
@@ -243,7 +252,8 @@ UseDNS no
 SetEnv SHLVL=1
 LogLevel VERBOSE
 ",
-            port = self.port
+            port = self.port,
+            tries = self.tries
         )
     }
 }

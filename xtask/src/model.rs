@@ -27,15 +27,16 @@ const ROWS: &[Row] = &[
     holds("ours", ""),
     holds("ours, two power cuts", "-DRCRASH=2 -DDROPS=1 -DWCRASH=0"),
     holds("ours, the edge never returns", "-DEDGE_DIES -DDROPS=1"),
-    holds("ours, a part is taken too soon", "-DTOO_SOON -DDROPS=1 -DWCRASH=0"),
-    holds("our edge, script workers", "-DSCRIPT_WORKER -DRCRASH=0 -DWCRASH=0"),
+    holds("ours, a part is taken too soon", "-DTOO_SOON -DPROMPT -DDROPS=1 -DWCRASH=0"),
+    holds("our edge, script workers", "-DSCRIPT_WORKER -DPROMPT -DRCRASH=0 -DWCRASH=0"),
     holds("our edge, one worker of each", "-DMIXED -DRCRASH=0 -DWCRASH=1"),
     holds("script edge, our remote", "-DSCRIPT_EDGE -DDURABLE_RM -DNOLIVE"),
     holds("the camera spoils what it sent", "-DEVIL -DNOLIVE -DDROPS=0 -DECRASH=0"),
     fails("ours without fsync", "-DNOFSYNC"),
-    fails("ours, and half a part counts as whole", "-DTOO_SOON -DUNSEALED -DNOLIVE"),
+    fails("ours, and half a part counts as whole", "-DTOO_SOON -DPROMPT -DUNSEALED -DNOLIVE"),
     fails("ours, and a part is cut", "-DCUT -DNOLIVE"),
     fails("ours, and the seal stands once", "-DONE_SEAL -DNOLIVE"),
+    fails("ours, and any part counts as ours", "-DANY_PART -DNOLIVE"),
     fails("ours without the copy", "-DEVIL -DNOCOPY -DNOLIVE -DDROPS=0 -DECRASH=0"),
     fails("script edge, plain rm", "-DSCRIPT_EDGE -DNOLIVE"),
     fails(
@@ -47,6 +48,7 @@ const ROWS: &[Row] = &[
         "scripts, one drop is stuck",
         "-DSCRIPT_EDGE -DSCRIPT_WORKER -DRCRASH=0 -DWCRASH=0 -DDROPS=1 -DECRASH=0",
     ),
+    fails("our edge, script workers, a late lock", "-DSCRIPT_WORKER -DRCRASH=0 -DWCRASH=0"),
     fails("our edge, script workers, power cut", "-DSCRIPT_WORKER -DWCRASH=0 -DNOLIVE"),
 ];
 

@@ -198,9 +198,13 @@ impl Inbox {
         }
     }
 
-    fn fill_lock(&self, mut file: File, path: &str, token: &LockToken) -> Result<Reply, Error> {
-        let text = token.to_string();
-        let mut rest = text.as_bytes();
+    fn fill_lock(&self, file: File, path: &str, token: &LockToken) -> Result<Reply, Error> {
+        self.write_whole(file, path, token.to_string().as_bytes()).map(|()| Reply::Done)
+    }
+
+    /// Writes a small file and makes it durable.
+    fn write_whole(&self, mut file: File, path: &str, text: &[u8]) -> Result<(), Error> {
+        let mut rest = text;
         while !rest.is_empty() {
             let link = &self.link;
             let written = link.ask("write", || file.write(rest).map_err(|error| link.error(&error)))?;
@@ -209,7 +213,22 @@ impl Inbox {
         }
         let synced = self.link.ask("sync", || file.fsync())?;
         synced.map_err(|source| self.why_unsynced(path, source))?;
-        self.link.close(file).map(|()| Reply::Done)
+        self.link.close(file)
+    }
+
+    /// Does with a small file called `name` what every recording needs: creates it, writes, syncs, renames and removes it.
+    pub fn try_out(&mut self, name: &str) -> Result<(), Error> {
+        let (first, then) = (format!("{}/{name}.part", self.dir), format!("{}/{name}.trial", self.dir));
+        let Some(file) = self.create(&first)? else {
+            let (remote, doing, path) = (self.link.remote.clone(), "create", first.clone());
+            let full = self.want_of_room("create", &first)?;
+            return Err(full.unwrap_or(Error::NoPermission { remote, doing, path }));
+        };
+        self.write_whole(file, &first, b"trial\n")?;
+        self.rename(&first, &then)?;
+        self.sync_dir()?;
+        self.absent_or("remove", &then, || self.sftp.unlink(Path::new(&then)))?;
+        Ok(())
     }
 
     fn read_lock(&self, path: &str) -> Result<Reply, Error> {

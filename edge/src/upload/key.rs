@@ -66,7 +66,10 @@ impl DeviceKey {
                 let mut private = PrivateKey::random(&mut OsRng, Algorithm::Ed25519).map_err(format)?;
                 private.set_comment(format!("porthole-{}", host_name()));
                 let text = private.to_openssh(LineEnding::LF).map_err(format)?;
-                save(path, text.as_bytes()).map_err(io)?;
+                if !save(path, text.as_bytes()).map_err(io)? {
+                    // Another process of ours was faster: there is one key for all.
+                    return Self::load_or_make(path);
+                }
                 tracing::info!(path = %path.display(), "device key made");
                 Ok(Self { private, path: path.to_owned() })
             }
@@ -109,10 +112,11 @@ impl DeviceKey {
     }
 }
 
-fn save(path: &Path, text: &[u8]) -> io::Result<()> {
+/// Whether it was saved: not if there is one by now.
+fn save(path: &Path, text: &[u8]) -> io::Result<bool> {
     let dir = files::parent(path);
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    files::replace(path, text, std::fs::OpenOptions::new().mode(0o600))
+    files::make(path, text, std::fs::OpenOptions::new().mode(0o600))
 }
 
 fn host_name() -> String {
@@ -140,6 +144,20 @@ mod tests {
         assert_eq!(again.public_blob().expect("blob"), made.public_blob().expect("blob"));
         let signs = again.signing_key().expect("ed25519").verifying_key().to_bytes();
         assert_eq!(media::ledger::slice::ssh_blob(&signs), made.public_blob().expect("blob"));
+    }
+
+    #[test]
+    fn all_who_make_it_at_once_have_the_same_one() {
+        let dir = tempfile::tempdir().expect("folder");
+        let path = dir.path().join("id_ed25519");
+        let line = || DeviceKey::load_or_make(&path).and_then(|key| key.public_line()).expect("a key");
+        let lines: Vec<String> = std::thread::scope(|scope| {
+            let makers: Vec<_> = (0..8).map(|_| scope.spawn(line)).collect();
+            makers.into_iter().map(|maker| maker.join().expect("a maker")).collect()
+        });
+        assert!(lines.iter().all(|one| *one == line()), "{lines:?}");
+        let left: Vec<_> = std::fs::read_dir(dir.path()).expect("folder").flatten().collect();
+        assert_eq!(left.len(), 1, "{left:?}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! to end interrupts all of them.
 
 use super::error::Error;
+use super::farewell::{self, Farewell};
 use super::key::DeviceKey;
 use crate::config;
 use crate::supervise::{Stop, clock, dial};
@@ -26,6 +27,9 @@ const SLICE: u16 = 100;
 /// What the C library may take to let go of a session whose socket is shut: it does not wait for anything then.
 const LETTING_GO: u32 = 100;
 
+/// The kind of host key that is asked for where none is pinned.
+const FIRST_CHOICE: &str = "ssh-ed25519";
+
 /// A session with the remote host.
 pub struct Link {
     /// `user@host:port`, for messages.
@@ -44,8 +48,16 @@ impl Link {
         patience: Duration,
         stop: &Stop,
     ) -> Result<Self, Error> {
-        let remote = remote_name(config);
         let pinned = PublicKey::from_openssh(&config.host_key).map_err(Error::HostKeyConfig)?;
+        let link = Self::begin(config, signature_algorithms(&pinned), patience, stop)?;
+        link.check_host(&pinned)?;
+        link.log_in(&config.user, key)?;
+        Ok(link)
+    }
+
+    /// Connects and exchanges keys. A host that has no key of one of the `kinds` shows another one.
+    fn begin(config: &config::Upload, kinds: &str, patience: Duration, stop: &Stop) -> Result<Self, Error> {
+        let remote = remote_name(config);
         let unreachable = |source| Error::Unreachable { remote: remote.clone(), source };
         let socket = dial(&config.host, config.port, patience, stop).map_err(unreachable)?;
         let socket = socket.ok_or(Error::Stopped)?;
@@ -57,19 +69,27 @@ impl Link {
         session.set_timeout(LETTING_GO);
         // A host without a key of the pinned kind shows another one, and is told apart by it from a connection that breaks.
         let others = session.supported_algs(MethodType::HostKey).map_err(broken)?.join(",");
-        let kinds = format!("{},{others}", signature_algorithms(&pinned));
-        session.method_pref(MethodType::HostKey, &kinds).map_err(broken)?;
+        session.method_pref(MethodType::HostKey, &format!("{kinds},{others}")).map_err(broken)?;
         let link = Self { remote, session, socket, patience, stop: stop.clone() };
-        link.check_host(&pinned)?;
-        link.log_in(&config.user, key)?;
+        let mut session = link.session.clone();
+        link.call("exchange keys", || session.handshake())?;
         Ok(link)
     }
 
-    /// Exchanges keys and compares the host's with the pinned one.
+    /// The key that a host shows to whoever asks; nothing else is said to it.
+    pub fn host_key(config: &config::Upload, patience: Duration, stop: &Stop) -> Result<PublicKey, Error> {
+        let link = Self::begin(config, FIRST_CHOICE, patience, stop)?;
+        PublicKey::from_bytes(&link.shown()).map_err(Error::HostKeyConfig)
+    }
+
+    /// The host key of this session, as it travels in SSH.
+    fn shown(&self) -> Vec<u8> {
+        self.session.host_key().map(|(blob, _)| blob.to_owned()).unwrap_or_default()
+    }
+
+    /// Compares the host's key with the pinned one.
     fn check_host(&self, pinned: &PublicKey) -> Result<(), Error> {
-        let mut session = self.session.clone();
-        self.call("exchange keys", || session.handshake())?;
-        let found = session.host_key().map(|(blob, _)| blob.to_owned()).unwrap_or_default();
+        let found = self.shown();
         if pinned.to_bytes().is_ok_and(|pinned| pinned == found) {
             return Ok(());
         }
@@ -84,15 +104,20 @@ impl Link {
 
     fn log_in(&self, user: &str, key: &DeviceKey) -> Result<(), Error> {
         let (public, private) = (key.public_line()?, key.private_text()?);
+        farewell::listen(&self.session);
         let asked =
             self.call("log in", || self.session.userauth_pubkey_memory(user, Some(&public), &private, None));
         match asked {
-            // The C library says the same of a connection that breaks meanwhile.
-            Err(Error::Broken { source, .. }) if is_refusal(&source) && self.stands() => {
+            Err(Error::Broken { source, .. }) if is_refusal(&source) && self.has_refused() => {
                 Err(Error::KeyRefused { remote: self.remote.clone() })
             }
             asked => asked,
         }
+    }
+
+    /// Whether it was the remote host that refused a login: the C library says the same of a connection that breaks meanwhile.
+    fn has_refused(&self) -> bool {
+        farewell::heard().map_or_else(|| self.stands(), |farewell| farewell == Farewell::Refused)
     }
 
     /// Whether the remote host could still say something.
@@ -233,7 +258,7 @@ fn signature_algorithms(key: &PublicKey) -> &'static str {
         "ecdsa-sha2-nistp256" => "ecdsa-sha2-nistp256",
         "ecdsa-sha2-nistp384" => "ecdsa-sha2-nistp384",
         "ecdsa-sha2-nistp521" => "ecdsa-sha2-nistp521",
-        _ => "ssh-ed25519",
+        _ => FIRST_CHOICE,
     }
 }
 

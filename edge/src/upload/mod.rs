@@ -14,6 +14,7 @@
 
 mod desk;
 mod error;
+mod farewell;
 mod inbox;
 pub mod key;
 mod lane;
@@ -23,8 +24,10 @@ mod pace;
 mod parts;
 mod posix_rename;
 mod report;
+mod trial;
 
 pub use error::Error;
+pub use trial::{host_key, trial};
 
 use crate::config::{self, Current, UploadMode};
 use crate::status::{Status, UploadFailure, UploadState};
@@ -68,7 +71,9 @@ pub struct Patience {
     pub call: Duration,
     /// First wait after a failure.
     pub shortest: Duration,
-    /// Longest wait after failures.
+    /// Longest wait while nobody answers: a try is no more than a packet then, and the remote host is found again soon.
+    pub away: Duration,
+    /// Longest wait after other failures.
     pub longest: Duration,
 }
 
@@ -77,6 +82,7 @@ impl Default for Patience {
         Self {
             call: Duration::from_secs(30),
             shortest: Duration::from_secs(1),
+            away: Duration::from_secs(10),
             longest: Duration::from_secs(300),
         }
     }
@@ -84,7 +90,7 @@ impl Default for Patience {
 
 /// Uploads until the end is asked for; leaves in the middle of a recording then, which the next start goes on with.
 pub fn run(inputs: Inputs, stop: Stop) {
-    let Patience { shortest, longest, .. } = inputs.patience;
+    let Patience { shortest, away, longest, .. } = inputs.patience;
     let mut uploader = Uploader {
         inputs,
         stop: stop.clone(),
@@ -105,7 +111,8 @@ pub fn run(inputs: Inputs, stop: Stop) {
             Err(Error::Stopped) => return,
             Err(error) => {
                 uploader.lose_session();
-                let wait = uploader.backoff.next_wait();
+                let bound = if matches!(error, Error::Unreachable { .. }) { away } else { longest };
+                let wait = uploader.backoff.next_wait_within(bound);
                 uploader.fail(&error);
                 uploader.show(UploadState::BackingOff { seconds: wait.as_secs() });
                 stop.wait(wait);

@@ -10,11 +10,11 @@ use super::lane::{Lane, MOST_DATA, Said};
 use super::link::Link;
 use super::local::Local;
 use libssh2_sys::{LIBSSH2_FX_BAD_MESSAGE, LIBSSH2_FX_FAILURE};
-use media::handshake::Reply;
-use media::handshake::upload::SYNC_EACH;
+use media::handshake::{Flow, Reply};
 use media::names::RecordingName;
 use ssh2::ErrorCode;
 use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
 
 /// Where it flows this much is confirmed at a time: half a piece.
 const ENOUGH: u64 = 256 << 10;
@@ -55,27 +55,9 @@ enum Asked {
 }
 
 /// `NAME.part`.
-#[derive(Default)]
 struct Part {
     handle: Vec<u8>,
-    /// What is sent ends here.
-    sent: u64,
-    confirmed: u64,
-    /// What is told as confirmed.
-    told: u64,
-    synced: u64,
-    /// What is told as synced.
-    told_synced: u64,
-}
-
-impl Part {
-    /// Where what is synced ends, if that is not told yet.
-    fn newly_synced(&mut self) -> Option<u64> {
-        let news = Some(self.synced).filter(|synced| *synced > self.told_synced)?;
-        self.told_synced = news;
-        self.told = self.told.max(news);
-        Some(news)
-    }
+    flow: Flow,
 }
 
 /// The parts, and the channel that they share. It is opened with the first of them.
@@ -128,19 +110,15 @@ impl Parts {
     ) -> Result<Reply, Failure> {
         let to = if most.flows { to } else { to.min(from.saturating_add(most.on_its_way)) };
         let enough = from + (to - from).min(if most.flows { ENOUGH } else { u64::MAX });
-        if self.files.get(&local.name).is_some_and(|part| part.told != from) {
+        if self.files.get(&local.name).is_some_and(|part| !part.flow.goes_on_at(from)) {
             self.settle(link)?;
             self.go_to(&local.name, from);
         }
         loop {
             while self.on_its_way < most.on_its_way && self.send_one(link, local, to)? {}
             let Some(part) = self.files.get_mut(&local.name) else { return Ok(Reply::Written(from)) };
-            if let Some(synced) = part.newly_synced() {
-                return Ok(Reply::Synced(synced));
-            }
-            if part.confirmed >= enough {
-                part.told = part.confirmed;
-                return Ok(Reply::Written(part.told));
+            if let Some(news) = part.flow.news(enough) {
+                return Ok(news);
             }
             self.hear(link)?;
         }
@@ -163,9 +141,7 @@ impl Parts {
             })?;
         }
         self.settle(link)?;
-        if let Some(part) = self.files.get_mut(name) {
-            part.told = part.confirmed;
-        }
+        self.tell_all(name);
         Ok(())
     }
 
@@ -173,17 +149,15 @@ impl Parts {
     pub fn sync(&mut self, link: &Link, name: &RecordingName) -> Result<(), Failure> {
         self.ask_sync(link, name)?;
         self.settle(link)?;
-        if let Some(part) = self.files.get_mut(name) {
-            part.told_synced = part.synced;
-        }
+        self.tell_all(name);
         Ok(())
     }
 
     /// Waits for the end of the next sync that was asked for behind a write.
     pub fn synced(&mut self, link: &Link, name: &RecordingName) -> Result<Reply, Failure> {
         while let Some(part) = self.files.get_mut(name) {
-            if let Some(synced) = part.newly_synced() {
-                return Ok(Reply::Synced(synced));
+            if let Some(news) = part.flow.newly_synced() {
+                return Ok(news);
             }
             if self.asked.is_empty() {
                 break;
@@ -214,23 +188,23 @@ impl Parts {
     /// The next byte to be sent of this part is the one at `offset`.
     fn go_to(&mut self, name: &RecordingName, offset: u64) {
         if let Some(part) = self.files.get_mut(name) {
-            let handle = std::mem::take(&mut part.handle);
-            let at = offset;
-            *part = Part { handle, sent: at, confirmed: at, told: at, synced: at, told_synced: at };
+            part.flow = Flow::begin(offset);
+        }
+    }
+
+    fn tell_all(&mut self, name: &RecordingName) {
+        if let Some(part) = self.files.get_mut(name) {
+            part.flow.tell_all();
         }
     }
 
     /// Sends as much as one request takes, and the sync that is due behind it; gives whether there was something to send.
     fn send_one(&mut self, link: &Link, local: &Local, to: u64) -> Result<bool, Failure> {
-        let Some(part) = self.files.get(&local.name) else { return Ok(false) };
-        let at = part.sent;
-        let length = to.saturating_sub(at).min(MOST_DATA as u64).min(SYNC_EACH - at % SYNC_EACH);
-        if length == 0 {
-            return Ok(false);
-        }
-        let bytes = (at, usize::try_from(length).unwrap_or(MOST_DATA));
-        self.send(link, &local.name, bytes, |data| local.read_at(data, at))?;
-        if (at + length).is_multiple_of(SYNC_EACH) {
+        let bytes = self.files.get(&local.name).and_then(|part| part.flow.next(to, MOST_DATA as u64));
+        let Some(Range { start, end }) = bytes else { return Ok(false) };
+        let length = usize::try_from(end - start).unwrap_or(MOST_DATA);
+        self.send(link, &local.name, (start, length), |data| local.read_at(data, start))?;
+        if self.files.get(&local.name).is_some_and(|part| part.flow.is_sync_due()) {
             self.ask_sync(link, &local.name)?;
         }
         Ok(true)
@@ -245,17 +219,17 @@ impl Parts {
     ) -> Result<(), Failure> {
         let (Some(part), Some(lane)) = (self.files.get_mut(name), &mut self.lane) else { return Ok(()) };
         lane.ask_write(link, &part.handle, (at, length), fill)?;
-        let bytes = length as u64;
-        part.sent = at + bytes;
+        let (bytes, end) = (length as u64, at + length as u64);
+        part.flow.send(end);
         self.on_its_way += bytes;
-        self.asked.push_back(Asked::Write(*name, bytes, part.sent));
+        self.asked.push_back(Asked::Write(*name, bytes, end));
         Ok(())
     }
 
     fn ask_sync(&mut self, link: &Link, name: &RecordingName) -> Result<(), Failure> {
         let (Some(part), Some(lane)) = (self.files.get(name), &mut self.lane) else { return Ok(()) };
         lane.ask_sync(link, &part.handle)?;
-        self.asked.push_back(Asked::Sync(*name, part.sent));
+        self.asked.push_back(Asked::Sync(*name, part.flow.sent()));
         Ok(())
     }
 
@@ -266,7 +240,7 @@ impl Parts {
         match asked {
             Asked::Open(name) => match answer.map_err(|source| Failure::Write(name, source))? {
                 Said::Handle(handle) => {
-                    self.files.insert(name, Part { handle, ..Part::default() });
+                    self.files.insert(name, Part { handle, flow: Flow::default() });
                 }
                 Said::Done => {
                     let garbled = ssh2::Error::from_errno(ErrorCode::SFTP(LIBSSH2_FX_BAD_MESSAGE));
@@ -279,13 +253,13 @@ impl Parts {
                 self.on_its_way -= bytes;
                 answer.map_err(|source| Failure::Write(name, source))?;
                 if let Some(part) = self.files.get_mut(&name) {
-                    part.confirmed = end;
+                    part.flow.confirm(end);
                 }
             }
             Asked::Sync(name, end) => {
                 answer.map_err(|source| Failure::Sync(name, source))?;
                 if let Some(part) = self.files.get_mut(&name) {
-                    part.synced = end;
+                    part.flow.sync(end);
                 }
             }
         }

@@ -72,8 +72,8 @@ pub enum Step {
     /// Reply: [`Reply::Done`] or [`Reply::Absent`].
     SyncInbox,
     /// W3: flock `NAME.mp4` (or `NAME.part`), rename it to the claims without replacing, `fsync` of the claims.
-    /// Reply: [`Reply::Done`], [`Reply::Absent`], [`Reply::Exists`] if there is a claim of that name, or [`Reply::Broken`] if
-    /// it cannot be opened.
+    /// Reply: [`Reply::Done`], [`Reply::Absent`], [`Reply::Exists`] if there is a claim of that NAME, of either kind, or
+    /// [`Reply::Broken`] if it cannot be opened.
     Take,
     /// W3: flock the claim, and see that it still has its name.
     /// Reply: [`Reply::Done`], [`Reply::Absent`], or [`Reply::Exists`] if somebody holds it.

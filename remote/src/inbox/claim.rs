@@ -17,7 +17,7 @@ use super::scratch::Scratch;
 use super::tries::Record;
 use super::whole::{self, Problem};
 use super::{Failure, Inbox, Input, lease, ledger, partial};
-use crate::folder::{self, Error, Kind, Moved};
+use crate::folder::{self, Error, Folder, Kind, Moved};
 use crate::supervise::{self, Stop};
 use media::handshake::claim::{Claim, Found, Outcome, Reply, Step, Tries, Writer};
 use nix::fcntl::RenameFlags;
@@ -197,7 +197,7 @@ impl<'a> Hand<'a> {
             Err(error) if error.is_denied() => return Ok(Reply::Broken(error.to_string())),
             Err(error) => return Err(error.into()),
         };
-        if !try_hold(&file)? || claims.look(&self.claimed_as)?.is_some() {
+        if !try_hold(&file)? || is_claimed(claims, &self.name)? {
             return Ok(Reply::Exists);
         }
         // Whoever goes on after us must know whose it is: the names of the output may say so.
@@ -296,6 +296,9 @@ impl<'a> Hand<'a> {
     /// Half a recording has a NAME of its own.
     fn add_claim(&self, accepted: &str) -> Result<Moved, Failure> {
         let claims = &self.inbox.folders.claim;
+        if is_claimed(claims, &self.name)? {
+            return Ok(Moved::Exists);
+        }
         self.count(self.tries)?;
         let moved = self.scratch.folder.rename(COPY, claims, accepted, RenameFlags::RENAME_NOREPLACE)?;
         if moved == Moved::Done {
@@ -457,6 +460,12 @@ impl<'a> Hand<'a> {
             Problem::Host(error) => Error::new("read", self.name.recording().as_ref(), error).into(),
         }
     }
+}
+
+/// Whether there is a claim of that NAME: the tries beside it are its own. Between the two looks `NAME.part` can become
+/// `NAME.mp4`, and not the other way.
+pub fn is_claimed(claims: &Folder, name: &Name) -> Result<bool, Error> {
+    Ok(claims.look(name.part())?.is_some() || claims.look(name.recording())?.is_some())
 }
 
 /// Takes the flock of a file, unless somebody else has it.

@@ -1,6 +1,6 @@
 //! The janitor: looks at every NAME in every inbox and at every claim, judges, and does what needs no worker.
 
-use super::claim::try_hold;
+use super::claim::{is_claimed, try_hold};
 use super::ledger::{self, Taken};
 use super::name::{FileName, Name};
 use super::quarantine::NOBODY;
@@ -221,8 +221,7 @@ impl Janitor<'_> {
                 _ => {
                     let name = file.to_str().and_then(|file| file.split_once(".tries"));
                     if let Some(name) = name.and_then(|(name, _)| Name::new(name))
-                        && claims.look(name.recording())?.is_none()
-                        && claims.look(name.part())?.is_none()
+                        && !is_claimed(claims, &name)?
                         // Else a worker may be about to take it, here or in another service.
                         && !self.inbox.queue.knows(&name)
                         && claims.look(&file)?.is_some_and(|meta| now.saturating_sub(meta.changed) >= FORSAKEN)

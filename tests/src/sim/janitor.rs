@@ -6,7 +6,7 @@ use super::host::{File, Host};
 use super::ledgers::is_signed;
 use super::queue::Job;
 use super::remote::Service;
-use super::worker::load_tries;
+use super::worker::{is_claimed, load_tries};
 use media::handshake::claim::{Found, Seen, Verdict, Writer, judge};
 use media::handshake::watch::{Looked, Mark, Owner, Watch};
 use media::ledger::slice::adds;
@@ -157,8 +157,7 @@ async fn look_at_claims(service: &Service, watch: &mut Watch<Inode>) -> Result<(
     for file in host.names("claim").await? {
         let Some((name, kind)) = file.split_once('.') else { continue };
         if kind.starts_with("tries") {
-            let [claim, part] = ["mp4", "part"].map(|kind| format!("claim/{name}.{kind}"));
-            if host.look(&claim).await?.is_none() && host.look(&part).await?.is_none() {
+            if !is_claimed(host, name).await? {
                 host.remove(&format!("claim/{file}")).await?;
             }
             continue;

@@ -7,12 +7,12 @@ use super::sftp::{Mode, Reply as Answer, Request};
 use super::store::{Entry, Stage, ledger_path, path};
 use super::variant::Turns;
 use media::handshake::turn::{self, Due};
-use media::handshake::upload::SYNC_EACH;
-use media::handshake::{Fault, Journal, Reply, Step, Upload};
+use media::handshake::{Fault, Flow, Journal, Reply, Step, Upload};
 use media::mp4::demux::footage_end;
 use media::mp4::{self, MEDIA_AT};
 use media::names::{LockToken, MOST_TOKEN_BYTES, RecordingName};
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -66,15 +66,10 @@ struct Asked {
     request: u64,
 }
 
-/// A part that is open, as in the product.
-#[derive(Default)]
+/// A part that is open.
 struct Part {
     handle: u64,
-    sent: u64,
-    confirmed: u64,
-    told: u64,
-    synced: u64,
-    told_synced: u64,
+    flow: Flow,
 }
 
 struct Uploader<'a> {
@@ -277,7 +272,7 @@ impl Open {
             Step::CreatePart => {
                 self.forget(name).await?;
                 let Some(handle) = self.open(&part, Mode::Create).await? else { return Ok(Reply::Refused) };
-                self.parts.insert(*name, Part { handle, ..Part::default() });
+                self.parts.insert(*name, Part { handle, flow: Flow::default() });
                 Ok(Reply::Done)
             }
             Step::CutPart(to) => self.cut_part(name, &part, *to).await,
@@ -303,7 +298,7 @@ impl Open {
             Step::SyncPart => {
                 let handle = self.part(name, &part).await?;
                 let synced = self.done(Request::Sync(handle)).await;
-                self.parts.entry(*name).and_modify(|part| part.told_synced = part.synced);
+                self.parts.entry(*name).and_modify(|part| part.flow.tell_all());
                 synced
             }
             Step::EndSync => self.synced(name).await,
@@ -360,34 +355,27 @@ impl Open {
     ) -> Result<Reply, Failure> {
         let random = &edge.host.world.random;
         let handle = self.part(name, part).await?;
-        if self.parts.get(name).is_some_and(|part| part.told != from) {
+        if self.parts.get(name).is_some_and(|part| !part.flow.goes_on_at(from)) {
             self.settle().await?;
-            let at = from;
-            let fresh = Part { handle, sent: at, confirmed: at, told: at, synced: at, told_synced: at };
-            self.parts.insert(*name, fresh);
+            self.parts.insert(*name, Part { handle, flow: Flow::begin(from) });
         }
-        let mut sent = self.parts.get(name).map_or(from, |part| part.sent);
-        let to = to.min(from + (random.from_to(1, 24) << 15)).max(sent);
-        let bytes = local(edge, name, sent, to).await?;
-        let mut rest = bytes.as_slice();
-        while !rest.is_empty() {
-            let length = rest.len().min(30_000).min((SYNC_EACH - sent % SYNC_EACH) as usize);
-            let (piece, behind) = rest.split_at(length);
-            self.ask(name, false, sent + length as u64, Request::Write(handle, sent, piece.to_vec()));
-            (sent, rest) = (sent + length as u64, behind);
-            if sent.is_multiple_of(SYNC_EACH) {
-                self.ask(name, true, sent, Request::Sync(handle));
+        let begun = self.parts.get(name).map_or(from, |part| part.flow.sent());
+        let to = to.min(from + (random.from_to(1, 24) << 15)).max(begun);
+        let bytes = local(edge, name, begun, to).await?;
+        while let Some(Range { start, end }) =
+            self.parts.get(name).and_then(|part| part.flow.next(to, 30_000))
+        {
+            let piece = bytes[(start - begun) as usize..(end - begun) as usize].to_vec();
+            self.ask(name, false, end, Request::Write(handle, start, piece));
+            if self.parts.get(name).is_some_and(|part| part.flow.is_sync_due()) {
+                self.ask(name, true, end, Request::Sync(handle));
             }
         }
         let enough = if random.once_in(2) { from + 1 } else { to };
         loop {
             let Some(part) = self.parts.get_mut(name) else { return Err(Failure::Session) };
-            if let Some(synced) = part.newly_synced() {
-                return Ok(Reply::Synced(synced));
-            }
-            if part.confirmed >= enough {
-                part.told = part.confirmed;
-                return Ok(Reply::Written(part.told));
+            if let Some(news) = part.flow.news(enough) {
+                return Ok(news);
             }
             self.hear().await?;
         }
@@ -396,8 +384,8 @@ impl Open {
     /// Waits for the end of a sync that was asked for behind a write.
     async fn synced(&mut self, name: &RecordingName) -> Result<Reply, Failure> {
         loop {
-            if let Some(synced) = self.parts.get_mut(name).and_then(Part::newly_synced) {
-                return Ok(Reply::Synced(synced));
+            if let Some(news) = self.parts.get_mut(name).and_then(|part| part.flow.newly_synced()) {
+                return Ok(news);
             }
             self.hear().await?;
         }
@@ -407,7 +395,7 @@ impl Open {
         let request = self.session.send(request);
         self.asked.push_back(Asked { name: *name, sync, end, request });
         if let Some(part) = self.parts.get_mut(name) {
-            part.sent = end;
+            part.flow.send(end);
         }
     }
 
@@ -418,8 +406,10 @@ impl Open {
             return Err(Failure::Session);
         }
         if let Some(part) = self.parts.get_mut(&asked.name) {
-            let place = if asked.sync { &mut part.synced } else { &mut part.confirmed };
-            *place = asked.end;
+            match asked.sync {
+                true => part.flow.sync(asked.end),
+                false => part.flow.confirm(asked.end),
+            }
         }
         Ok(())
     }
@@ -523,7 +513,7 @@ impl Open {
         }
         self.settle().await?;
         let handle = self.open(part, Mode::Write).await?.ok_or(Failure::Session)?;
-        self.parts.insert(*name, Part { handle, ..Part::default() });
+        self.parts.insert(*name, Part { handle, flow: Flow::default() });
         Ok(handle)
     }
 
@@ -546,16 +536,6 @@ impl Open {
             Some(part) => self.done(Request::Close(part.handle)).await.map(drop),
             None => Ok(()),
         }
-    }
-}
-
-impl Part {
-    /// Where what is synced ends, if that is not told yet.
-    fn newly_synced(&mut self) -> Option<u64> {
-        let news = Some(self.synced).filter(|synced| *synced > self.told_synced)?;
-        self.told_synced = news;
-        self.told = self.told.max(news);
-        Some(news)
     }
 }
 

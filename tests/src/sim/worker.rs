@@ -56,6 +56,12 @@ pub async fn load_tries(host: &Rc<Host>, name: &str) -> Result<Tries, Errno> {
     Ok(Tries { starts: numbers.next().unwrap_or(0), failures: numbers.next().unwrap_or(0) })
 }
 
+/// Whether there is a claim of that NAME.
+pub async fn is_claimed(host: &Rc<Host>, name: &str) -> Result<bool, Errno> {
+    let [part, recording] = ["part", "mp4"].map(|kind| format!("claim/{name}.{kind}"));
+    Ok(host.look(&part).await?.is_some() || host.look(&recording).await?.is_some())
+}
+
 /// What this worker holds of the recording in hand. Dropping a file lets its flock go.
 struct Hand<'a> {
     service: &'a Service,
@@ -193,7 +199,7 @@ impl<'a> Hand<'a> {
     async fn take(&mut self) -> Result<Reply, Errno> {
         let from = format!("{}/{}", self.job.inbox, self.claimed_as);
         let Some(file) = self.host().open(&from).await? else { return Ok(Reply::Absent) };
-        if !file.flock() {
+        if !file.flock() || is_claimed(self.host(), &self.name).await? {
             return Ok(Reply::Exists);
         }
         match self.host().rename(&from, &self.claim_path(), false).await {

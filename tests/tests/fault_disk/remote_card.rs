@@ -74,7 +74,7 @@ fn fails(remote: &mut Remote, round: u32, calls: &str, nth: u32) -> anyhow::Resu
     let (name, expected) = (format!("recording-{round}"), footage::recording(round)?);
     let hindered = |remote: &Remote| {
         let page = remote.get("/metrics").map(|reply| reply.text()).unwrap_or_default();
-        tests::edge::metric(&page, "porthole_remote_hindrances_total")
+        tests::web::metric(&page, "porthole_remote_hindrances_total")
     };
     let (archived, times) = (remote.files("archive").len(), hindered(remote));
     let strace =

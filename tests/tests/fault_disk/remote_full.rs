@@ -102,7 +102,7 @@ fn workers_whose_disk_is_full_finish_once_there_is_room() {
             let expected = footage::recording(u32::try_from(round)?)?;
             let hindered = |remote: &Remote| {
                 let page = remote.get("/metrics").map(|reply| reply.text()).unwrap_or_default();
-                tests::edge::metric(&page, "porthole_remote_hindrances_total")
+                tests::web::metric(&page, "porthole_remote_hindrances_total")
             };
             let before = hindered(&remote);
             let name = format!("recording-{round}");

@@ -19,7 +19,8 @@ use crate::tree;
 /// One worker, who waits for nobody; and room for nothing when the sweep comes.
 const CONFIG: &str = "[inbox]\nworkers = 1\nabandoned_minutes = 0\nlost_hours = 0\n[sweep]\nbytes = 1";
 /// What is in the archive in the end.
-const ACCEPTED: [&str; 5] = ["half-partial.mp4", "locked.mp4", "one.mp4", "script.mp4", "two.mp4"];
+const ACCEPTED: [&str; 6] =
+    ["half-partial.mp4", "locked.mp4", "one.mp4", "script.mp4", "two.mp4", "whole.mp4"];
 
 /// What cameras, scripts and a worker that died have left.
 fn fill(inbox: &Path) {
@@ -32,6 +33,8 @@ fn fill(inbox: &Path) {
     put(inbox, "script", &sealed(4));
     lock("half", "v1 upload abcdefgh first 0011223344556677");
     fs::write(inbox.join("half.part"), half(5)).unwrap();
+    lock("whole", "v1 upload abcdefgh first 0011223344556677");
+    fs::write(inbox.join("whole.part"), sealed(7)).unwrap();
     put(inbox, "broken", &sealed(6)[..1_000_000]);
     lock("nothing", "");
 }
@@ -82,8 +85,11 @@ fn killed_while_serving(inbox: &Path, place: &Place, expected: &Held) -> Round {
     Round { killed, recovery }
 }
 
-/// What is in the archive and in the HLS is whole at every moment.
+/// What is in the archive and in the HLS is whole at every moment, and no NAME has two claims.
 fn look(remote: &Remote) {
+    let claims = remote.files("claim");
+    let mut parts = claims.iter().filter_map(|file| file.strip_suffix(".part"));
+    assert!(!parts.any(|name| claims.contains(&format!("{name}.mp4"))), "{claims:?}");
     for file in remote.files("archive") {
         crate::recordings::verified(&remote.file("archive").join(file));
     }

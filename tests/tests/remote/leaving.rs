@@ -6,9 +6,9 @@ use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tempfile::TempDir;
-use tests::edge::metric;
 use tests::remote::Remote;
 use tests::wait::{PATIENCE, wait_until};
+use tests::web::metric;
 
 use crate::IMPATIENT;
 use crate::recordings::{half, put, sealed};

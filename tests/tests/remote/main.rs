@@ -201,6 +201,33 @@ fn a_part_of_the_ledger_that_was_given_up_reaches_the_archive_and_half_a_slice_d
 }
 
 #[test]
+fn a_recording_whose_name_is_claimed_as_a_part_waits_until_that_is_done() {
+    let mut remote = Remote::prepare("").unwrap();
+    let claims = remote.file("claim");
+    fs::create_dir(&claims).unwrap();
+    fs::write(claims.join("a.part"), sealed(1)).unwrap();
+    fs::write(claims.join("a.tries"), "camera 3 0\n").unwrap();
+    // As a worker of another service would, for as long as it is at it.
+    let held = fs::File::open(claims.join("a.part")).unwrap();
+    held.lock().unwrap();
+    put(&remote.inbox(), "a", &sealed(1));
+    remote.start().unwrap();
+    let left = |remote: &Remote| remote.log().contains("another worker was first");
+    remote
+        .wait_until("a worker to have looked", |remote| left(remote) || !remote.files("archive").is_empty())
+        .unwrap();
+    assert_eq!(remote.files("claim"), ["a.part", "a.tries"], "{}", remote.log());
+    assert_eq!(fs::read_to_string(claims.join("a.tries")).unwrap(), "camera 3 0\n");
+
+    drop(held);
+    remote.wait_until_settled(1).unwrap();
+    let log = remote.log();
+    assert_eq!(log.matches(" accepted name=a ").count(), 1, "{log}");
+    remote.wait_until("the other one to be known", |remote| remote.log().contains("known already")).unwrap();
+    assert!(fs::read(remote.file("archive/a.mp4")).unwrap() == sealed(1));
+}
+
+#[test]
 fn the_same_recording_again_is_dropped_and_another_of_its_name_put_aside() {
     let mut remote = serve("");
     put(&remote.inbox(), "a", &sealed(1));

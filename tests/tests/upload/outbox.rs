@@ -21,8 +21,12 @@ use tests::sshd::Sshd;
 use tests::wait::{PATIENCE, wait_until};
 
 /// Tries come quickly; a single answer may take as long as a busy machine needs.
-const QUICK: Patience =
-    Patience { call: PATIENCE, shortest: Duration::from_millis(10), longest: Duration::from_millis(100) };
+const QUICK: Patience = Patience {
+    call: PATIENCE,
+    shortest: Duration::from_millis(10),
+    away: Duration::from_millis(100),
+    longest: Duration::from_millis(100),
+};
 
 /// A store, and what it needs.
 pub struct Outbox {

@@ -40,6 +40,22 @@ fn a_host_that_is_not_there_is_unreachable_until_it_is() {
 }
 
 #[test]
+fn a_host_that_was_away_for_long_is_found_again_as_soon_as_after_a_moment() {
+    let mut sshd = Sshd::start(View::Whole).unwrap();
+    let mut outbox = Outbox::new(&sshd, sshd.port());
+    outbox.patience.longest = PATIENCE * 60;
+    let name = outbox.seal(100);
+    sshd.stop();
+    let uploader = outbox.upload();
+    // Doubled by each of them, the next wait would be longer than anybody here waits.
+    uploader
+        .wait_until("many tries", |status| status.failure.as_ref().is_some_and(|failure| failure.tries > 14));
+    sshd.start_again().unwrap();
+    uploader.wait_for_receipts(1);
+    outbox.assert_arrived(&sshd, &[name]);
+}
+
+#[test]
 fn a_server_that_is_killed_again_and_again_gets_everything_in_the_end() {
     let mut sshd = Sshd::start(View::Whole).unwrap();
     let outbox = Outbox::new(&sshd, sshd.port());
@@ -64,6 +80,28 @@ fn a_key_that_is_not_enrolled_is_refused() {
     let uploader = outbox.upload();
     let message = uploader.wait_for_failure(Kind::KeyRefused);
     assert!(message.contains("porthole-edge key"), "{message}");
+    sshd.authorize(enrolled.trim_start_matches("restrict ")).unwrap();
+    uploader.wait_for_receipts(1);
+    outbox.assert_arrived(&sshd, &[name]);
+}
+
+#[test]
+fn a_key_that_is_refused_by_ending_the_connection_is_told_as_refused_too() {
+    let mut sshd = Sshd::start(View::Whole).unwrap();
+    sshd.stop();
+    sshd.limit_tries(1);
+    sshd.start_again().unwrap();
+    let outbox = Outbox::new(&sshd, sshd.port());
+    let name = outbox.seal(100);
+    let enrolled = fs::read_to_string(sshd.inbox().join("../../authorized_keys")).unwrap();
+    sshd.authorize("").unwrap();
+    let uploader = outbox.upload();
+    // Its message and the end of the connection arrive together, or apart.
+    uploader.wait_until("ten tries", |status| {
+        let failure = status.failure.as_ref();
+        failure.iter().for_each(|failure| assert_eq!(failure.kind, Kind::KeyRefused, "{failure:?}"));
+        failure.is_some_and(|failure| failure.tries > 10)
+    });
     sshd.authorize(enrolled.trim_start_matches("restrict ")).unwrap();
     uploader.wait_for_receipts(1);
     outbox.assert_arrived(&sshd, &[name]);

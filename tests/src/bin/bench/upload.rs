@@ -6,11 +6,12 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use ::tests::edge::{Edge, Settings, metric};
+use ::tests::edge::{Edge, Settings};
 use ::tests::footage;
 use ::tests::proxy::Proxy;
 use ::tests::sshd::{Sshd, View};
 use ::tests::wait::{PATIENCE, wait_for, wait_until};
+use ::tests::web::metric;
 use anyhow::{Result, ensure};
 use media::names::{CameraId, RecordingName};
 
