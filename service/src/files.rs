@@ -25,6 +25,17 @@ pub fn replace(path: &Path, bytes: &[u8], options: &OpenOptions) -> io::Result<(
     sync(parent(path))
 }
 
+/// As [`replace`], unless something is there: whether it was done. Of several that try at once, in whatever processes, one does; the others wait for
+/// it, by a lock on the folder.
+///
+/// # Errors
+/// It cannot be written.
+pub fn make(path: &Path, bytes: &[u8], options: &OpenOptions) -> io::Result<bool> {
+    let folder = File::open(parent(path))?;
+    folder.lock()?;
+    if path.try_exists()? { Ok(false) } else { replace(path, bytes, options).map(|()| true) }
+}
+
 /// Reads a file of at most `most` bytes.
 ///
 /// # Errors

@@ -13,6 +13,7 @@
 //! | [`reading`] | files as answers |
 //! | [`page`] | files that the pages of both programs have in common |
 //! | [`supervise`] | threads that can be asked to end, and are missed when they stand still |
+//! | [`notify`] | what systemd is told |
 //! | [`files`] | files that are there whole or not at all, also after a power cut |
 //!
 //! Nothing here knows of cameras or recordings, but for the modules of the pages: formats and protocols are in `media`.
@@ -23,6 +24,7 @@ pub mod config;
 pub mod door;
 pub mod files;
 pub mod logs;
+pub mod notify;
 pub mod page;
 pub mod reading;
 pub mod supervise;

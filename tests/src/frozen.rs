@@ -11,6 +11,8 @@ use nix::sys::ptrace;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
+use crate::wait::{PATIENCE, wait_for};
+
 /// A thread that stands still until this is dropped, or until it is no more. Stays with the thread of the test that made it: only that
 /// one is its tracer.
 #[derive(Debug)]
@@ -70,13 +72,18 @@ pub fn threads(id: u32) -> Vec<String> {
     tasks(id).into_iter().filter_map(|task| name_of(&task)).collect()
 }
 
+/// A thread names itself once it runs: until then it bears the name of the one that made it.
 fn thread(id: u32, name: &str, nth: usize) -> Result<Pid> {
-    let named = tasks(id).into_iter().filter(|task| name_of(task).is_some_and(|found| found == name));
-    let mut numbers: Vec<i32> = named.filter_map(|task| task.file_name()?.to_str()?.parse().ok()).collect();
-    numbers.sort_unstable();
-    let number = numbers.get(nth).copied();
-    let number = number.with_context(|| format!("no thread {name} among {:?}", threads(id)))?;
-    Ok(Pid::from_raw(number))
+    let named = || {
+        let named = tasks(id).into_iter().filter(|task| name_of(task).is_some_and(|found| found == name));
+        let mut numbers: Vec<i32> = named.filter_map(|task| task.file_name()?.to_str()?.parse().ok()).collect();
+        numbers.sort_unstable();
+        numbers.get(nth).copied()
+    };
+    let gone = || tasks(id).is_empty();
+    let number = wait_for(name, PATIENCE, || named().map(Some).or_else(|| gone().then_some(None)))
+        .with_context(|| format!("no thread {name} among {:?}", threads(id)))?;
+    Ok(Pid::from_raw(number.with_context(|| format!("the process of {name} is no more"))?))
 }
 
 fn tasks(id: u32) -> Vec<PathBuf> {
@@ -91,7 +98,7 @@ fn name_of(task: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wait::{PATIENCE, wait_until};
+    use crate::wait::wait_until;
     use std::process::Command;
 
     #[test]

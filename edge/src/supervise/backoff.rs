@@ -30,8 +30,13 @@ impl Backoff {
 
     /// It failed once more: how long to wait.
     pub fn next_wait(&mut self) -> Duration {
-        let wait = self.next;
-        self.next = self.longest.min(self.next * 2);
+        self.next_wait_within(self.longest)
+    }
+
+    /// The same of a failure whose next try costs nobody anything: no longer than `bound`, and it lets no later wait grow beyond that.
+    pub fn next_wait_within(&mut self, bound: Duration) -> Duration {
+        let wait = self.next.min(bound);
+        self.next = self.next.max(bound.min(self.next * 2));
         self.tries = self.tries.saturating_add(1);
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
@@ -66,6 +71,24 @@ mod tests {
         assert_eq!(backoff.tries(), 6);
         backoff.reset();
         assert!(backoff.next_wait() <= second);
+    }
+
+    #[test]
+    fn a_failure_with_a_bound_of_its_own_waits_no_longer_and_leaves_what_others_have_grown_to() {
+        let second = Duration::from_secs(1);
+        let mut backoff = Backoff::seeded(second, second * 100, 7);
+        let is_about = |wait: Duration, most: u32| wait <= second * most && wait >= second * most * 3 / 4;
+        for most in [1, 2, 3, 3] {
+            let wait = backoff.next_wait_within(second * 3);
+            assert!(is_about(wait, most), "{wait:?} instead of {most} s");
+        }
+        for most in [3, 6] {
+            let wait = backoff.next_wait();
+            assert!(is_about(wait, most), "{wait:?} instead of {most} s");
+        }
+        assert!(is_about(backoff.next_wait_within(second * 3), 3));
+        assert!(is_about(backoff.next_wait(), 12), "it has not shrunk");
+        assert_eq!(backoff.tries(), 8);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Requests of one connection on their way to the service behind the door, and bodies on their way back.
 
-use super::Answers;
 use super::http::House;
 use super::table::{Answer, Connection};
+use super::{Answers, Peer};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::service::Service;
 use hyper::{Request, Response};
@@ -16,11 +16,12 @@ use std::task::{Context, Poll};
 pub(super) struct Behind<A> {
     house: Rc<House<A>>,
     connection: Rc<Connection>,
+    peer: Peer,
 }
 
 impl<A> Behind<A> {
-    pub(super) fn new(house: &Rc<House<A>>, connection: &Rc<Connection>) -> Self {
-        Self { house: Rc::clone(house), connection: Rc::clone(connection) }
+    pub(super) fn new(house: &Rc<House<A>>, connection: &Rc<Connection>, peer: Peer) -> Self {
+        Self { house: Rc::clone(house), connection: Rc::clone(connection), peer }
     }
 }
 
@@ -29,7 +30,8 @@ impl<A: Answers> Service<Request<Incoming>> for Behind<A> {
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>>>>;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.peer);
         let answer = self.connection.answer();
         let response = self.house.behind.call(request);
         Box::pin(async move { Ok(response.await?.map(|body| Answered { body, answer })) })

@@ -3,7 +3,7 @@
 use super::answered::Behind;
 use super::table::{Connection, End, HEAD, SWEEP, Table};
 use super::watched::Watched;
-use super::{Answers, Counters, H2};
+use super::{Answers, Counters, H2, Peer};
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::future::Future;
@@ -28,15 +28,21 @@ pub(super) struct House<A> {
     /// Answers requests.
     pub(super) behind: A,
     pub(super) table: Table,
-    pub(super) tls: Option<TlsAcceptor>,
     pub(super) counters: Counters,
 }
 
 impl<A: Answers> House<A> {
     /// Serves a connection to its end.
-    pub(super) async fn serve(self: Rc<Self>, socket: Watched, connection: Rc<Connection>) {
-        match &self.tls {
-            None => self.http1(socket, &connection).await,
+    pub(super) async fn serve(
+        self: Rc<Self>,
+        socket: Watched,
+        connection: Rc<Connection>,
+        peer: Peer,
+        tls: Option<TlsAcceptor>,
+    ) {
+        let behind = Behind::new(&self, &connection, peer);
+        match tls {
+            None => self.http1(socket, &connection, behind).await,
             Some(acceptor) => {
                 let shaken = tokio::select! {
                     biased;
@@ -45,9 +51,9 @@ impl<A: Answers> House<A> {
                 };
                 match shaken {
                     Some(stream) if stream.get_ref().1.alpn_protocol() == Some(H2) => {
-                        self.http2(stream, &connection).await;
+                        self.http2(stream, &connection, behind).await;
                     }
-                    Some(stream) => self.http1(stream, &connection).await,
+                    Some(stream) => self.http1(stream, &connection, behind).await,
                     None => {}
                 }
             }
@@ -55,12 +61,17 @@ impl<A: Answers> House<A> {
         self.table.leave(&connection);
     }
 
-    async fn http1<I: AsyncRead + AsyncWrite + Unpin>(self: &Rc<Self>, io: I, connection: &Rc<Connection>) {
+    async fn http1<I: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        io: I,
+        connection: &Connection,
+        behind: Behind<A>,
+    ) {
         let mut serving = http1::Builder::new()
             .max_header_size(HEAD_BYTES)
             .max_buf_size(WRITE_BUFFER)
             .header_read_timeout(None)
-            .serve_connection(TokioIo::new(io), Behind::new(self, connection));
+            .serve_connection(TokioIo::new(io), behind);
         let end = tokio::select! {
             biased;
             served = &mut serving => return self.served(served),
@@ -75,7 +86,12 @@ impl<A: Answers> House<A> {
         }
     }
 
-    async fn http2<I: AsyncRead + AsyncWrite + Unpin>(self: &Rc<Self>, io: I, connection: &Rc<Connection>) {
+    async fn http2<I: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        io: I,
+        connection: &Connection,
+        behind: Behind<A>,
+    ) {
         let mut serving = pin!(
             http2::Builder::new(Local)
                 .timer(TokioTimer::new())
@@ -86,7 +102,7 @@ impl<A: Answers> House<A> {
                 .max_send_buf_size(WRITE_BUFFER)
                 .max_pending_accept_reset_streams(RESETS)
                 .max_local_error_reset_streams(RESETS)
-                .serve_connection(TokioIo::new(io), Behind::new(self, connection))
+                .serve_connection(TokioIo::new(io), behind)
         );
         tokio::select! {
             biased;

@@ -30,8 +30,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use std::convert::Infallible;
 use std::error::Error;
 use std::fs::File;
+use std::future::pending;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -106,12 +107,29 @@ where
 /// A listener that owns its port and is ready to serve.
 pub struct Door {
     runtime: tokio::runtime::Runtime,
-    listener: TcpListener,
+    listener: Listener,
+    /// Speaks plain HTTP beside HTTPS.
+    plain: Option<Listener>,
     address: SocketAddr,
-    tls: Option<TlsAcceptor>,
+    send_buffer: usize,
     crew: Crew,
+}
+
+/// One port.
+struct Listener {
+    socket: TcpListener,
+    tls: Option<TlsAcceptor>,
     /// Given up to take a connection when there is no descriptor left.
     spare: Option<File>,
+}
+
+/// Where a request comes from; an extension of each request behind a door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Address of the client.
+    pub address: IpAddr,
+    /// It came by HTTPS.
+    pub secure: bool,
 }
 
 impl Door {
@@ -121,20 +139,24 @@ impl Door {
     /// It is taken, the address is not this machine's, or the system has no descriptor left.
     pub fn open(options: Options) -> io::Result<Self> {
         let Options { listen, tls, send_buffer, io_threads, pulses } = options;
-        let tls = tls.map(TlsAcceptor::from);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(IO_THREADS)
             .thread_name(io_threads)
             .build()?;
-        let listener = {
-            let _entered = runtime.enter();
-            bind(listen, send_buffer)?
-        };
-        let address = listener.local_addr()?;
-        tracing::info!(addr = %address, tls = tls.is_some(), "listening");
+        let (listener, address) = Listener::open(&runtime, listen, send_buffer, tls.map(TlsAcceptor::from))?;
         let crew = Crew::new(io_threads, &pulses);
-        Ok(Self { runtime, listener, address, tls, crew, spare: open_spare() })
+        Ok(Self { runtime, listener, plain: None, address, send_buffer, crew })
+    }
+
+    /// Takes a second port, for plain HTTP to the same service.
+    ///
+    /// # Errors
+    /// As for the first.
+    pub fn and_plain(mut self, listen: SocketAddr) -> io::Result<Self> {
+        let (plain, _address) = Listener::open(&self.runtime, listen, self.send_buffer, None)?;
+        self.plain = Some(plain);
+        Ok(self)
     }
 
     /// Where it listens: with the port that was chosen if port 0 was asked for.
@@ -151,21 +173,55 @@ impl Door {
         counters: Counters,
         end: impl Future<Output = ()>,
     ) {
-        let Self { runtime, listener, tls, crew, spare, .. } = self;
+        let Self { runtime, listener, plain, crew, .. } = self;
         crew.attach();
         raise_descriptor_limit(limits().connections);
         let tasks = LocalSet::new();
         tasks.block_on(&runtime, async {
-            let house = Rc::new(House { behind: behind(), table: Table::default(), tls, counters });
+            let house = Rc::new(House { behind: behind(), table: Table::default(), counters });
+            let second = async {
+                match plain {
+                    Some(plain) => welcome(&house, &limits, plain).await,
+                    None => pending().await,
+                }
+            };
             tokio::select! {
                 () = end => {}
                 never = sweep(&house) => match never {},
-                never = welcome(&house, limits, listener, spare) => match never {},
+                never = welcome(&house, &limits, listener) => match never {},
+                never = second => match never {},
             }
         });
         // A blocked read must not hold up the end.
         drop(tasks);
         runtime.shutdown_background();
+    }
+}
+
+impl Listener {
+    fn open(
+        runtime: &tokio::runtime::Runtime,
+        listen: SocketAddr,
+        send_buffer: usize,
+        tls: Option<TlsAcceptor>,
+    ) -> io::Result<(Self, SocketAddr)> {
+        let _entered = runtime.enter();
+        let socket = bind(listen, send_buffer)?;
+        let address = socket.local_addr()?;
+        tracing::info!(addr = %address, tls = tls.is_some(), "listening");
+        Ok((Self { socket, tls, spare: open_spare() }, address))
+    }
+
+    /// The kernel has no descriptor or memory for a new connection: close one so that its client is not left hanging.
+    async fn accept_failed(&mut self, error: &io::Error) {
+        let no_descriptor = [Errno::EMFILE as i32, Errno::ENFILE as i32];
+        if error.raw_os_error().is_some_and(|code| no_descriptor.contains(&code)) {
+            self.spare = None;
+            let closed = timeout(Duration::ZERO, self.socket.accept()).await;
+            drop(closed);
+            self.spare = open_spare();
+        }
+        sleep(ACCEPT_PAUSE).await;
     }
 }
 
@@ -209,12 +265,11 @@ async fn sweep<A>(house: &House<A>) -> Infallible {
 /// Accepts connections for ever.
 async fn welcome<A: Answers>(
     house: &Rc<House<A>>,
-    limits: impl Fn() -> Limits,
-    listener: TcpListener,
-    mut spare: Option<File>,
+    limits: &impl Fn() -> Limits,
+    mut listener: Listener,
 ) -> Infallible {
     loop {
-        match listener.accept().await {
+        match listener.socket.accept().await {
             Ok((socket, peer)) => match house.table.admit(peer.ip(), limits()) {
                 Ok(connection) => {
                     house.counters.accepted.inc();
@@ -222,12 +277,13 @@ async fn welcome<A: Answers>(
                     let _only_slower_without = socket.set_nodelay(true);
                     let sent = house.counters.sent_bytes.clone();
                     let watched = Watched::new(socket, Rc::clone(&connection), sent);
-                    spawn_local(Rc::clone(house).serve(watched, connection));
+                    let peer = Peer { address: peer.ip().to_canonical(), secure: listener.tls.is_some() };
+                    spawn_local(Rc::clone(house).serve(watched, connection, peer, listener.tls.clone()));
                 }
                 Err(refused) => {
                     house.counters.refused.inc();
                     tracing::debug!(%peer, ?refused, "connection refused");
-                    if house.tls.is_none() {
+                    if listener.tls.is_none() {
                         refuse(&socket, refused);
                     }
                 }
@@ -235,22 +291,10 @@ async fn welcome<A: Answers>(
             Err(error) => {
                 house.counters.accept_errors.inc();
                 tracing::warn!(%error, "accepting a connection failed");
-                accept_failed(&listener, &mut spare, &error).await;
+                listener.accept_failed(&error).await;
             }
         }
     }
-}
-
-/// The kernel has no descriptor or memory for a new connection: close one so that its client is not left hanging.
-async fn accept_failed(listener: &TcpListener, spare: &mut Option<File>, error: &io::Error) {
-    let no_descriptor = [Errno::EMFILE as i32, Errno::ENFILE as i32];
-    if error.raw_os_error().is_some_and(|code| no_descriptor.contains(&code)) {
-        *spare = None;
-        let closed = timeout(Duration::ZERO, listener.accept()).await;
-        drop(closed);
-        *spare = open_spare();
-    }
-    sleep(ACCEPT_PAUSE).await;
 }
 
 /// Says 503 without ever waiting, then closes.
