@@ -25,6 +25,8 @@ pub struct Picture {
     pub pts: Ticks90k,
     /// Time between two frames as the source tells it: the nominal time to the next picture.
     pub frame_duration: Ticks90k,
+    /// It is a placeholder and no footage: the camera is gone since then.
+    pub gone_since: Option<Ticks90k>,
     width: usize,
     height: usize,
     data: Box<[u8]>,
@@ -36,7 +38,7 @@ impl Picture {
         let luma = width * height;
         let mut data = vec![128; luma + luma / 2].into_boxed_slice();
         data[..luma].fill(16);
-        Self { pts: Ticks90k::ZERO, frame_duration: Ticks90k::ZERO, width, height, data }
+        Self { pts: Ticks90k::ZERO, frame_duration: Ticks90k::ZERO, gone_since: None, width, height, data }
     }
 
     /// Whether there is a gap between a picture at `last` and this one: half a second, or three pictures of a slow camera.

@@ -67,8 +67,10 @@ pub struct Stage {
     wait_until: Option<Ticks90k>,
     /// The ring takes units: its GOP has begun, and lost none.
     storing: bool,
-    /// The newest picture that this process put into the ring.
+    /// The newest picture that this process put into the ring, placeholders aside.
     stored: Option<Ticks90k>,
+    /// The pictures are placeholders: the camera is gone since then.
+    gone_since: Option<Ticks90k>,
     /// Where the stretch of pictures began. Sound from before it has nothing to go with, and hls.js, for which a list begins at
     /// zero and never below, would place all of the sound too late.
     sound_from: Ticks90k,
@@ -112,6 +114,7 @@ impl Stage {
             wait_until: None,
             storing: false,
             stored: None,
+            gone_since: None,
             sound_from: Ticks90k::ZERO,
             encoder_errors: part("encode"),
             ring_errors: part("ring"),
@@ -124,9 +127,15 @@ impl Stage {
         if self.config.is_none() && self.waits_for_sound(picture.pts) {
             return;
         }
+        if picture.gone_since.is_some() != self.gone_since.is_some() {
+            // What is footage and what is none are never in one GOP.
+            self.cadence.broken();
+            self.storing = false;
+        }
+        self.gone_since = picture.gone_since;
         let kind = self.cadence.kind(picture.pts);
         if matches!(kind, Kind::Late | Kind::Frozen) {
-            self.inputs.own.metrics.frames_left_out.inc();
+            self.left_out();
             return;
         }
         match self.encode(picture, kind == Kind::Idr) {
@@ -154,7 +163,7 @@ impl Stage {
         }
         if self.coder.encode(picture, idr)? == Coded::LeftOut {
             self.cadence.freeze();
-            self.inputs.own.metrics.frames_left_out.inc();
+            self.left_out();
             return Ok(());
         }
         if idr {
@@ -162,17 +171,28 @@ impl Stage {
         }
         let unit = self.coder.unit();
         let metrics = &self.inputs.own.metrics;
-        metrics.frames_encoded.inc();
-        metrics.video_bytes.inc_by(unit.len() as u64);
+        if self.gone_since.is_some() {
+            metrics.placeholders_encoded.inc();
+        } else {
+            metrics.frames_encoded.inc();
+            metrics.video_bytes.inc_by(unit.len() as u64);
+        }
         if self.storing {
             let appended = self.inputs.ring.append(Track::Video, picture.pts, idr, unit);
             self.storing = stored(appended, &mut self.ring_errors, &self.inputs.status);
         }
-        if self.storing {
+        if self.storing && self.gone_since.is_none() {
             self.hole_before(picture);
             self.stored = Some(picture.pts);
         }
         Ok(())
+    }
+
+    /// A picture is not encoded; a placeholder is none that anybody misses.
+    fn left_out(&self) {
+        if self.gone_since.is_none() {
+            self.inputs.own.metrics.frames_left_out.inc();
+        }
     }
 
     /// Pictures were left out for so long that there is no footage between the one before and this one.
@@ -195,9 +215,13 @@ impl Stage {
             config => config.insert(Arc::new(StreamConfig { video: video.clone(), audio })),
         };
         let wall = clock::mapping().map(|mapping| mapping.wall_of(start));
-        let begun = self.inputs.ring.begin_gop(start, wall, config);
+        let ring = &mut self.inputs.ring;
+        let begun = match self.gone_since {
+            None => ring.begin_gop(start, wall, config),
+            Some(since) => ring.begin_placeholder(start, wall, config, since),
+        };
         self.storing = stored(begun, &mut self.ring_errors, &self.inputs.status);
-        if self.storing {
+        if self.storing && self.gone_since.is_none() {
             // Ends the gap that the start of the process left open; later it does nothing.
             for cause in [Cause::NoPower, Cause::Overload] {
                 self.inputs.status.gaps.close(&self.inputs.camera.name, cause, start);

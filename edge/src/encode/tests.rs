@@ -201,3 +201,31 @@ fn an_encoder_that_fails_is_a_fault_until_it_is_well_again() {
     assert_eq!(rig.starts(), [90_000, 105_000]);
     assert!(rig.status.faults().is_empty());
 }
+
+#[test]
+fn a_placeholder_begins_a_gop_and_so_does_the_first_picture_behind_it() {
+    let mut rig = Rig::new(None);
+    let gone = Ticks90k(96_000);
+    for (n, gone_since) in [None, None, None, Some(gone), Some(gone), None, None].into_iter().enumerate() {
+        rig.picture.gone_since = gone_since;
+        rig.show(Ticks90k(90_000 + 3000 * n as i64));
+    }
+    let index = rig.ring.index();
+    let told: Vec<_> = index.iter().map(|gop| (gop.start.0, gop.gone_since, gop.discontinuity)).collect();
+    assert_eq!(told, [(90_000, None, true), (99_000, Some(gone), true), (105_000, None, true)]);
+    assert!(index.windows(2).all(|pair| pair[0].config == pair[1].config), "viewers keep their connection");
+    let metrics = &rig.status.cameras[0].metrics;
+    assert_eq!((metrics.frames_encoded.get(), metrics.placeholders_encoded.get()), (5, 2));
+}
+
+#[test]
+fn the_gap_before_a_start_ends_with_a_picture_and_not_with_a_placeholder() {
+    let mut rig = Rig::new(None);
+    rig.status.gaps.open("front", Cause::NoPower, Ticks90k(9), None);
+    rig.picture.gone_since = Some(Ticks90k(9));
+    rig.show(Ticks90k(90_000));
+    assert!(rig.status.gaps.list()[0].lasts);
+    rig.picture.gone_since = None;
+    rig.show(Ticks90k(93_000));
+    assert_eq!(rig.status.gaps.list()[0].to, Some(Ticks90k(93_000)));
+}

@@ -160,7 +160,7 @@ impl Recorder {
         self.gaps(now);
         while let Some(next) = self.next_gop()? {
             match self.inputs.ring.info(next) {
-                Ok(info) if info.complete => self.take(next)?,
+                Ok(info) if info.complete => self.take(&info)?,
                 Ok(_) | Err(ring::Error::Future { .. }) => break,
                 Err(ring::Error::Gone { .. }) => self.next = self.jump(next),
                 Err(error) => return Err(error.into()),
@@ -243,9 +243,9 @@ impl Recorder {
     fn finish(&mut self) -> Result<(), Error> {
         self.follow()?;
         if let Some(next) = self.next_gop()?
-            && self.inputs.ring.info(next).is_ok()
+            && let Ok(info) = self.inputs.ring.info(next)
         {
-            self.take(next)?;
+            self.take(&info)?;
         }
         self.seal()
     }
@@ -269,8 +269,9 @@ impl Recorder {
     /// The ring has overtaken the recorder: goes on at the oldest GOP that is there.
     fn jump(&mut self, lost: u64) -> Option<u64> {
         let oldest = self.inputs.ring.index().into_iter().find(|info| info.sequence > lost)?;
-        // What left the ring before this process recorded anything is no loss of its own.
-        if let Some(from) = self.last_end {
+        // What left the ring before this process recorded anything is no loss of its own, and a placeholder is none at all.
+        let gone = |from| self.inputs.status.gaps.covers(&self.inputs.own.name, from, oldest.start);
+        if let Some(from) = self.last_end.filter(|from| !gone(*from)) {
             self.count_gap(from, &oldest);
         }
         Some(oldest.sequence)
@@ -286,9 +287,13 @@ impl Recorder {
         tracing::error!(camera = own.name, seconds, "footage has left the ring before it was recorded");
     }
 
-    /// Reads one GOP and records it.
-    fn take(&mut self, sequence: u64) -> Result<(), Error> {
-        let gop = match self.inputs.ring.read(sequence) {
+    /// Reads one GOP and records it, unless it is a placeholder: in the recording that is a gap.
+    fn take(&mut self, info: &GopInfo) -> Result<(), Error> {
+        if info.gone_since.is_some() {
+            self.next = Some(info.sequence + 1);
+            return Ok(());
+        }
+        let gop = match self.inputs.ring.read(info.sequence) {
             Ok(gop) => gop,
             // The next look finds that it is gone.
             Err(ring::Error::Gone { .. }) => return Ok(()),
@@ -300,7 +305,7 @@ impl Recorder {
         self.clock(&gop);
         self.tell()?;
         self.record(&gop)?;
-        self.next = Some(sequence + 1);
+        self.next = Some(info.sequence + 1);
         self.last_end = Some(gop.video_end());
         self.taken = now;
         Ok(())

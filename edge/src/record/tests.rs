@@ -75,6 +75,14 @@ impl Camera {
         }
     }
 
+    /// A second of placeholders: the camera is gone since the mark.
+    fn stand_in(&mut self, second: i64) {
+        let (start, since) = (Ticks90k((1000 + second) * SECOND), Ticks90k(1000 * SECOND));
+        let wall = Some(MARK.plus(Ticks90k(second * SECOND)));
+        self.writer.begin_placeholder(start, wall, &self.stream, since).expect("begins");
+        self.writer.append(Track::Video, start, true, &[0, 0, 0, 1, 0x65]).expect("appends");
+    }
+
     fn folder(&self) -> std::path::PathBuf {
         self.current.get().record.dir.clone()
     }
@@ -253,4 +261,31 @@ fn a_thread_records_and_seals_when_it_is_asked_to_end() {
     threads.join();
     assert_eq!(camera.recorded().1, camera.encoded);
     assert!(camera.dir.path().exists());
+}
+
+#[test]
+fn placeholders_are_in_no_recording_however_long_they_last() {
+    let mut camera = Camera::new(20);
+    let mut recorder = camera.recorder();
+    camera.encode(-1);
+    camera.stand_in(0);
+    recorder.follow().expect("records");
+    let gaps = |camera: &Camera| -> Vec<_> {
+        camera.status.gaps.list().iter().map(|gap| (gap.cause, gap.from, gap.to)).collect()
+    };
+    let from = Ticks90k(*camera.encoded.last().expect("encoded"));
+    camera.status.gaps.open("front", Cause::CameraGone, from, None);
+    // The recorder comes so late that placeholders have left the ring: nothing is lost with them.
+    for second in 1..60 {
+        camera.stand_in(second);
+    }
+    recorder.follow().expect("skips");
+    let back = Ticks90k(1060 * SECOND);
+    camera.status.gaps.close("front", Cause::CameraGone, back);
+    camera.encode(60);
+    camera.encode(61);
+    recorder.finish().expect("seals");
+    let (starts, pictures) = camera.recorded();
+    assert_eq!((starts, pictures), (vec![-1, 60], camera.encoded.clone()));
+    assert_eq!(gaps(&camera), [(Cause::CameraGone, from, Some(back))]);
 }

@@ -21,6 +21,7 @@ pub(super) struct Entry {
     pub(super) last_video: Ticks90k,
     pub(super) wall: Option<WallTime>,
     pub(super) discontinuity: bool,
+    pub(super) gone_since: Option<Ticks90k>,
     pub(super) config: Arc<StreamConfig>,
 }
 
@@ -93,11 +94,14 @@ impl Index {
         let _room_was_made = self.gops.push_back(entry);
     }
 
-    /// Whether a GOP that starts at `start` with `config` does not follow on from the newest one.
-    pub(super) fn breaks(&self, start: Ticks90k, config: &Arc<StreamConfig>) -> bool {
+    /// Whether a GOP that starts at `start` with `config` does not follow on from the newest one. `footage`: it is no placeholder.
+    pub(super) fn breaks(&self, start: Ticks90k, config: &Arc<StreamConfig>, footage: bool) -> bool {
         match self.gops.back() {
             Some(newest) if self.in_flight => {
-                start - newest.start >= LONGEST_GOP || start <= newest.last_video || newest.config != *config
+                start - newest.start >= LONGEST_GOP
+                    || start <= newest.last_video
+                    || newest.config != *config
+                    || newest.gone_since.is_none() != footage
             }
             _ => true,
         }
@@ -134,6 +138,7 @@ impl Index {
             last_video: entry.last_video,
             wall: entry.wall,
             discontinuity: entry.discontinuity,
+            gone_since: entry.gone_since,
             config: Arc::clone(&entry.config),
             bytes: entry.len,
             complete: next.is_some() || !self.in_flight,
@@ -192,6 +197,7 @@ fn read_entry(log: &Log, slot: Slot, shared: &mut Option<Arc<StreamConfig>>) -> 
         last_video: last.pts,
         wall: head.wall,
         discontinuity: head.discontinuity,
+        gone_since: head.gone_since,
         config,
     }))
 }

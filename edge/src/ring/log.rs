@@ -33,7 +33,7 @@ pub(super) const RECORD_HEADER: usize = 16;
 /// Bytes of the largest head record's payload; SPS, PPS and AudioSpecificConfig are far smaller.
 pub(super) const MOST_HEAD: usize = 2048;
 
-const MAGIC: &[u8; 8] = b"PHRING01";
+const MAGIC: &[u8; 8] = b"PHRING02";
 const HEADER: u64 = 4096;
 const ENTRY: usize = 64;
 const LOG_START: u64 = HEADER + (SLOTS * ENTRY) as u64;
@@ -221,11 +221,15 @@ fn make(file: &File, bytes: u64, boot_id: &str) -> io::Result<u64> {
     Ok(capacity)
 }
 
+/// Stands in a head record for a time that there is not.
+const NO_TIME: i64 = i64::MIN;
+
 /// What the first record of a GOP tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) wall: Option<WallTime>,
     pub(super) discontinuity: bool,
+    pub(super) gone_since: Option<Ticks90k>,
     pub(super) config: StreamConfig,
 }
 
@@ -234,11 +238,13 @@ pub(super) fn write_head(
     out: &mut Vec<u8>,
     wall: Option<WallTime>,
     discontinuity: bool,
+    gone_since: Option<Ticks90k>,
     config: &StreamConfig,
 ) -> io::Result<()> {
     out.clear();
-    out.put_i64_le(wall.map_or(i64::MIN, |wall| wall.0));
+    out.put_i64_le(wall.map_or(NO_TIME, |wall| wall.0));
     out.put_u8(u8::from(discontinuity));
+    out.put_i64_le(gone_since.map_or(NO_TIME, |since| since.0));
     out.put_u16_le(config.video.width);
     out.put_u16_le(config.video.height);
     out.put_i64_le(config.video.frame_duration.0);
@@ -266,6 +272,7 @@ pub(super) fn read_head(payload: &Bytes) -> Option<Head> {
     let mut rest = payload.clone();
     let wall = rest.try_get_i64_le().ok()?;
     let discontinuity = rest.try_get_u8().ok()? != 0;
+    let gone_since = rest.try_get_i64_le().ok()?;
     let video = VideoConfig {
         width: rest.try_get_u16_le().ok()?,
         height: rest.try_get_u16_le().ok()?,
@@ -282,8 +289,9 @@ pub(super) fn read_head(payload: &Bytes) -> Option<Head> {
     } else {
         None
     };
-    let wall = (wall != i64::MIN).then_some(WallTime(wall));
-    Some(Head { wall, discontinuity, config: StreamConfig { video, audio } })
+    let wall = (wall != NO_TIME).then_some(WallTime(wall));
+    let gone_since = (gone_since != NO_TIME).then_some(Ticks90k(gone_since));
+    Some(Head { wall, discontinuity, gone_since, config: StreamConfig { video, audio } })
 }
 
 fn get_blob(rest: &mut Bytes) -> Option<Bytes> {

@@ -92,8 +92,10 @@ pub struct GopInfo {
     pub last_video: Ticks90k,
     /// Wall time of `start`, if it was known.
     pub wall: Option<WallTime>,
-    /// Media time does not follow on from the GOP before, or the configuration changed.
+    /// Media time does not follow on from the GOP before, the configuration changed, or the camera went or came back.
     pub discontinuity: bool,
+    /// It is a placeholder for viewers and no footage: the camera is gone since then.
+    pub gone_since: Option<Ticks90k>,
     /// What a decoder must know.
     pub config: Arc<StreamConfig>,
     /// Bytes in the ring.

@@ -266,3 +266,36 @@ fn a_thread_that_waits_is_woken_by_an_append() {
     write_gop(&mut writer, 0, 1, 10);
     assert!(thread.join().expect("ends") > 0);
 }
+
+#[test]
+fn placeholders_are_told_from_footage_also_after_a_restart() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (mut writer, ring, _) = open_in(dir.path(), LIMITS);
+    let begin = |writer: &mut Writer, ticks, gone_since| {
+        let start = Ticks90k(ticks);
+        match gone_since {
+            None => writer.begin_gop(start, None, &config(320)),
+            Some(since) => writer.begin_placeholder(start, None, &config(320), since),
+        }
+        .expect("begins");
+        writer.append(Track::Video, start, true, b"idr").expect("appends");
+    };
+    let gone = Some(Ticks90k(12_000));
+    for (ticks, gone_since) in [(0, None), (45_000, gone), (90_000, gone), (120_000, None), (180_000, None)] {
+        begin(&mut writer, ticks, gone_since);
+    }
+    let told = |ring: &Ring| -> Vec<_> {
+        ring.index().iter().map(|gop| (gop.gone_since, gop.discontinuity, gop.end.is_some())).collect()
+    };
+    let expected = [
+        (None, true, false),
+        (gone, true, true),
+        (gone, false, false),
+        (None, true, true),
+        (None, false, false),
+    ];
+    assert_eq!(told(&ring), expected, "a break where the camera goes, and where it comes back");
+    drop((writer, ring));
+    let (_, ring, _) = open_in(dir.path(), LIMITS);
+    assert_eq!(told(&ring), expected);
+}

@@ -36,12 +36,37 @@ impl Writer {
         wall: Option<WallTime>,
         config: &Arc<StreamConfig>,
     ) -> Result<(), Error> {
+        self.begin(start, wall, config, None)
+    }
+
+    /// The same for a GOP of placeholders: viewers see it, and it is no footage. The camera is gone since `gone_since`.
+    ///
+    /// # Errors
+    /// As [`Writer::begin_gop`].
+    pub fn begin_placeholder(
+        &mut self,
+        start: Ticks90k,
+        wall: Option<WallTime>,
+        config: &Arc<StreamConfig>,
+        gone_since: Ticks90k,
+    ) -> Result<(), Error> {
+        self.begin(start, wall, config, Some(gone_since))
+    }
+
+    fn begin(
+        &mut self,
+        start: Ticks90k,
+        wall: Option<WallTime>,
+        config: &Arc<StreamConfig>,
+        gone_since: Option<Ticks90k>,
+    ) -> Result<(), Error> {
         self.broken = true;
         let (sequence, discontinuity) = {
             let index = self.shared.index();
-            (index.next_sequence(), index.breaks(start, config))
+            (index.next_sequence(), index.breaks(start, config, gone_since.is_none()))
         };
-        log::write_head(&mut self.scratch, wall, discontinuity, config).map_err(|e| self.failed(e))?;
+        log::write_head(&mut self.scratch, wall, discontinuity, gone_since, config)
+            .map_err(|e| self.failed(e))?;
         let bytes = (RECORD_HEADER + self.scratch.len()) as u64;
         self.make_room(start, bytes)?;
         let offset = self.shared.index().head();
@@ -53,6 +78,7 @@ impl Writer {
             last_video: start,
             wall,
             discontinuity,
+            gone_since,
             config: Arc::clone(config),
         };
         let header = record_header(Kind::Head, false, start, self.scratch.len());

@@ -25,16 +25,17 @@ impl Auto {
     /// Opens the first of `nodes` that can be opened and was not silent. When there is none, all are to be had again.
     ///
     /// # Errors
-    /// `Unusable` with the reason for each node.
+    /// `NoCamera` with the reason for each node.
     pub(super) fn first<T>(
         &mut self,
         nodes: Vec<PathBuf>,
         open: impl Fn(&Path) -> Result<T, Error>,
     ) -> Result<T, Error> {
         self.silent.extend(self.tried.take());
-        let mut reasons = Vec::new();
+        let (mut reasons, mut failing) = (Vec::new(), false);
         for node in nodes {
             if self.silent.contains(&node) {
+                failing = true;
                 reasons.push(format!("{}: delivers no frame", node.display()));
                 continue;
             }
@@ -43,13 +44,16 @@ impl Auto {
                     self.tried = Some(node);
                     return Ok(source);
                 }
-                Err(error) => reasons.push(error.to_string()),
+                Err(error) => {
+                    failing |= error.is_of_a_camera_that_is_there();
+                    reasons.push(error.to_string());
+                }
             }
         }
         self.silent.clear();
-        let reason =
+        let reasons =
             if reasons.is_empty() { "there is no /dev/video*".to_owned() } else { reasons.join("; ") };
-        Err(Error::Unusable { device: "no usable camera".to_owned(), reason })
+        Err(Error::NoCamera { reasons, failing })
     }
 
     /// The camera that was opened last has delivered a frame.

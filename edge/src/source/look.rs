@@ -62,6 +62,7 @@ impl Look {
 #[cfg(test)]
 mod tests {
     use super::super::capture::PATIENCE;
+    use super::super::ladder::Fault;
     use super::super::{Error, Mode};
     use super::*;
     use crate::frames::Picture;
@@ -100,6 +101,14 @@ mod tests {
         }
 
         fn delivered(&mut self) {}
+
+        fn fault(&self, _: &Error) -> Fault {
+            Fault::Absent
+        }
+
+        fn reset(&mut self) -> bool {
+            false
+        }
     }
 
     /// Looks once a second until a camera delivers, two minutes at most: when cameras were opened, and when one delivered.

@@ -7,22 +7,30 @@ mod auto;
 pub mod capture;
 pub mod convert;
 pub mod file;
+mod find;
+mod font;
 pub mod geometry;
 pub mod grid;
 mod jpeg;
+mod ladder;
 mod look;
 pub mod pattern;
 pub mod pixels;
+mod placeholder;
 pub mod probe;
 pub mod stamp;
+mod usb;
 pub mod v4l2;
 
 use crate::config::Camera;
 use crate::frames::Picture;
 use auto::Auto;
 use capture::{Opened, Opening};
+use find::Device;
+use ladder::Fault;
 use media::Ticks90k;
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -118,11 +126,15 @@ pub trait Source: Send {
 struct Opener<'a> {
     camera: &'a Camera,
     auto: Auto,
+    /// The V4L2 device that was tried last.
+    device: Device,
+    /// That its USB device cannot be reset was said.
+    told: bool,
 }
 
 impl<'a> Opener<'a> {
     fn new(camera: &'a Camera) -> Self {
-        Self { camera, auto: Auto::default() }
+        Self { camera, auto: Auto::default(), device: Device::default(), told: false }
     }
 }
 
@@ -134,9 +146,15 @@ impl Opening for Opener<'_> {
         match Spec::parse(&self.camera.source).map_err(unusable)? {
             Spec::Pattern => opened(Box::new(pattern::Pattern::open(self.camera)?)),
             Spec::File(text) => opened(Box::new(file::FileSource::open(&text, self.camera)?)),
-            Spec::V4l2(path) => opened(Box::new(v4l2::V4l2::open(&path, self.camera)?)),
+            Spec::V4l2(path) => {
+                let node = self.device.find(&path, v4l2::nodes, find::identity);
+                opened(Box::new(v4l2::V4l2::open(node, self.camera)?))
+            }
             Spec::Auto => match self.auto.first(v4l2::nodes(), |node| v4l2::V4l2::open(node, self.camera)) {
-                Ok(camera) => opened(Box::new(camera)),
+                Ok(camera) => {
+                    self.device.try_at(PathBuf::from(&camera.mode().device));
+                    opened(Box::new(camera))
+                }
                 Err(error) if stand_in && self.auto.may_stand_in() => {
                     tracing::warn!(camera = self.camera.name, %error, "the test pattern stands in");
                     let source = Box::new(pattern::Pattern::open(self.camera)?);
@@ -149,6 +167,32 @@ impl Opening for Opener<'_> {
 
     fn delivered(&mut self) {
         self.auto.delivered();
+        self.device.delivered();
+    }
+
+    fn fault(&self, error: &Error) -> Fault {
+        match Spec::parse(&self.camera.source) {
+            Ok(Spec::Auto | Spec::V4l2(_)) if error.is_of_a_camera_that_is_there() => Fault::Failing,
+            _ => Fault::Absent,
+        }
+    }
+
+    fn reset(&mut self) -> bool {
+        let Some(node) = self.device.node() else { return false };
+        let (camera, device) = (&self.camera.name, node.display());
+        match usb::reset(node) {
+            Ok(()) => {
+                tracing::warn!(camera, %device, "USB device reset");
+                true
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(error) => {
+                if !std::mem::replace(&mut self.told, true) {
+                    tracing::warn!(camera, %device, %error, "the USB device cannot be reset");
+                }
+                false
+            }
+        }
     }
 }
 
@@ -171,6 +215,29 @@ pub enum Error {
         /// Why, and what would be usable.
         reason: String,
     },
+    /// It was opened and delivers nothing.
+    #[error("{device}: delivered no frame for {:.1} s", span.as_secs_f64())]
+    Silent {
+        /// The device or file.
+        device: String,
+        /// For how long.
+        span: Ticks90k,
+    },
+    /// None of the machine's cameras can be used.
+    #[error("no usable camera: {reasons}")]
+    NoCamera {
+        /// Of each of them.
+        reasons: String,
+        /// One of them is there and does not work.
+        failing: bool,
+    },
+}
+
+impl Error {
+    /// The device is there and does not work; else there is none that could, and somebody must act.
+    fn is_of_a_camera_that_is_there(&self) -> bool {
+        matches!(self, Self::Io { .. } | Self::Silent { .. } | Self::NoCamera { failing: true, .. })
+    }
 }
 
 #[cfg(test)]

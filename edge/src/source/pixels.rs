@@ -8,6 +8,7 @@
 //! ```
 
 use super::geometry::Samples;
+use serde::{Deserialize, Serialize};
 
 /// Longest side of a frame that is taken: bounds the memory of every buffer.
 pub const MOST_SIDE: usize = 4096;
@@ -15,7 +16,8 @@ pub const MOST_SIDE: usize = 4096;
 const MOST_STRIDE: usize = 8 * MOST_SIDE;
 
 /// The formats that are understood.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum PixelFormat {
     /// Packed 4:2:2.
     Yuyv,

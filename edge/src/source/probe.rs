@@ -1,5 +1,6 @@
 //! The cameras of this machine: what they offer and what would be chosen. The data behind `porthole-edge probe`.
 
+use super::v4l2::controls;
 use super::v4l2::device::{Device, Identity, Offers};
 use super::v4l2::kernel::Kernel;
 use super::v4l2::negotiate::{Choice, Wish};
@@ -27,6 +28,8 @@ pub struct Found {
     pub offers: Offers,
     /// The mode that would be opened, or why it is no usable camera.
     pub choice: Result<Choice, String>,
+    /// Keys of `[camera.controls]` that it has, with the values that it takes.
+    pub controls: Vec<(&'static str, controls::Range)>,
 }
 
 /// All device nodes, in the order of their numbers, with what would be chosen for `camera`. No stream is started.
@@ -45,7 +48,7 @@ pub fn probe(camera: &Camera) -> Vec<Probed> {
 fn look_at(device: &impl Device, wish: &Wish) -> io::Result<Found> {
     let identity = device.identity()?;
     let (offers, choice) = survey(device, &identity, wish)?;
-    Ok(Found { identity, offers, choice })
+    Ok(Found { identity, offers, choice, controls: controls::offered(device) })
 }
 
 /// As text for people.
@@ -67,7 +70,7 @@ pub fn render(probed: &[Probed], camera: &Camera) -> String {
 impl fmt::Display for Probed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path.display();
-        let Found { identity, offers, choice } = match &self.found {
+        let Found { identity, offers, choice, controls } = match &self.found {
             Ok(found) => found,
             Err(message) => return writeln!(f, "{message}"),
         };
@@ -76,13 +79,19 @@ impl fmt::Display for Probed {
             let size = format!("{}x{}", mode.width, mode.height);
             writeln!(f, "  {:<5} {size:<9} {}", mode.format.name(), mode.rates)?;
         }
-        for code in &offers.other_formats {
-            writeln!(f, "  {:<5} not understood", code.escape_ascii().to_string())?;
+        if !offers.other_formats.is_empty() {
+            let codes: Vec<String> =
+                offers.other_formats.iter().map(|code| code.escape_ascii().to_string()).collect();
+            writeln!(f, "  not understood: {}", codes.join(", "))?;
         }
         match choice {
-            Ok(choice) => writeln!(f, "  would be opened as {choice}"),
-            Err(reason) => writeln!(f, "  not usable: {reason}"),
+            Ok(choice) => writeln!(f, "  would be opened as {choice}")?,
+            Err(reason) => writeln!(f, "  not usable: {reason}")?,
         }
+        for (key, controls::Range { least, most }) in controls {
+            writeln!(f, "  controls.{key}: {least} to {most}")?;
+        }
+        Ok(())
     }
 }
 
@@ -117,13 +126,18 @@ mod tests {
             captures_multiplanar: false,
             streams: true,
         };
-        Found { identity, offers, choice }
+        let controls = vec![("exposure", controls::Range { least: 3, most: 2047 })];
+        Found { identity, offers, choice, controls }
     }
 
     #[test]
     fn every_node_is_shown_with_what_would_be_chosen() {
-        let metadata =
-            Found { offers: Offers::default(), choice: Err("does not capture video".to_owned()), ..webcam() };
+        let metadata = Found {
+            offers: Offers::default(),
+            choice: Err("does not capture video".to_owned()),
+            controls: vec![],
+            ..webcam()
+        };
         let probed = [
             Probed { path: "/dev/video0".into(), found: Ok(webcam()) },
             Probed { path: "/dev/video1".into(), found: Ok(metadata) },
@@ -138,8 +152,9 @@ Wished for: 320x240 at 30 fps
 /dev/video0: HD Webcam (driver uvcvideo, usb-0000:00:14.0-4)
   MJPEG 1280x720  30 fps
   YUYV  640x480   30, 7.5 fps
-  H264  not understood
+  not understood: H264
   would be opened as YUYV 640x480 at 30 fps
+  controls.exposure: 3 to 2047
 
 /dev/video1: HD Webcam (driver uvcvideo, usb-0000:00:14.0-4)
   not usable: does not capture video

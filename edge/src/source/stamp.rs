@@ -9,8 +9,9 @@
 //! +------------------------------+---------------------------+
 //! ```
 //!
-//! For people: `hh:mm:ss.mmm` in a bitmap font of 5 x 7 dots.
+//! For people: `hh:mm:ss.mmm` ([`super::font`]).
 
+use super::font::{self, BLACK, NEUTRAL, WHITE};
 use crate::frames::Picture;
 use media::WallTime;
 
@@ -19,9 +20,6 @@ const BLOCK: usize = 16;
 /// Blocks in one of the two rows.
 const COLUMNS: usize = 20;
 const ROWS: usize = 2;
-const BLACK: u8 = 16;
-const WHITE: u8 = 235;
-const NEUTRAL: u8 = 128;
 
 /// Lines that the block code takes.
 pub const CODE_HEIGHT: usize = ROWS * BLOCK;
@@ -71,50 +69,25 @@ pub fn read_code(luma: &[u8], width: usize) -> Option<u32> {
     (code_word(millis) == word).then_some(millis)
 }
 
-/// Dots of a character, one byte a line, the five low bits from left to right.
-type Glyph = [u8; GLYPH_HEIGHT];
-const GLYPH_HEIGHT: usize = 7;
-const GLYPH_WIDTH: usize = 5;
-/// From one character to the next, in dots.
-const PITCH: usize = GLYPH_WIDTH + 1;
-
-/// `0` to `9`, `:` and `.`.
-#[rustfmt::skip]
-const FONT: [Glyph; 12] = [
-    [0b01110, 0b10001, 0b10011, 0b10101, 0b11001, 0b10001, 0b01110],
-    [0b00100, 0b01100, 0b00100, 0b00100, 0b00100, 0b00100, 0b01110],
-    [0b01110, 0b10001, 0b00001, 0b00110, 0b01000, 0b10000, 0b11111],
-    [0b01110, 0b10001, 0b00001, 0b00110, 0b00001, 0b10001, 0b01110],
-    [0b00010, 0b00110, 0b01010, 0b10010, 0b11111, 0b00010, 0b00010],
-    [0b11111, 0b10000, 0b11110, 0b00001, 0b00001, 0b10001, 0b01110],
-    [0b00110, 0b01000, 0b10000, 0b11110, 0b10001, 0b10001, 0b01110],
-    [0b11111, 0b00001, 0b00010, 0b00100, 0b01000, 0b01000, 0b01000],
-    [0b01110, 0b10001, 0b10001, 0b01110, 0b10001, 0b10001, 0b01110],
-    [0b01110, 0b10001, 0b10001, 0b01111, 0b00001, 0b00010, 0b01100],
-    [0b00000, 0b00100, 0b00100, 0b00000, 0b00100, 0b00100, 0b00000],
-    [0b00000, 0b00000, 0b00000, 0b00000, 0b00000, 0b00100, 0b00100],
-];
-const COLON: u8 = 10;
-const POINT: u8 = 11;
-
-/// `hh:mm:ss.mmm` of a time of day in UTC, as indices into [`FONT`].
+/// `hh:mm:ss.mmm` of a time of day in UTC.
 fn clock_text(time: WallTime) -> [u8; 12] {
     let civil = time.civil();
     let millis = civil.micros / 1000;
-    let (tens, ones) = (|n: u8| n / 10, |n: u8| n % 10);
+    let digit = |n: u32| b'0' + (n % 10) as u8;
+    let (tens, ones) = (|n: u8| digit(u32::from(n / 10)), |n: u8| digit(u32::from(n)));
     [
         tens(civil.hour),
         ones(civil.hour),
-        COLON,
+        b':',
         tens(civil.minute),
         ones(civil.minute),
-        COLON,
+        b':',
         tens(civil.second),
         ones(civil.second),
-        POINT,
-        (millis / 100) as u8,
-        (millis / 10 % 10) as u8,
-        (millis % 10) as u8,
+        b'.',
+        digit(millis / 100),
+        digit(millis / 10),
+        digit(millis),
     ]
 }
 
@@ -122,36 +95,13 @@ fn clock_text(time: WallTime) -> [u8; 12] {
 pub fn draw_clock(picture: &mut Picture, time: WallTime) {
     let text = clock_text(time);
     let (width, height) = (picture.width(), picture.height());
-    let dots = text.len() * PITCH + 1;
-    let dot = width * 3 / 4 / dots;
-    // One dot of margin on every side.
-    let (box_width, box_height) = (dots * dot, (GLYPH_HEIGHT + 2) * dot);
-    if dot == 0 || height < CODE_HEIGHT + box_height {
+    let (columns, rows) = font::size(text.len());
+    let dot = width * 3 / 4 / columns;
+    if height < CODE_HEIGHT + rows * dot {
         return;
     }
-    let left = (width - box_width) / 2;
-    let top = (height + CODE_HEIGHT - box_height) / 2;
-    let (y, u, v) = picture.planes_mut();
-    for (line_number, line) in y.chunks_exact_mut(width).skip(top).take(box_height).enumerate() {
-        let row = (line_number / dot).wrapping_sub(1);
-        for (column, samples) in line[left..left + box_width].chunks_exact_mut(dot).enumerate() {
-            samples.fill(if is_lit(&text, column, row) { WHITE } else { BLACK });
-        }
-    }
-    for plane in [u, v] {
-        for line in plane.chunks_exact_mut(width / 2).skip(top / 2).take(box_height.div_ceil(2)) {
-            line[left / 2..(left + box_width).div_ceil(2)].fill(NEUTRAL);
-        }
-    }
-}
-
-/// Whether the dot of `text` at this column (with one of margin) and row of the font is set.
-fn is_lit(text: &[u8], column: usize, row: usize) -> bool {
-    let Some(column) = column.checked_sub(1) else { return false };
-    let glyph = text.get(column / PITCH).and_then(|&index| FONT.get(usize::from(index)));
-    let line = glyph.and_then(|glyph| glyph.get(row)).copied().unwrap_or(0);
-    let x = column % PITCH;
-    x < GLYPH_WIDTH && line >> (GLYPH_WIDTH - 1 - x) & 1 == 1
+    let corner = ((width - columns * dot) / 2, (height + CODE_HEIGHT - rows * dot) / 2);
+    font::draw(picture, &text, corner, dot);
 }
 
 #[cfg(test)]

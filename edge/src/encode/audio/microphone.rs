@@ -5,13 +5,12 @@
 //!                                                             ^ end = htstamp - rest / rate
 //! ```
 
-use super::Sound;
 use super::line::Format;
+use super::{Sound, htstamp};
 use crate::supervise::clock;
 use alsa::pcm::{Access, Format as SampleFormat, HwParams, PCM, TstampType};
 use alsa::{Direction, ValueOr};
 use media::Ticks90k;
-use nix::sys::time::TimeSpec;
 use std::time::Duration;
 
 /// How long a wait for samples lasts, in milliseconds.
@@ -90,9 +89,8 @@ impl Microphone {
             return Ok(None);
         }
         let status = self.pcm.status()?;
-        let stamp = Duration::from(TimeSpec::from(status.get_htstamp()));
         // A plugin without hardware has no timestamps.
-        let now = match stamp {
+        let now = match htstamp::of(&status) {
             Duration::ZERO => clock::media_now(),
             stamp => Ticks90k::from_duration(stamp) + clock::monotonic_to_media(),
         };

@@ -11,6 +11,7 @@
 
 pub mod aac;
 pub mod drift;
+mod htstamp;
 pub mod line;
 pub mod microphone;
 pub mod queue;

@@ -72,6 +72,15 @@ pub trait Device: Send {
     /// Who it is.
     fn identity(&self) -> io::Result<Identity>;
 
+    /// Sets an input for digital video (HDMI, SDI) to the timings of what is plugged into it; any other is left as it is.
+    fn follow_signal(&mut self) -> io::Result<()>;
+
+    /// What values a control takes; `None` if the device has none of that number.
+    fn control(&self, id: u32) -> Option<super::controls::Range>;
+
+    /// Sets a control.
+    fn set_control(&mut self, id: u32, value: i32) -> io::Result<()>;
+
     /// What it delivers; a size with limits and steps is offered nearest to the wish.
     fn offers(&self, wish: &Wish) -> io::Result<Offers>;
 

@@ -2,7 +2,9 @@
 //!
 //! ```text
 //! QUERYCAP  ENUM_FMT  ENUM_FRAMESIZES  ENUM_FRAMEINTERVALS      who, what
+//! G_INPUT  ENUMINPUT  QUERY_DV_TIMINGS  S_DV_TIMINGS            the signal
 //! S_FMT  S_PARM  G_PARM                                         the mode
+//! QUERYCTRL  S_CTRL                                             the controls
 //! REQBUFS  QUERYBUF mmap QBUF (each buffer)  STREAMON           start
 //! poll  DQBUF  ... QBUF                                         each frame
 //! STREAMOFF  munmap  close                                      the end
@@ -12,6 +14,7 @@
 //! names that are not UTF-8, on colour spaces they do not know and on a STREAMOFF that fails, so they are not used.
 #![allow(unsafe_code)] // ioctl and mmap have no safe wrapper that does not panic
 
+use super::controls;
 use super::device::{Device, Granted, Identity, Offers, Taken};
 use super::negotiate::{Choice, Offer, Rates, Steps, Wish};
 use crate::source::grid::Rate;
@@ -65,8 +68,22 @@ plain!(
     v4l2_streamparm,
     v4l2_requestbuffers,
     v4l2_buffer,
+    v4l2_input,
+    v4l2_dv_timings,
+    v4l2_queryctrl,
+    v4l2_control,
     i32
 );
+
+/// Requests that the `v4l` crate has no numbers for (videodev2.h): from the kernel, or both ways.
+const QUERY_DV_TIMINGS: vidioc::_IOC_TYPE = request::<v4l2_dv_timings>(2, 99);
+const S_DV_TIMINGS: vidioc::_IOC_TYPE = request::<v4l2_dv_timings>(3, 87);
+
+/// A request of Video4Linux by its direction and number (asm-generic/ioctl.h).
+const fn request<T>(direction: u32, number: u32) -> vidioc::_IOC_TYPE {
+    ((direction << 30) | ((mem::size_of::<T>() as u32) << 16) | ((b'V' as u32) << 8) | number)
+        as vidioc::_IOC_TYPE
+}
 
 /// An opened device node.
 pub struct Kernel {
@@ -189,6 +206,32 @@ impl Device for Kernel {
             captures_multiplanar: can & V4L2_CAP_VIDEO_CAPTURE_MPLANE != 0,
             streams: can & V4L2_CAP_STREAMING != 0,
         })
+    }
+
+    fn follow_signal(&mut self) -> io::Result<()> {
+        let mut index = 0_i32;
+        let mut input = v4l2_input::zeroed();
+        let known = self.ioctl(vidioc::VIDIOC_G_INPUT, &mut index).and_then(|()| {
+            input.index = index.cast_unsigned();
+            self.ioctl(vidioc::VIDIOC_ENUMINPUT, &mut input)
+        });
+        if known.is_err() || input.capabilities & V4L2_IN_CAP_DV_TIMINGS == 0 {
+            return Ok(());
+        }
+        let mut timings = v4l2_dv_timings::zeroed();
+        self.ioctl(QUERY_DV_TIMINGS, &mut timings)?;
+        self.ioctl(S_DV_TIMINGS, &mut timings)
+    }
+
+    fn control(&self, id: u32) -> Option<controls::Range> {
+        let mut query = v4l2_queryctrl { id, ..Plain::zeroed() };
+        self.ioctl(vidioc::VIDIOC_QUERYCTRL, &mut query).ok()?;
+        let usable = query.flags & (V4L2_CTRL_FLAG_DISABLED | V4L2_CTRL_FLAG_READ_ONLY) == 0;
+        usable.then_some(controls::Range { least: query.minimum, most: query.maximum })
+    }
+
+    fn set_control(&mut self, id: u32, value: i32) -> io::Result<()> {
+        self.ioctl(vidioc::VIDIOC_S_CTRL, &mut v4l2_control { id, value })
     }
 
     fn offers(&self, wish: &Wish) -> io::Result<Offers> {

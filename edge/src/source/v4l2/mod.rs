@@ -1,12 +1,13 @@
 //! A camera behind Video4Linux2.
 //!
 //! ```text
-//! identity -> offers -> choose -> set_mode -> start -> (wait -> take -> convert -> give back) ...
+//! identity -> follow_signal -> offers -> choose -> set_mode -> controls -> start -> (wait -> take -> convert -> give back) ...
 //! ```
 //!
 //! The logic is here, over the small trait [`Device`]; the kernel's calls are in [`kernel`], the choice of a mode is a pure
 //! function in [`negotiate`]. A frame is converted while it lies in the driver's buffer, which goes back at once.
 
+pub mod controls;
 pub mod device;
 pub mod kernel;
 pub mod negotiate;
@@ -68,6 +69,7 @@ impl<D: Device> V4l2<D> {
         let unusable = |reason: String| Error::Unusable { device: name.clone(), reason };
         let io = |error| explain(&name, error);
         let wish = Wish::of(camera);
+        device.follow_signal().map_err(io)?;
         let (_, choice) = survey(&device, &identity, &wish).map_err(io)?;
         let granted = device.set_mode(&choice.map_err(unusable)?).map_err(io)?;
         let format = understood(&granted).map_err(unusable)?;
@@ -76,6 +78,9 @@ impl<D: Device> V4l2<D> {
         let converter = Converter::new(format, size, range, Target::of(camera)).ok_or_else(|| {
             unusable(format!("{width}x{height} with lines of {stride} bytes cannot be {}", format.name()))
         })?;
+        for refused in camera.controls.apply(&mut device) {
+            tracing::warn!(camera = camera.name, device = name, "{refused}");
+        }
         device.start().map_err(io)?;
         let wished = Ticks90k(TICKS_PER_SECOND / i64::from(wish.fps.max(1)));
         let mode = Mode {
@@ -160,17 +165,27 @@ pub fn survey<D: Device>(
         return refused("has no buffers that can be mapped");
     }
     let offers = device.offers(wish)?;
-    let choice = choose(&offers.modes, wish).ok_or_else(|| {
-        let known = PixelFormat::ALL.map(PixelFormat::name).join(", ");
-        match offers.other_formats.as_slice() {
-            [] => "offers no format".to_owned(),
-            codes => {
-                let codes: Vec<String> = codes.iter().map(|code| code.escape_ascii().to_string()).collect();
-                format!("offers {} only; understood are {known}", codes.join(", "))
-            }
-        }
-    });
+    let choice = choose(&offers.modes, wish).ok_or_else(|| nothing_in(&offers, wish));
     Ok((offers, choice))
+}
+
+/// Why none of the offers will do.
+fn nothing_in(offers: &Offers, wish: &Wish) -> String {
+    let mut formats: Vec<PixelFormat> = offers.modes.iter().map(|mode| mode.format).collect();
+    formats.sort_unstable();
+    formats.dedup();
+    let names =
+        |formats: &[PixelFormat]| formats.iter().map(|format| format.name()).collect::<Vec<_>>().join(", ");
+    match (wish.format, formats.as_slice(), offers.other_formats.as_slice()) {
+        (Some(format), [_, ..], _) => {
+            format!("offers {}, not {} as camera.format wants it", names(&formats), format.name())
+        }
+        (_, _, []) => "offers no format".to_owned(),
+        (_, _, codes) => {
+            let codes: Vec<String> = codes.iter().map(|code| code.escape_ascii().to_string()).collect();
+            format!("offers {} only; understood are {}", codes.join(", "), names(&PixelFormat::ALL))
+        }
+    }
 }
 
 /// The format of what the driver granted, if it can be read.
@@ -197,6 +212,8 @@ pub fn explain(device: &str, source: io::Error) -> Error {
         Some(Errno::ENOENT | Errno::ENXIO | Errno::ENODEV) => "is not there",
         Some(Errno::EACCES | Errno::EPERM) => "may not be opened; is the user in the group video?",
         Some(Errno::ENOTTY | Errno::EISDIR) => "is no V4L2 device",
+        Some(Errno::ENOLINK) => "gets no signal; is something plugged into its input, and switched on?",
+        Some(Errno::ENOLCK) => "gets a signal that it cannot hold",
         _ => return Error::Io { device, source },
     };
     Error::Unusable { device, reason: reason.to_owned() }

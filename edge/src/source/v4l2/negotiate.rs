@@ -24,6 +24,8 @@ pub struct Wish {
     pub height: u32,
     /// Frames a second.
     pub fps: u32,
+    /// No other format will do.
+    pub format: Option<PixelFormat>,
 }
 
 impl Wish {
@@ -31,7 +33,7 @@ impl Wish {
     pub fn of(camera: &Camera) -> Self {
         let turn = Turn::from_degrees(camera.rotate);
         let (width, height) = turn.before(camera.width.into(), camera.height.into());
-        Self { width: width as u32, height: height as u32, fps: camera.fps.into() }
+        Self { width: width as u32, height: height as u32, fps: camera.fps.into(), format: camera.format }
     }
 }
 
@@ -119,9 +121,10 @@ impl fmt::Display for Choice {
     }
 }
 
-/// The best of the offers; `None` if there is none.
+/// The best of the offers; `None` if none is in the format that is wished for.
 pub fn choose(offers: &[Offer], wish: &Wish) -> Option<Choice> {
-    let ranked = offers.iter().map(|offer| {
+    let fitting = offers.iter().filter(|offer| wish.format.is_none_or(|format| format == offer.format));
+    let ranked = fitting.map(|offer| {
         let rate = offer.rates.nearest(wish.fps);
         let choice = Choice { format: offer.format, width: offer.width, height: offer.height, rate };
         (rank(&choice, wish), choice)

@@ -91,12 +91,13 @@ fn any_rate() -> Vec<Offer> {
 }
 
 fn chosen(offers: &[Offer], width: u32, height: u32, fps: u32) -> String {
-    choose(offers, &Wish { width, height, fps }).map_or("none".to_owned(), |choice| choice.to_string())
+    choose(offers, &Wish { width, height, fps, format: None })
+        .map_or("none".to_owned(), |choice| choice.to_string())
 }
 
 #[test]
 fn what_is_chosen_on_real_cameras() {
-    let sunxi = ov5640_on_sunxi(&Wish { width: 320, height: 240, fps: 30 });
+    let sunxi = ov5640_on_sunxi(&Wish { width: 320, height: 240, fps: 30, format: None });
     for (offers, wish, expected) in [
         (logitech_c270(), (320, 240, 30), "YUYV 320x240 at 30 fps"),
         (logitech_c270(), (320, 240, 12), "YUYV 320x240 at 15 fps"),
@@ -127,6 +128,16 @@ fn what_is_chosen_on_real_cameras() {
 }
 
 #[test]
+fn a_format_that_is_wished_for_is_had_or_nothing() {
+    let chosen = |format| {
+        let wish = Wish { width: 320, height: 240, fps: 30, format: Some(format) };
+        choose(&logitech_c270(), &wish).map(|choice| choice.to_string())
+    };
+    assert_eq!(chosen(Mjpeg).as_deref(), Some("MJPEG 320x240 at 30 fps"));
+    assert_eq!(chosen(Nv12), None);
+}
+
+#[test]
 fn a_size_that_is_too_large_falls_back_to_the_largest() {
     assert_eq!(chosen(&modes(Yuyv, "160x120 30\n176x144 30"), 320, 240, 30), "YUYV 176x144 at 30 fps");
 }
@@ -142,5 +153,5 @@ fn a_stepwise_size_is_rounded_up_within_its_limits() {
 #[test]
 fn a_turned_camera_is_asked_for_its_own_orientation() {
     let camera = Camera { width: 240, height: 320, rotate: 90, ..Camera::default() };
-    assert_eq!(Wish::of(&camera), Wish { width: 320, height: 240, fps: 30 });
+    assert_eq!(Wish::of(&camera), Wish { width: 320, height: 240, fps: 30, format: None });
 }

@@ -4,6 +4,7 @@ use super::negotiate::{Offer, Rates};
 use super::*;
 use crate::source::grid::Rate;
 use crate::source::pixels::Range;
+use service::config::from_toml;
 use std::collections::VecDeque;
 
 /// What the device does at one wait and take.
@@ -37,6 +38,8 @@ struct Fake {
     /// Buffers that are with the driver.
     queued: usize,
     monotonic: Option<Ticks90k>,
+    /// Numbers, ranges and values.
+    controls: Vec<(u32, controls::Range, i32)>,
 }
 
 const WIDTH: u32 = 32;
@@ -69,6 +72,7 @@ fn fake(acts: &[Act]) -> Fake {
         frame: Vec::new(),
         queued: 0,
         monotonic: None,
+        controls: Vec::new(),
     }
 }
 
@@ -88,6 +92,24 @@ impl Fake {
 impl Device for Fake {
     fn identity(&self) -> io::Result<Identity> {
         self.call("identity").map(|()| self.identity.clone())
+    }
+
+    fn follow_signal(&mut self) -> io::Result<()> {
+        self.call("follow_signal")
+    }
+
+    fn control(&self, id: u32) -> Option<controls::Range> {
+        self.controls.iter().find(|(control, ..)| *control == id).map(|(_, range, _)| *range)
+    }
+
+    fn set_control(&mut self, id: u32, value: i32) -> io::Result<()> {
+        let known = self.controls.iter_mut().find(|(control, ..)| *control == id);
+        let (_, controls::Range { least, most }, now) = known.ok_or(Errno::EINVAL)?;
+        if !(*least..=*most).contains(&value) {
+            return Err(Errno::ERANGE.into());
+        }
+        *now = value;
+        Ok(())
     }
 
     fn offers(&self, _: &Wish) -> io::Result<Offers> {
@@ -311,4 +333,63 @@ fn a_rate_that_is_not_told_is_measured() {
     });
     assert_eq!(durations[0], Ticks90k(3000), "what was wished for, until there is more to go by");
     assert!((durations[1] - Ticks90k(6000)).0.abs() <= 1, "{durations:?}");
+}
+
+/// A device with a manual exposure from 3 to 2047, without a switch for it that knows aperture priority.
+fn with_controls() -> Fake {
+    let range = |least, most| controls::Range { least, most };
+    let controls = vec![
+        (v4l::v4l_sys::V4L2_CID_EXPOSURE_AUTO, range(0, 1), -1),
+        (v4l::v4l_sys::V4L2_CID_EXPOSURE_ABSOLUTE, range(3, 2047), -1),
+        (v4l::v4l_sys::V4L2_CID_GAIN, range(0, 255), -1),
+    ];
+    Fake { controls, ..fake(&[]) }
+}
+
+fn applied(controls: &str) -> (Vec<i32>, Vec<String>) {
+    let mut device = with_controls();
+    let controls: controls::Controls = from_toml(controls).expect("controls");
+    let complaints = controls.apply(&mut device);
+    (device.controls.iter().map(|(_, _, value)| *value).collect(), complaints)
+}
+
+#[test]
+fn controls_are_set_in_the_order_that_makes_them_count() {
+    assert_eq!(applied("exposure = 100"), (vec![1, 100, -1], vec![]), "manual first");
+    assert_eq!(
+        applied("exposure = \"auto\""),
+        (vec![0, -1, -1], vec![]),
+        "auto where there is no aperture priority"
+    );
+    assert_eq!(applied("gain = 7"), (vec![-1, -1, 7], vec![]), "nothing to switch off");
+    assert_eq!(applied(""), (vec![-1, -1, -1], vec![]), "left as they are");
+}
+
+#[test]
+fn a_control_that_cannot_be_had_is_named_with_what_can() {
+    let (values, complaints) = applied("exposure = 5000\nfocus = 3\ngain = 9");
+    assert_eq!(values, [1, -1, 9], "the others are set");
+    let expected = [
+        "controls.exposure = 5000: the camera takes 3 to 2047",
+        "controls.focus = 3: the camera has no such control",
+    ];
+    assert_eq!(complaints, expected);
+}
+
+#[test]
+fn a_setting_is_a_number_or_auto() {
+    let parse = |text: &str| from_toml::<controls::Controls>(text).map_err(|error| error.to_string());
+    let mains = parse("power_line = \"50Hz\"").expect("a frequency").power_line;
+    assert_eq!(mains, Some(controls::PowerLine::Hz50));
+    let error = parse("focus = \"near\"").expect_err("no number");
+    assert!(error.contains("invalid value: string \"near\", expected \"auto\" or a whole number"), "{error}");
+    assert!(parse("zoom = 3").expect_err("no key").contains("unknown field `zoom`"));
+}
+
+#[test]
+fn an_input_without_a_signal_says_so() {
+    let error = open(Fake::failing("follow_signal", Errno::ENOLINK)).err();
+    let expected =
+        "/dev/video9 (Test Cam): gets no signal; is something plugged into its input, and switched on?";
+    assert_eq!(error.as_deref(), Some(expected));
 }
