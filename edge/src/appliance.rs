@@ -16,9 +16,10 @@ use crate::live::control::Control;
 use crate::ring::{self, Ring};
 use crate::status::{CameraStatus, Cause, Status};
 use crate::store::Store;
-use crate::supervise::{Pulses, Stalled, Stop, Threads, Watchdog, clock};
+use crate::supervise::{Pulses, Restarts, Stalled, Stop, Threads, Watchdog, clock};
 use crate::{encode, frames, live, record, source, upload};
 use anyhow::Context;
+use service::notify::Notify;
 use std::sync::Arc;
 
 /// The running appliance.
@@ -27,6 +28,7 @@ pub struct Appliance {
     producers: Threads,
     consumers: Threads,
     watchdog: Threads,
+    notify: Arc<Notify>,
 }
 
 impl Appliance {
@@ -41,22 +43,22 @@ impl Appliance {
         let current = Current::new(config);
         let group = || Threads::new(Stop::default(), pulses.clone());
         let (mut producers, mut consumers, mut watchdog) = (group(), group(), group());
-        let restarts = stalled.as_ref().map_or(0, |stalled| stalled.count);
-        status.metrics.watchdog_restarts.inc_by(restarts);
+        let (anew, restarts) = (stalled.as_ref().map_or(0, |stalled| stalled.count), Restarts::inherited());
+        status.metrics.watchdog_restarts.inc_by(anew);
         // Why there is no footage from the end of the process before this one.
         let cause = if stalled.is_some() { Cause::Overload } else { Cause::NoPower };
         let store = Store::new(current.clone(), Arc::clone(&status), current.get().device_key());
-        let server = live::Server::bind(&current.get().live, &pulses)?;
+        let server = live::Server::bind(&current.get(), &pulses)?;
         let control = Control::bind(&current.get().live.control, &pulses)?;
         let mut rings = Vec::new();
         for own in &status.cameras {
-            let ring = start_camera(&current, own, &status, cause, &mut producers)?;
+            let ring = start_camera(&current, own, &status, (cause, &restarts), &mut producers)?;
             rings.push(ring.clone());
             if current.get().record.enabled {
                 start_recorder(&current, own, ring, &store, &status, &mut consumers)?;
             }
         }
-        if current.get().upload.is_some() {
+        if current.get().upload.is_some() || current.get().auth.is_some() {
             let (current, status) = (current.clone(), Arc::clone(&status));
             let inputs = upload::Inputs { store, current, status, patience: upload::Patience::default() };
             consumers.spawn("upload", |stop| upload::run(inputs, stop))?;
@@ -66,9 +68,15 @@ impl Appliance {
         consumers.spawn("control", move |stop| control.run(&told, &stop))?;
         consumers.spawn("live", |stop| server.run(sources, stop))?;
         pulses.adopt("main");
-        let watched = pulses.clone();
-        watchdog.spawn("watchdog", move |stop| Watchdog::new(&watched, restarts).run(&stop))?;
-        Ok((Self { current, producers, consumers, watchdog }, Watchdog::new(&pulses, restarts)))
+        let notify = Arc::new(Notify::from_env());
+        let watcher = {
+            let (pulses, restarts, notify) = (pulses.clone(), restarts.clone(), Arc::clone(&notify));
+            move || Watchdog::new(&pulses, anew, restarts.clone(), Arc::clone(&notify))
+        };
+        let own = watcher.clone();
+        watchdog.spawn("watchdog", move |stop| watcher().run(&stop))?;
+        notify.tell("READY=1");
+        Ok((Self { current, producers, consumers, watchdog, notify }, own()))
     }
 
     /// Takes over a changed configuration and says what waits for a restart.
@@ -86,6 +94,7 @@ impl Appliance {
 
     /// Ends all threads: the last picture is encoded, then recordings are sealed. Whoever takes long then is not watched any more.
     pub fn end(self) {
+        self.notify.tell("STOPPING=1");
         for group in [self.watchdog, self.producers, self.consumers] {
             group.stop();
             group.join();
@@ -98,7 +107,7 @@ fn start_camera(
     current: &Current,
     own: &Arc<CameraStatus>,
     status: &Arc<Status>,
-    cause: Cause,
+    (cause, restarts): (Cause, &Restarts),
     threads: &mut Threads,
 ) -> anyhow::Result<Ring> {
     let config = current.get();
@@ -106,11 +115,16 @@ fn start_camera(
     let (writer, ring) = open_ring(&config, own, status, cause)?;
     let (sender, frames) = frames::queue(camera.width.into(), camera.height.into());
     let audio = start_audio(&config, own, status, threads)?;
-    let capture = (camera.clone(), Arc::clone(own), Arc::clone(status));
-    threads.spawn(&format!("capture {}", camera.name), move |stop| {
-        let (camera, own, status) = capture;
-        source::capture::run(&camera, &own, &status.gaps, sender, stop);
-    })?;
+    own.metrics.camera_restarts.inc_by(restarts.count(&own.name));
+    let capture = source::capture::Inputs {
+        camera: camera.clone(),
+        own: Arc::clone(own),
+        status: Arc::clone(status),
+        restarts: restarts.clone(),
+        gone_since: ring.newest().and_then(|newest| newest.gone_since),
+        sender,
+    };
+    threads.spawn(&format!("capture {}", camera.name), |stop| source::capture::run(capture, stop))?;
     let inputs = encode::Inputs {
         camera: camera.clone(),
         current: current.clone(),
@@ -165,7 +179,7 @@ fn start_recorder(
 }
 
 /// Opens the ring of one camera, and says loudly what is wrong with its place. Where it has footage of an earlier process, a gap begins
-/// for `cause`.
+/// for `cause`; where that ends with placeholders, the gap of the camera goes on.
 fn open_ring(
     config: &Config,
     own: &CameraStatus,
@@ -187,8 +201,11 @@ fn open_ring(
     }
     if let Some(newest) = opened.1.newest() {
         let end = newest.last_video + newest.config.video.frame_duration;
-        let wall = newest.wall.map(|wall| wall.plus(end - newest.start));
-        status.gaps.open(&own.name, cause, end, wall);
+        let wall_of = |time| newest.wall.map(|wall| wall.plus(time - newest.start));
+        status.gaps.open(&own.name, cause, end, wall_of(end));
+        if let Some(since) = newest.gone_since {
+            status.gaps.open(&own.name, Cause::CameraGone, since, wall_of(since));
+        }
         tracing::info!(camera = own.name, until = %end, "footage of an earlier process is in the ring");
     }
     Ok(opened)

@@ -4,6 +4,8 @@
 //! that names the key, the value and what is allowed. docs/ref/config.md describes every key and is tested against
 //! [`Config::default`].
 
+use crate::source::pixels::PixelFormat;
+use crate::source::v4l2::controls::Controls;
 use serde::{Deserialize, Serialize};
 pub use service::config::Error;
 use service::config::{from_toml, read, require};
@@ -16,6 +18,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// What the appliance is called.
+    pub device: Device,
     /// One table for each camera.
     pub camera: Vec<Camera>,
     /// Encoding of the picture.
@@ -30,6 +34,34 @@ pub struct Config {
     pub record: Record,
     /// The remote host; recordings stay on the edge without it.
     pub upload: Option<Upload>,
+    /// Who may look and who may change things; without it everybody looks, and nobody changes anything.
+    pub auth: Option<Auth>,
+}
+
+/// `[device]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Device {
+    /// Its name on pages and in its certificate: 1 to 32 of a-z, 0-9 and `-`, as a host name.
+    pub name: String,
+    /// Its time zone, as `Europe/Berlin`.
+    pub time_zone: String,
+}
+
+/// `[auth]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Auth {
+    /// Accounts that look, as `porthole-edge password NAME` prints them.
+    pub viewers: Vec<String>,
+    /// Accounts that also administer.
+    pub admins: Vec<String>,
+    /// Viewing may use plain HTTP.
+    pub plain_viewing: bool,
+    /// Names of this device, beside addresses, names without a dot, and those of mDNS.
+    pub names: Vec<String>,
+    /// Accounts, tokens, certificate and settings that were made on the page.
+    pub dir: PathBuf,
 }
 
 /// One source of pictures.
@@ -48,6 +80,10 @@ pub struct Camera {
     pub fps: u16,
     /// Clockwise turn in degrees: 0, 90, 180 or 270.
     pub rotate: u16,
+    /// Pixel format that a V4L2 camera is asked for: `yuyv`, `uyvy`, `nv12`, `i420` or `mjpeg`; without it the best one that it has.
+    pub format: Option<PixelFormat>,
+    /// What a V4L2 camera is set to; what is not named stays as it is.
+    pub controls: Controls,
 }
 
 /// `[video]`
@@ -107,6 +143,8 @@ pub struct Live {
     pub listen: SocketAddr,
     /// Serve HTTPS (and HTTP/2) with this certificate and key.
     pub tls: Option<Tls>,
+    /// A second address and port, for plain HTTP beside HTTPS.
+    pub plain: Option<SocketAddr>,
     /// The local control socket.
     pub control: PathBuf,
     /// Connections at once, in all.
@@ -180,11 +218,13 @@ pub enum UploadMode {
     Sealed,
 }
 
-fn ssh_port() -> u16 {
+/// Where SSH servers listen.
+pub(crate) fn ssh_port() -> u16 {
     22
 }
 
-fn default_inbox() -> String {
+/// The inbox that `porthole-remote enroll` makes.
+pub(crate) fn default_inbox() -> String {
     "inbox".to_owned()
 }
 
@@ -222,6 +262,7 @@ fn runtime_of(service: Option<OsString>, user: Option<OsString>, is_root: bool) 
 impl Default for Config {
     fn default() -> Self {
         Self {
+            device: Device::default(),
             camera: vec![Camera::default()],
             video: Video::default(),
             audio: Audio::default(),
@@ -229,6 +270,25 @@ impl Default for Config {
             live: Live::default(),
             record: Record::default(),
             upload: None,
+            auth: None,
+        }
+    }
+}
+
+impl Default for Device {
+    fn default() -> Self {
+        Self { name: "porthole".to_owned(), time_zone: "UTC".to_owned() }
+    }
+}
+
+impl Default for Auth {
+    fn default() -> Self {
+        Self {
+            viewers: Vec::new(),
+            admins: Vec::new(),
+            plain_viewing: false,
+            names: Vec::new(),
+            dir: state_dir().join("auth"),
         }
     }
 }
@@ -242,6 +302,8 @@ impl Default for Camera {
             height: 240,
             fps: 30,
             rotate: 0,
+            format: None,
+            controls: Controls::default(),
         }
     }
 }
@@ -269,6 +331,7 @@ impl Default for Live {
         Self {
             listen: SocketAddr::from(([0, 0, 0, 0], 8080)),
             tls: None,
+            plain: None,
             control: runtime_dir().join("control.sock"),
             max_connections: 128,
             max_per_address: 16,
@@ -417,6 +480,8 @@ impl Config {
         require((1..=3650).contains(&days), "record.days", days, "1 to 3650 days")?;
         require((1..=60).contains(&sync_seconds), "record.sync_seconds", sync_seconds, "1 to 60 seconds")?;
         self.check_places()?;
+        self.device.check()?;
+        self.auth.as_ref().map_or(Ok(()), Auth::check)?;
         self.upload.as_ref().map_or(Ok(()), Upload::check)
     }
 
@@ -433,8 +498,56 @@ impl Config {
     }
 }
 
-impl Upload {
+impl Device {
+    /// Finds the first value that cannot be.
+    pub fn check(&self) -> Result<(), Error> {
+        let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let (name, zone) = (&self.name, &self.time_zone);
+        require(
+            (1..=32).contains(&name.len())
+                && name.chars().all(good)
+                && !name.starts_with('-')
+                && !name.ends_with('-'),
+            "device.name",
+            format!("{name:?}"),
+            "1 to 32 of a-z, 0-9 and -, not at either end",
+        )?;
+        // Names of the IANA database; whoever makes a path of one must not be led out of its folder.
+        let part = |part: &str| {
+            let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '+');
+            !part.is_empty() && part.chars().all(word)
+        };
+        require(
+            zone.len() <= 64 && zone.split('/').all(part),
+            "device.time_zone",
+            format!("{zone:?}"),
+            "a time zone such as Europe/Berlin or UTC",
+        )
+    }
+}
+
+impl Auth {
     fn check(&self) -> Result<(), Error> {
+        for (key, accounts) in [("auth.viewers", &self.viewers), ("auth.admins", &self.admins)] {
+            let wrong = accounts.iter().find(|text| text.parse::<crate::auth::Account>().is_err());
+            let name = wrong.map(|text| format!("{:?}", text.split(':').next().unwrap_or_default()));
+            require(
+                wrong.is_none(),
+                key,
+                name.unwrap_or_default(),
+                "accounts as `porthole-edge password NAME` prints them",
+            )?;
+        }
+        let good = |name: &String| crate::auth::name_of(name) == Some(name.as_str()) && !name.is_empty();
+        let wrong = self.names.iter().find(|name| !good(name));
+        require(wrong.is_none(), "auth.names", format!("{wrong:?}"), "host names without a port")?;
+        require(!self.dir.as_os_str().is_empty(), "auth.dir", "\"\"", "a path")
+    }
+}
+
+impl Upload {
+    /// Finds the first value that cannot be.
+    pub fn check(&self) -> Result<(), Error> {
         let bad = |c: char| c.is_whitespace() || c.is_control();
         require(
             !self.host.is_empty() && !self.host.contains(bad),
@@ -500,11 +613,27 @@ impl Current {
             ring,
             live.listen,
             live.tls,
+            live.plain,
             live.control,
             record.enabled,
             record.dir,
         );
+        match (&mut next.auth, &now.auth) {
+            (Some(next), Some(now)) if next.dir != now.dir => {
+                waiting.push("auth.dir");
+                next.dir.clone_from(&now.dir);
+            }
+            (Some(_), Some(_)) | (None, None) => {}
+            _ => {
+                waiting.push("auth");
+                next.auth.clone_from(&now.auth);
+            }
+        }
+        let key = now.device_key();
         match (&mut next.upload, &now.upload) {
+            // With `[auth]` the page adds and removes a remote host, and the uploader waits for one.
+            (Some(next), None) if now.auth.is_some() && next.key == key => {}
+            (None, Some(_)) if now.auth.is_some() && key == default_key() => {}
             // The names and the ledger of this process are made with the key that it began with.
             (Some(next), Some(now)) if next.key != now.key => {
                 waiting.push("upload.key");

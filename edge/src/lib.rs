@@ -7,13 +7,14 @@
 //! ```
 
 pub mod appliance;
+pub mod auth;
 pub mod config;
 pub mod encode;
 pub mod frames;
 pub mod live;
 pub mod record;
 pub mod ring;
-
+pub mod setup;
 pub mod source;
 pub mod status;
 pub mod store;

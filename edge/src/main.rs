@@ -3,22 +3,28 @@
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use edge::appliance::Appliance;
+use edge::auth::{self, Account, certificate};
 use edge::config::Config;
 use edge::live::control;
+use edge::setup::provision::provision;
+use edge::setup::{self, Settings};
 use edge::source::probe;
 use edge::store;
 use edge::summary::summary;
-use edge::supervise::{EVERY, Signals, Stalled};
+use edge::supervise::{Signals, Stalled};
 use edge::upload::key::DeviceKey;
 use nix::sys::signal::Signal;
 use service::answer::{reason, say};
 use service::{config, logs};
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Where the configuration is looked for when no other place is named.
 const CONFIG: &str = "/etc/porthole/edge.toml";
+/// Bytes that are read of a password.
+const MOST_PASSWORD: u64 = 1024;
 
 /// A camera appliance: live view on the LAN, recordings that are never lost.
 #[derive(Parser)]
@@ -47,8 +53,24 @@ enum Command {
         /// The file.
         file: PathBuf,
     },
-    /// Print the device's public key, to be enrolled at the remote host; makes the key if there is none.
+    /// Print the device's public key, to be enrolled at the remote host; makes the key if there is none. With `[auth]` also the claim
+    /// code and the certificate's fingerprint, until the device is claimed.
     Key(At),
+    /// Read a password from standard input, and print the account for `auth.viewers` or `auth.admins`.
+    Password {
+        /// What the account is called.
+        name: String,
+    },
+    /// Apply a porthole.toml once, and erase the secrets in it; before that, a factory reset if a file `factory-reset` is beside it.
+    Provision {
+        /// The file; that it is not there is fine.
+        file: PathBuf,
+        /// Where wpa_supplicant looks for its configuration [default: wpa_supplicant.conf in auth.dir].
+        #[arg(long, env = "PORTHOLE_EDGE_WIFI", value_name = "FILE")]
+        wifi: Option<PathBuf>,
+        #[command(flatten)]
+        at: At,
+    },
     /// Seal what a crash left torn in a folder of recordings.
     Recover {
         /// The folder.
@@ -112,11 +134,33 @@ fn obey(command: Command) -> anyhow::Result<()> {
             Config::load(&file).with_context(|| file.display().to_string())?;
             say(&format!("{}: good\n", file.display()))
         }
-        Command::Key(at) => {
-            say(&format!("{}\n", DeviceKey::load_or_make(&load(&at)?.device_key())?.public_line()?))
+        Command::Key(at) => say(&key(&load(&at)?)?),
+        Command::Password { name } => {
+            let mut password = String::new();
+            std::io::stdin().take(MOST_PASSWORD).read_to_string(&mut password).context("standard input")?;
+            say(&format!("{}\n", Account::new(&name, password.trim_end_matches(['\r', '\n']))?))
+        }
+        Command::Provision { file, wifi, at } => {
+            let applied = provision(&file, wifi.as_deref(), &load(&at)?)?;
+            say(&format!("{}: {}\n", file.display(), if applied { "applied" } else { "nothing to do" }))
         }
     }
     .context("standard output")
+}
+
+/// What whoever holds the device needs: the key to enrol, and how to claim it.
+fn key(config: &Config) -> anyhow::Result<String> {
+    let mut text = DeviceKey::load_or_make(&config.device_key())?.public_line()? + "\n";
+    if let Some(auth) = &config.auth
+        && let Some(code) = auth::claim_code(&auth.dir)?
+    {
+        text += &format!("claim code: {code}\n");
+        let pem = certificate::read(&auth.dir.join(certificate::FILE)).ok();
+        if let Some(fingerprint) = pem.and_then(|pem| certificate::fingerprint(&pem)) {
+            text += &format!("certificate SHA-256: {fingerprint}\n");
+        }
+    }
+    Ok(text)
 }
 
 /// Says of every file what was found; an error if one of them could not be read.
@@ -150,9 +194,13 @@ fn load(at: &At) -> anyhow::Result<Config> {
 }
 
 impl Run {
-    /// The configuration file with what the command line changes.
+    /// The configuration file with what was set since, and what the command line changes.
     fn config(&self) -> anyhow::Result<Config> {
-        let mut config = load(&self.at)?;
+        self.over(Settings::overlay(load(&self.at)?)?)
+    }
+
+    /// What the command line changes.
+    fn over(&self, mut config: Config) -> anyhow::Result<Config> {
         if let (Some(source), Some(camera)) = (&self.source, config.camera.first_mut()) {
             camera.source.clone_from(source);
         }
@@ -162,18 +210,30 @@ impl Run {
         config.check()?;
         Ok(config)
     }
+
+    /// The same at the start, when there is nothing to go on with instead: settings that cannot be read are left out.
+    fn first_config(&self) -> anyhow::Result<Config> {
+        let config = self.over(load(&self.at)?)?;
+        if let Some(auth) = &config.auth {
+            setup::reset(&auth.dir, &auth.dir.join(setup::RESET)).context("factory reset")?;
+        }
+        Ok(Settings::overlay(config.clone()).unwrap_or_else(|error| {
+            tracing::error!("settings left out: {}", reason(&error));
+            config
+        }))
+    }
 }
 
 fn run(options: &Run) -> anyhow::Result<()> {
     let stalled = Stalled::inherited();
     logs::start(options.log, &options.log_level)?;
-    let config = options.config()?;
+    let config = options.first_config()?;
     let signals = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
     let signals = Signals::hold(&signals).context("signals")?;
     let (appliance, mut watchdog) = Appliance::start(config, stalled)?;
     loop {
         watchdog.look();
-        match signals.next(EVERY).context("signals")? {
+        match signals.next(watchdog.every()).context("signals")? {
             None => {}
             Some(Signal::SIGHUP) => match options.config() {
                 Ok(config) => appliance.reload(config),

@@ -83,7 +83,8 @@ fn write_backlog(out: &mut String, upload: &Value) -> std::fmt::Result {
 fn write_camera(out: &mut String, camera: &Value) -> std::fmt::Result {
     write!(out, "camera {}: {}", text(&camera["name"]), text(&camera["state"]))?;
     if let Some(error) = camera["error"].as_str() {
-        return writeln!(out, ", {error}");
+        writeln!(out, ", {error}")?;
+        return write_repairs(out, &camera["repairs"]);
     }
     let (video, ring) = (&camera["video"], &camera["ring"]);
     if let (Some(fps), Some(bits)) = (video["fps"].as_f64(), video["bits_per_second"].as_f64()) {
@@ -92,7 +93,23 @@ fn write_camera(out: &mut String, camera: &Value) -> std::fmt::Result {
     if let (Some(start), Some(end)) = (ring["start"].as_f64(), ring["end"].as_f64()) {
         write!(out, ", ring {:.0} s, {}", end - start, size(&ring["bytes"]))?;
     }
-    writeln!(out)
+    writeln!(out)?;
+    write_repairs(out, &camera["repairs"])
+}
+
+/// What was done about a camera that was gone, if anything was.
+fn write_repairs(out: &mut String, repairs: &Value) -> std::fmt::Result {
+    let done = |rung: &str| repairs[rung].as_u64().unwrap_or(0);
+    let (made, reopened, resets, restarts) =
+        (done("made"), done("reopened"), done("usb_resets"), done("restarts"));
+    if made + reopened + resets + restarts == 0 {
+        return Ok(());
+    }
+    write!(out, "  came back {made} times")?;
+    if let Some(seconds) = repairs["mean_seconds"].as_f64() {
+        write!(out, ", {seconds:.1} s on average")?;
+    }
+    writeln!(out, ": opened again {reopened} times, {resets} USB resets, {restarts} restarts")
 }
 
 fn list(value: &Value) -> impl Iterator<Item = &Value> {
@@ -120,8 +137,10 @@ mod tests {
     fn people_read_a_line_for_each_part() {
         let status = r#"{"version":"0.1.0","uptime":3725.5,"healthy":false,"viewers":2,"cameras":[
             {"name":"front","state":"streaming","device":"/dev/video0","video":{"fps":29.97,"bits_per_second":401234.0},
+             "repairs":{"made":0,"mean_seconds":null,"reopened":0,"usb_resets":0,"restarts":0},
              "ring":{"start":10.0,"end":130.0,"bytes":6500000}},
-            {"name":"yard","state":"gone","error":"/dev/video2: No such device"}],
+            {"name":"yard","state":"gone","error":"/dev/video2: No such device",
+             "repairs":{"made":2,"mean_seconds":1.25,"reopened":3,"usb_resets":1,"restarts":0}}],
             "recordings":{"count":3,"bytes":90000000,"seconds":2700.0},
             "storage":{"ram":false,"written_bytes_per_day":5200000000},
             "upload":{"remote":"cam@host:22","state":{"state":"backing_off","seconds":4},"pending":1,"receipts":2,
@@ -134,6 +153,7 @@ mod tests {
             "porthole-edge 0.1.0: NOT WELL, up 1:02:05, 2 viewers\n\
              camera front: streaming, /dev/video0, 30.0 fps, 401 kb/s, ring 120 s, 6.5 MB\n\
              camera yard: gone, /dev/video2: No such device\n\
+             \x20 came back 2 times, 1.2 s on average: opened again 3 times, 1 USB resets, 0 restarts\n\
              recordings: 3, 0:45:00, 90.0 MB\n\
              \x20 written to the disk a day: 5200.0 MB\n\
              upload to cam@host:22: backing_off, 1 waiting, 2 receipts\n  \

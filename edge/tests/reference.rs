@@ -11,7 +11,7 @@ const CONFIG: &str = include_str!("../../docs/ref/config.md");
 const METRICS: &str = include_str!("../../docs/ref/metrics.md");
 
 /// Every key is there.
-const WITH_UPLOAD: &str = "[upload]\nhost = \"h\"\nuser = \"u\"\nhost_key = \"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIH0XDKDZpZ89hNCaej8mrOhs+CKiEI11242Un8zWzkXJ\"";
+const WITH_UPLOAD: &str = "[auth]\n[upload]\nhost = \"h\"\nuser = \"u\"\nhost_key = \"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIH0XDKDZpZ89hNCaej8mrOhs+CKiEI11242Un8zWzkXJ\"";
 
 /// The cells of all table rows whose first cell is code: ("video.bitrate", "400000", ...).
 fn cells(page: &str) -> impl Iterator<Item = Vec<String>> {
@@ -27,23 +27,31 @@ fn rows(page: &str) -> Vec<(String, String)> {
     cells(page).map(|cells| (cells[0].clone(), cells[1].clone())).collect()
 }
 
+/// The table or the value of `key`, of the first camera if it is one of theirs.
+fn find<'a>(all: &'a mut Value, key: &str) -> Option<&'a mut Value> {
+    key.split('.').try_fold(all, |table, name| match table {
+        Value::Array(list) => list.first_mut()?.get_mut(name),
+        table => table.get_mut(name),
+    })
+}
+
 /// `config` with another value of `key`, if there is one of that type.
 fn changed(config: &Config, key: &str) -> Option<Config> {
-    let (section, key) = key.split_once('.')?;
     let all = serde_json::to_value(config).expect("serialises");
-    let list = all[section].is_array();
-    let table = if list { &all[section][0] } else { &all[section] };
-    let others = match &table[key] {
-        Value::Bool(value) => vec![json!(!value)],
+    let others = match find(&mut all.clone(), key)? {
+        Value::Bool(value) => vec![json!(!*value)],
         Value::Number(value) if value.is_u64() => vec![json!(value.as_u64()? + 1)],
         Value::Number(value) => vec![json!(value.as_f64()? + 1.0)],
-        Value::Null => vec![json!({ "cert": "/cert", "key": "/key" })],
+        Value::Null => {
+            let tls = json!({ "cert": "/cert", "key": "/key" });
+            vec![tls, json!("[::1]:1"), json!("yuyv"), json!("50Hz"), json!(-1)]
+        }
+        Value::Array(_) => vec![json!(["other"])],
         value => [&*format!("{}x", value.as_str()?), "main", "sealed", "[::1]:1"].map(Value::from).into(),
     };
     others.into_iter().find_map(|other| {
         let mut all = all.clone();
-        let table = if list { &mut all[section][0] } else { &mut all[section] };
-        table[key] = other;
+        *find(&mut all, key)? = other;
         serde_json::from_value(all).ok()
     })
 }
@@ -51,15 +59,18 @@ fn changed(config: &Config, key: &str) -> Option<Config> {
 /// Keys and defaults as TOML would write them; `None` where the default depends on who runs it.
 fn keys(config: &Config) -> Vec<(String, Option<String>)> {
     let json = serde_json::to_value(config).expect("serialises");
-    let mut keys = Vec::new();
-    for (section, value) in json.as_object().expect("tables") {
-        let table = if let Some(list) = value.as_array() { &list[0] } else { value };
-        for (key, value) in table.as_object().into_iter().flatten() {
-            let fixed = !(value.is_null() || value.as_str().is_some_and(|text| text.starts_with('/')));
-            keys.push((format!("{section}.{key}"), fixed.then(|| value.to_string())));
-        }
-    }
-    keys
+    json.as_object().expect("tables").iter().flat_map(|(section, value)| keys_of(section, value)).collect()
+}
+
+/// Those of the table `name`, with the tables in it.
+fn keys_of(name: &str, value: &Value) -> Vec<(String, Option<String>)> {
+    let table = value.get(0).unwrap_or(value);
+    let keys = table.as_object().into_iter().flatten().map(|(key, value)| {
+        let name = format!("{name}.{key}");
+        let fixed = !(value.is_null() || value.as_str().is_some_and(|text| text.starts_with('/')));
+        if value.is_object() { keys_of(&name, value) } else { vec![(name, fixed.then(|| value.to_string()))] }
+    });
+    keys.flatten().collect()
 }
 
 #[test]

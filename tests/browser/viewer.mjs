@@ -19,7 +19,8 @@ export const PATIENCE = 60_000;
 export const pictured = folder !== undefined;
 
 async function open(browser, device, before) {
-  const page = await browser.newPage(device);
+  // A device vouches for itself.
+  const page = await browser.newPage({ ...device, ignoreHTTPSErrors: true });
   await page.addInitScript(before);
   page.setDefaultTimeout(PATIENCE);
   const strangers = [];
@@ -31,8 +32,8 @@ async function open(browser, device, before) {
   return { page, strangers, violations };
 }
 
-export async function shoot(page, name) {
-  if (pictured) await page.screenshot({ path: `${folder}/${name}.png` });
+export async function shoot(page, name, fullPage = false) {
+  if (pictured) await page.screenshot({ path: `${folder}/${name}.png`, fullPage });
 }
 
 /** Everything that can be operated has a name, and nothing is wider than the phone. */
@@ -40,7 +41,7 @@ async function phone(browser, name, ready, before) {
   const { page } = await open(browser, PHONE, before);
   await ready(page);
   const nameless = await page.$$eval('button, input, a, video, [role=slider]', (all) => all
-    .filter((one) => one.checkVisibility() && !(one.getAttribute('aria-label') || one.textContent.trim())).map((one) => one.outerHTML));
+    .filter((one) => one.checkVisibility() && !(one.getAttribute('aria-label') || one.textContent.trim() || one.labels?.length)).map((one) => one.outerHTML));
   const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
   await shoot(page, `${name}-phone`);
   await page.close();

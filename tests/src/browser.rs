@@ -118,6 +118,15 @@ pub fn use_page(script: &str, url: &str, cue: &str, act: impl FnOnce() -> Result
     report(browser, PATIENCE * 2)
 }
 
+/// Lets `script` use the page at `url` with what it has to know; what it saw. Screenshots as for [`use_page`].
+pub fn use_page_with(script: &str, url: &str, environment: &[(&str, &str)]) -> Result<Value> {
+    let log = tempfile::tempdir()?;
+    let mut node = Command::new("node");
+    node.arg(folder().join(script)).arg(url).args(std::env::var_os("PORTHOLE_SCREENSHOTS"));
+    node.envs(environment.iter().copied());
+    report(Process::start(node, &log.path().join("log"))?, PATIENCE * 4)
+}
+
 /// The line of JSON that a script ends with.
 fn report(mut browser: Process, patience: Duration) -> Result<Value> {
     let status = browser.wait(patience).with_context(|| browser.log())?;

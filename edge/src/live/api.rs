@@ -5,7 +5,9 @@
 
 use super::Sources;
 use crate::ring::{GopInfo, Ring};
-use crate::status::{CameraState, CameraStatus, Fault, Gap, Recording, StorageStatus, UploadStatus};
+use crate::status::{
+    CameraMetrics, CameraState, CameraStatus, Fault, Gap, Recording, StorageStatus, UploadStatus,
+};
 use crate::supervise::clock::{mapping, media_now, wall_now};
 use crate::supervise::{ThreadHealth, monotonic};
 use media::{StreamConfig, Ticks90k, Track, WallTime};
@@ -55,6 +57,7 @@ struct CameraReport {
     #[serde(flatten)]
     state: CameraState,
     viewers: i64,
+    repairs: RepairReport,
     /// Seconds of footage that a power cut would take.
     unsynced_seconds: f64,
     /// What is encoded: the RFC 6381 `codecs` of all tracks.
@@ -63,6 +66,19 @@ struct CameraReport {
     audio: Option<AudioReport>,
     ring: Option<RingReport>,
     newest: Option<Newest>,
+}
+
+/// What was done about a camera that was gone.
+#[derive(Serialize)]
+struct RepairReport {
+    /// Times that it came back.
+    made: u64,
+    /// How long that took on average, from the failure, or from when the device was there again.
+    mean_seconds: Option<f64>,
+    /// Times that each rung was used.
+    reopened: u64,
+    usb_resets: u64,
+    restarts: u64,
 }
 
 #[derive(Serialize)]
@@ -193,7 +209,7 @@ pub(super) fn health(sources: &Sources) -> Health {
 #[derive(Serialize)]
 pub(super) struct Timeline {
     now: Now,
-    /// Oldest first; a span ends where time or configuration do not follow on.
+    /// Oldest first; a span ends where time or configuration do not follow on, or the camera goes or comes back.
     spans: Vec<Span>,
 }
 
@@ -206,6 +222,8 @@ struct Span {
     /// Of `start`.
     wall: Option<i64>,
     codecs: String,
+    /// No footage: the camera was gone.
+    placeholder: bool,
 }
 
 /// `/live/<camera>/timeline`
@@ -225,6 +243,7 @@ pub(super) fn timeline(ring: &Ring) -> Timeline {
                 end,
                 wall: date(&gop, gop.start).map(WallTime::as_millis),
                 codecs: gop.config.codecs(),
+                placeholder: gop.gone_since.is_some(),
             }),
         }
     }
@@ -250,6 +269,7 @@ fn cameras_of(sources: &Sources) -> Vec<CameraReport> {
             name: camera.name.clone(),
             state: camera.state(),
             viewers: camera.metrics.viewers.get(),
+            repairs: repairs(&camera.metrics),
             unsynced_seconds: camera.metrics.unsynced_seconds.get(),
             codecs: config.map(StreamConfig::codecs),
             video: config.map(|config| video(config, ring, &index)),
@@ -266,6 +286,17 @@ fn cameras_of(sources: &Sources) -> Vec<CameraReport> {
         }
     };
     sources.status.cameras.iter().map(report).collect()
+}
+
+fn repairs(metrics: &CameraMetrics) -> RepairReport {
+    let made = metrics.camera_repairs.get();
+    RepairReport {
+        made,
+        mean_seconds: (made > 0).then(|| metrics.camera_repair_seconds.get() / made as f64),
+        reopened: metrics.camera_reopened.get(),
+        usb_resets: metrics.camera_usb_resets.get(),
+        restarts: metrics.camera_restarts.get(),
+    }
 }
 
 fn video(config: &StreamConfig, ring: Option<&Ring>, index: &[GopInfo]) -> VideoReport {

@@ -7,7 +7,8 @@
 //! status --------------------------> api, metrics, healthz
 //! recordings on the disk ----------> recordings
 //!
-//! server: the port, TLS, caps, deadlines (service::door) --> routes --> one of the above
+//! server: the port, TLS, caps, deadlines (service::door) --> [entry: who asks, with `[auth]`] --> routes --> one of the above
+//! setup: what the set-up page asks and changes
 //! control: the same JSON on a local socket, on a thread of its own
 //! ```
 //!
@@ -16,6 +17,7 @@
 mod api;
 pub mod control;
 mod dash;
+mod entry;
 mod hls;
 mod packager;
 mod page;
@@ -24,6 +26,7 @@ mod recordings;
 mod reply;
 mod routes;
 mod server;
+mod setup;
 mod stream;
 mod tls;
 

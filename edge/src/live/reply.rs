@@ -1,6 +1,7 @@
 //! Answers: bodies, caching, conditional requests (RFC 9110, RFC 9111).
 
 use super::packager::Unready;
+use crate::auth::Lifeline;
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, RETRY_AFTER};
@@ -37,6 +38,40 @@ impl Body {
         F: Future<Output = Option<(Bytes, S)>> + 'static,
     {
         Self::stream(Pieces { state: Some(state), piece: None, next })
+    }
+
+    /// The same, but what comes piece by piece breaks off when whom it is for is put out.
+    pub(super) fn while_alive(self, lifeline: Lifeline) -> Self {
+        match self {
+            Self::Stream(body) => Self::stream(Leashed { body, lifeline }),
+            whole => whole,
+        }
+    }
+}
+
+/// See [`Body::while_alive`].
+struct Leashed {
+    body: Pin<Box<dyn Stream>>,
+    lifeline: Lifeline,
+}
+
+impl hyper::body::Body for Leashed {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if self.lifeline.strong_count() == 0 {
+            return Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into())));
+        }
+        self.body.as_mut().poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

@@ -5,7 +5,9 @@ use super::page::Page;
 use super::picture::{self, Pictures};
 use super::reply::{self, Body, Cache};
 use super::stream::{Tap, Viewer};
-use super::{Sources, api, dash, hls, recordings};
+use super::{Sources, api, dash, entry, hls, recordings};
+use crate::auth::Gate;
+use crate::setup::Setup;
 use crate::status::CameraStatus;
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
@@ -28,7 +30,13 @@ const STREAMS: &str = "/live/";
 /// What is shown.
 pub(super) struct Site {
     pub(super) sources: Sources,
-    page: Page,
+    pub(super) page: Page,
+    /// Decides about every request; without it everybody looks.
+    gate: Option<Rc<Gate>>,
+    /// What the set-up page works with.
+    pub(super) setup: Option<Setup>,
+    /// Of HTTPS.
+    pub(super) port: u16,
     cameras: Vec<Camera>,
     /// MPD time of DASH.
     clock: WallMapping,
@@ -44,7 +52,7 @@ pub(super) struct Camera {
 }
 
 impl Site {
-    pub(super) fn new(sources: Sources) -> Self {
+    pub(super) fn new(sources: Sources, gate: Option<Rc<Gate>>, setup: Option<Setup>, port: u16) -> Self {
         let decoding = Rc::default();
         let seconds = sources.config.get().ring.seconds;
         let cameras = sources.rings.iter().filter_map(|ring| {
@@ -56,8 +64,9 @@ impl Site {
             Some(Camera { status, ring: ring.clone(), tap, packager, pictures })
         });
         let cameras: Vec<Camera> = cameras.collect();
-        let page = Page::new(cameras.iter().map(|camera| camera.status.name.as_str()));
-        Self { page, cameras, clock: dash::mapping(), sources }
+        let names = cameras.iter().map(|camera| camera.status.name.as_str());
+        let page = Page::new(names, gate.is_some());
+        Self { page, gate, setup, port, cameras, clock: dash::mapping(), sources }
     }
 
     fn camera(&self, name: &str) -> Option<&Camera> {
@@ -83,9 +92,22 @@ impl Asked<'_> {
 
 /// Answers one request.
 pub(super) async fn answer(site: &Rc<Site>, request: Request<Incoming>) -> Response<Body> {
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let mut response = match &site.gate {
+        Some(gate) => entry::answer(site, gate, request).await,
+        None => open(site, &request, uri.path()).await,
+    };
+    // A token is a secret.
+    let path = if uri.path().starts_with(entry::TOKEN) { entry::TOKEN } else { uri.path() };
+    secure(uri.path(), &mut response);
+    tracing::debug!(%method, path, status = response.status().as_u16(), "answered");
+    response
+}
+
+/// Answers one request of somebody who may ask for `path`.
+pub(super) async fn open(site: &Rc<Site>, request: &Request<Incoming>, path: &str) -> Response<Body> {
     let asked = Asked { headers: request.headers(), query: request.uri().query().unwrap_or("") };
-    let path = request.uri().path();
-    let mut response = match request.method() {
+    match request.method() {
         _ if !request.body().is_end_stream() => {
             site.sources.status.metrics.requests_refused.inc();
             let mut refused = reply::text(StatusCode::PAYLOAD_TOO_LARGE, "No request here has a body.");
@@ -111,10 +133,7 @@ pub(super) async fn answer(site: &Rc<Site>, request: Request<Incoming>) -> Respo
             refused.headers_mut().insert(ALLOW, METHODS);
             refused
         }
-    };
-    secure(path, &mut response);
-    tracing::debug!(method = %request.method(), uri = %request.uri(), status = response.status().as_u16(), "answered");
-    response
+    }
 }
 
 /// Headers that keep other sites from misusing an answer.
@@ -122,7 +141,9 @@ fn secure(path: &str, response: &mut Response<Body>) {
     let headers = response.headers_mut();
     headers.insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
     // Players on other pages may read the streams; nobody else's page may read the rest.
-    if path.starts_with(STREAMS) {
+    let with_token = path.strip_prefix(entry::TOKEN).and_then(|rest| rest.split_once('/'));
+    let streams = with_token.is_some_and(|(_, rest)| rest.starts_with(&STREAMS[1..]));
+    if streams || path.starts_with(STREAMS) {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     }
 }
@@ -130,7 +151,7 @@ fn secure(path: &str, response: &mut Response<Body>) {
 async fn route(site: &Rc<Site>, path: &str, asked: &Asked<'_>) -> Response<Body> {
     let steps: Vec<&str> = path.trim_start_matches('/').splitn(4, '/').collect();
     match steps.as_slice() {
-        [""] => site.page.index(asked),
+        [""] => site.page.show("index.html", asked),
         ["page", version, file] => site.page.file(version, file),
         ["live", name, resource] => match site.camera(name) {
             Some(camera) => live(site, camera, resource, asked).await,

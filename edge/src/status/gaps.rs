@@ -100,6 +100,12 @@ impl Gaps {
         push(&mut gaps, Known { gap, told: None, datable: false });
     }
 
+    /// Whether one gap of this process lasts from one moment of a camera to another.
+    pub fn covers(&self, camera: &str, from: Ticks90k, to: Ticks90k) -> bool {
+        let lasts = |gap: &Gap| gap.from <= from && gap.to.is_none_or(|end| end >= to);
+        self.lock().iter().any(|known| known.datable && known.gap.camera == camera && lasts(&known.gap))
+    }
+
     /// Whether a gap of this process lies between two moments of a camera.
     fn touches(&self, camera: &str, from: Ticks90k, to: Ticks90k) -> bool {
         let lies = |gap: &Gap| gap.from < to && gap.to.is_none_or(|end| end > from);

@@ -15,6 +15,9 @@ use std::sync::atomic::AtomicU64;
 /// A gauge of seconds with a fraction.
 type Seconds = Gauge<f64, AtomicU64>;
 
+/// A count of seconds with a fraction.
+type SecondsTotal = Counter<f64, AtomicU64>;
+
 /// Upper bounds of the buckets of [`Delay`], in seconds.
 const DELAYS: [f64; 10] = [0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 5.0, 30.0, 300.0];
 
@@ -96,7 +99,7 @@ metrics! {
     camera {
         /// Frames that the camera delivered.
         frames_captured: Counter,
-        /// Frames dropped because the encoder was four behind; half a second of them or more is also a gap.
+        /// Frames dropped because the encoder was four behind, where half a second or more is also a gap, or because a placeholder was shown already.
         frames_dropped: Counter,
         /// Frames that arrived damaged.
         frames_damaged: Counter,
@@ -106,6 +109,8 @@ metrics! {
         frames_encoded: Counter,
         /// Pictures left out by the encoder: their timestamp did not advance, or they would have broken the peak bitrate.
         frames_left_out: Counter,
+        /// Placeholders encoded while the camera was gone; they are no footage.
+        placeholders_encoded: Counter,
         /// Bytes of video encoded.
         video_bytes: Counter,
         /// Bytes of audio encoded.
@@ -114,6 +119,14 @@ metrics! {
         audio_dropped: Counter,
         /// Times that the camera was opened again.
         camera_reopened: Counter,
+        /// Times that the camera's USB device was reset, because opening it again did not help.
+        camera_usb_resets: Counter,
+        /// Times that the process began anew for the camera, because resetting it did not help.
+        camera_restarts: Counter,
+        /// Times that the camera came back after it was gone.
+        camera_repairs: Counter,
+        /// Seconds that this took in all: from the failure, or from when the device was there again, to the first picture.
+        camera_repair_seconds: SecondsTotal,
         /// Seconds of footage in the ring.
         ring_seconds: Gauge,
         /// Bytes in the ring.

@@ -2,7 +2,7 @@
 
 use crate::supervise::within;
 use media::mp4::Step;
-pub use service::files::{UNFINISHED, beside, parent, read_bounded, replace, sync as sync_dir};
+pub use service::files::{UNFINISHED, beside, make, parent, read_bounded, replace, sync as sync_dir};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;

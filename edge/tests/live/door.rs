@@ -15,9 +15,9 @@ const STREAM: &str = "/live/front/stream.mp4";
 #[test]
 fn an_occupied_port_is_an_error_that_names_the_address() {
     let (house, _camera) = House::with_camera("");
-    let mut live = Config::default().live;
-    live.listen = house.address;
-    let error = edge::live::Server::bind(&live, &Pulses::default()).err().expect("occupied").to_string();
+    let mut config = Config::default();
+    config.live.listen = house.address;
+    let error = edge::live::Server::bind(&config, &Pulses::default()).err().expect("occupied").to_string();
     assert_eq!(error, format!("live.listen = {}: Address already in use (os error 98)", house.address));
 }
 

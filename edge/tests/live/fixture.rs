@@ -209,7 +209,7 @@ impl House {
             cameras.push(Camera::new(writer));
             rings.push(ring);
         }
-        let server = Server::bind(&config.live, &status.pulses).expect("a free port");
+        let server = Server::bind(&config, &status.pulses).expect("a free port");
         let address = server.address();
         let mut live = Threads::new(Stop::default(), status.pulses.clone());
         let sources =

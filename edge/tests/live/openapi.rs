@@ -141,7 +141,11 @@ fn a_field_that_is_not_described_would_be_noticed() {
 #[test]
 fn the_reference_page_has_every_path() {
     let page = include_str!("../../../docs/ref/http.md");
-    for path in document()["paths"].as_object().expect("paths").keys() {
-        assert!(page.contains(&format!("`{path}`")), "docs/ref/http.md lacks {path}");
+    let setup: Value =
+        serde_json::from_str(include_str!("../../../docs/ref/setup-openapi.json")).expect("JSON");
+    for document in [document(), setup] {
+        for path in document["paths"].as_object().expect("paths").keys() {
+            assert!(page.contains(&format!("`{path}`")), "docs/ref/http.md lacks {path}");
+        }
     }
 }

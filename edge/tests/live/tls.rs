@@ -48,9 +48,9 @@ fn tls_offers_http_2_and_http_1() {
 #[test]
 fn a_certificate_that_cannot_be_read_is_named() {
     let folder = certificate();
-    let mut live = Config::default().live;
+    let mut config = Config::default();
     let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("none.pem"));
-    live.tls = Some(Tls { cert, key: key.clone() });
-    let error = Server::bind(&live, &Pulses::default()).err().expect("no key").to_string();
+    config.live.tls = Some(Tls { cert, key: key.clone() });
+    let error = Server::bind(&config, &Pulses::default()).err().expect("no key").to_string();
     assert!(error.starts_with(&format!("live.tls: {}: ", key.display())), "{error}");
 }

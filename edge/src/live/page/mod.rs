@@ -8,6 +8,8 @@
 //!       ├─ timeline   the last two minutes, to scrub in
 //!       ├─ panel, recordings, gaps    what /api tells
 //!       └─ clock, latency             how old a picture is when it is shown
+//!
+//! claim, login, setup ── forms, api, dom                            the pages of `[auth]`
 //! ```
 //!
 //! The edge writes two things into `index.html`: the names of the cameras, so that the stream is asked for without asking for
@@ -21,54 +23,81 @@ use hyper::header::{CONTENT_SECURITY_POLICY, HeaderValue};
 use service::page::{File, POLICY, files, version};
 use service::page_files;
 
-const INDEX: File = File { name: "index.html", text: include_str!("index.html") };
+/// The pages. Those behind the first are served with `[auth]` alone.
+static PAGES: &[File] = page_files! {
+    "index.html"
+    "claim.html"
+    "login.html"
+    "setup.html"
+};
 
 static OWN: &[File] = page_files! {
     "backoff.js"
     "boxes.js"
+    "claim.js"
     "clock.js"
     "first.js"
+    "forms.css"
+    "forms.js"
     "grid.js"
     "keyboard.js"
     "latency.js"
     "live_edge.js"
     "live_player.js"
+    "login.js"
     "main.js"
     "panel.js"
     "ring.js"
     "ring_player.js"
+    "setup.js"
     "sink.js"
     "stage.js"
     "timeline.js"
 };
 
-/// The page of one edge.
+/// The pages of one edge.
 pub(super) struct Page {
-    /// `index.html` with the names of the cameras and the version in it.
-    index: Bytes,
-    /// Quoted; changes whenever the index does.
-    etag: String,
+    /// Each with the version, and with the names of the cameras, in it.
+    pages: Vec<Written>,
     /// Of all files; part of their paths, so that a browser may keep them for ever.
     version: String,
 }
 
+/// A page as it is sent.
+struct Written {
+    name: &'static str,
+    text: Bytes,
+    /// Quoted; changes whenever the text does.
+    etag: String,
+}
+
 impl Page {
-    /// The page of an edge with these cameras. Their names are words of `a-z0-9_-`: nothing in them is markup.
-    pub(super) fn new<'a>(cameras: impl Iterator<Item = &'a str>) -> Self {
+    /// The pages of an edge with these cameras, with a way to the set-up page if there is `[auth]`. Names of cameras are words of
+    /// `a-z0-9_-`: nothing in them is markup.
+    pub(super) fn new<'a>(cameras: impl Iterator<Item = &'a str>, auth: bool) -> Self {
         let version = version(files(OWN).map(|file| file.text));
         let cameras = cameras.collect::<Vec<_>>().join(" ");
-        let index = INDEX
-            .text
-            .replace("\"/page/", &format!("\"/page/{version}/"))
-            .replace("data-cameras=\"\"", &format!("data-cameras=\"{cameras}\""));
-        let etag = format!("\"{}\"", service::page::version([index.as_str()]));
-        Self { index: index.into(), etag, version }
+        let write = |page: &File| {
+            let text = page
+                .text
+                .replace("\"/page/", &format!("\"/page/{version}/"))
+                .replace("data-cameras=\"\"", &format!("data-cameras=\"{cameras}\""));
+            let text = if auth { text.replace("href=\"/setup\" hidden", "href=\"/setup\"") } else { text };
+            let etag = format!("\"{}\"", service::page::version([text.as_str()]));
+            Written { name: page.name, text: text.into(), etag }
+        };
+        Self { pages: PAGES.iter().map(write).collect(), version }
     }
 
-    /// Answers `/`.
-    pub(super) fn index(&self, asked: &Asked<'_>) -> Response<Body> {
-        let response = policed(reply::ok(INDEX.kind(), Cache::Ask, Body::Whole(self.index.clone())));
-        reply::tagged(response, &self.etag, asked.headers)
+    /// Answers with one of the pages.
+    pub(super) fn show(&self, name: &str, asked: &Asked<'_>) -> Response<Body> {
+        match self.pages.iter().find(|page| page.name == name) {
+            Some(page) => {
+                let html = reply::ok("text/html; charset=utf-8", Cache::Ask, Body::Whole(page.text.clone()));
+                reply::tagged(policed(html), &page.etag, asked.headers)
+            }
+            None => reply::not_found(format!("There is no page {name:?}.")),
+        }
     }
 
     /// Answers `/page/{version}/{name}`.
@@ -96,11 +125,11 @@ mod tests {
     use std::collections::BTreeSet;
 
     fn page() -> Page {
-        Page::new(["front", "back_2"].into_iter())
+        Page::new(["front", "back_2"].into_iter(), false)
     }
 
     fn index(page: &Page) -> &str {
-        std::str::from_utf8(&page.index).unwrap()
+        std::str::from_utf8(&page.pages[0].text).unwrap()
     }
 
     fn content(name: &str) -> &'static str {
@@ -125,15 +154,20 @@ mod tests {
     fn everything_that_the_page_refers_to_is_served() {
         let page = page();
         let folder = format!("/page/{}/", page.version);
-        for path in between(index(&page), "=\"/", '"') {
-            let name = format!("/{path}");
-            let name = name.strip_prefix(&folder).unwrap_or_else(|| panic!("index.html refers to {name}"));
-            assert_eq!(page.file(&page.version, name).status(), StatusCode::OK, "{name}");
+        for Written { name: html, text, .. } in &page.pages {
+            let text = std::str::from_utf8(text).unwrap();
+            for path in between(text, "=\"/", '"').into_iter().filter(|path| !["", "setup"].contains(path)) {
+                let name = format!("/{path}");
+                let name = name.strip_prefix(&folder).unwrap_or_else(|| panic!("{html} refers to {name}"));
+                assert_eq!(page.file(&page.version, name).status(), StatusCode::OK, "{name}");
+            }
         }
         let mut needed = BTreeSet::new();
         needed_by("first.js", &mut needed);
         assert_eq!(between(content("first.js"), "import('./", '\''), ["main.js"]);
-        needed_by("main.js", &mut needed);
+        for root in ["main.js", "claim.js", "login.js", "setup.js"] {
+            needed_by(root, &mut needed);
+        }
         let scripts = files(OWN).map(|file| file.name).filter(|name| name.ends_with(".js"));
         assert_eq!(needed, scripts.collect(), "served is what is used");
     }
@@ -142,8 +176,8 @@ mod tests {
     fn what_the_first_picture_needs_is_asked_for_at_once_and_nothing_else() {
         let mut needed = BTreeSet::new();
         needed_by("first.js", &mut needed);
-        let preloaded = between(INDEX.text, "rel=\"modulepreload\" href=\"/page/", '"');
-        let script = between(INDEX.text, "<script type=\"module\" blocking=\"render\" src=\"/page/", '"');
+        let preloaded = between(PAGES[0].text, "rel=\"modulepreload\" href=\"/page/", '"');
+        let script = between(PAGES[0].text, "<script type=\"module\" blocking=\"render\" src=\"/page/", '"');
         assert_eq!(script, ["first.js"]);
         assert_eq!(preloaded.into_iter().chain(script).collect::<BTreeSet<_>>(), needed);
     }
@@ -153,11 +187,21 @@ mod tests {
         let page = page();
         assert_eq!(between(index(&page), "<body data-cameras=\"", '"'), ["front back_2"]);
         let mut headers = HeaderMap::new();
-        let first = page.index(&Asked { headers: &headers, query: "" });
+        let first = page.show("index.html", &Asked { headers: &headers, query: "" });
         headers.insert(IF_NONE_MATCH, first.headers()[ETAG].clone());
         let asked = Asked { headers: &headers, query: "" };
-        assert_eq!(page.index(&asked).status(), StatusCode::NOT_MODIFIED);
-        assert_eq!(Page::new(["front"].into_iter()).index(&asked).status(), StatusCode::OK);
+        assert_eq!(page.show("index.html", &asked).status(), StatusCode::NOT_MODIFIED);
+        assert_eq!(
+            Page::new(["front"].into_iter(), false).show("index.html", &asked).status(),
+            StatusCode::OK
+        );
+    }
+
+    #[test]
+    fn the_way_to_the_set_up_page_is_there_with_auth_alone() {
+        let link = "href=\"/setup\" hidden";
+        assert!(index(&page()).contains(link));
+        assert!(!index(&Page::new(["front"].into_iter(), true)).contains(link));
     }
 
     #[test]

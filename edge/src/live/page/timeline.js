@@ -50,9 +50,9 @@ export class Timeline extends EventTarget {
     this.#label();
   }
 
-  /** What the ring holds: `{ start, end }` in media time, oldest first. */
+  /** What the ring holds: `{ start, end, placeholder }` in media time, oldest first. */
   set(spans) {
-    this.#spans = spans.map(({ start, end }) => [start, end]);
+    this.#spans = spans.filter(({ placeholder }) => !placeholder).map(({ start, end }) => [start, end]);
     const held = spans.length ? spans.at(-1).end - spans[0].start : 0;
     // A ring of two minutes holds a second or two more while its oldest segment leaves.
     const seconds = Math.max(LEAST, Math.ceil((held - 5) / 60) * 60);
