@@ -11,17 +11,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::http::{self, Reply};
+use crate::http::Reply;
 use crate::port::free_port;
 use crate::process::Process;
 use crate::sshd::Sshd;
 use crate::strace::Strace;
 use crate::wait::{PATIENCE, wait_for};
+use crate::web::Web;
 
 /// A configuration: dotted keys (`record.minutes`) with their values as TOML, and the cameras.
 #[derive(Clone, Debug)]
@@ -248,25 +249,29 @@ impl Edge {
         self.port
     }
 
+    /// What it shows.
+    pub fn web(&self) -> Web {
+        Web { port: self.port }
+    }
+
     /// The address of a page.
     pub fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
+        self.web().url(path)
     }
 
     /// GET of a path.
     pub fn get(&self, path: &str) -> Result<Reply> {
-        http::get(&self.url(path))
+        self.web().get(path)
     }
 
     /// A value of the metrics page: [`metric`].
     pub fn metric(&self, name: &str) -> f64 {
-        metric(&self.get("/metrics").map(|reply| reply.text()).unwrap_or_default(), name)
+        self.web().metric(name)
     }
 
     /// The recordings on the edge, oldest first, as `/api/recordings` lists them.
     pub fn recordings(&self) -> Result<Vec<Value>> {
-        let answer = self.json("/api/recordings")?;
-        answer["recordings"].as_array().cloned().with_context(|| answer.to_string())
+        self.web().list("/api/recordings", "recordings")
     }
 
     /// Waits until the remote host has given a receipt for every recording but the growing ones, `at_least` so many.
@@ -283,30 +288,13 @@ impl Edge {
 
     /// GET of a path whose answer must be JSON.
     pub fn json(&self, path: &str) -> Result<Value> {
-        let reply = self.get(path)?;
-        ensure!(reply.status == 200, "{path} answers {}: {}", reply.status, reply.text());
-        reply.json()
+        self.web().json(path)
     }
-}
-
-/// The value on a line of a metrics page, by its whole name with labels; 0 if there is no such line.
-pub fn metric(page: &str, name: &str) -> f64 {
-    let value = page.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
-    value.unwrap_or(0.0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_metric_is_found_by_its_whole_name() {
-        let page =
-            "porthole_edge_viewers 3\nporthole_edge_viewers_stalled_total 7\nfps{camera=\"front\"} 29.5\n";
-        assert_eq!(metric(page, "porthole_edge_viewers"), 3.0);
-        assert_eq!(metric(page, "fps{camera=\"front\"}"), 29.5);
-        assert_eq!(metric(page, "fps{camera=\"back\"}"), 0.0);
-    }
 
     #[test]
     fn settings_become_toml_and_the_last_word_counts() {

@@ -45,6 +45,16 @@ pub fn i420(seconds: u32) -> Result<PathBuf> {
     })
 }
 
+/// One picture of it, 320x240 as I420 without any header.
+pub fn still() -> Result<PathBuf> {
+    made("still.i420", |file| {
+        let mut ffmpeg = quiet_ffmpeg();
+        picture(&mut ffmpeg, 1);
+        ffmpeg.args(["-frames:v", "1", "-pix_fmt", "yuv420p", "-f", "rawvideo"]).arg(file);
+        ffmpeg
+    })
+}
+
 /// `seconds` of 320x240 at 30 fps as Motion JPEG in AVI, of real footage if it is there.
 pub fn mjpeg_avi(seconds: u32) -> Result<PathBuf> {
     made(&format!("clip-{seconds}.avi"), |file| {

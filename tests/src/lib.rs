@@ -5,6 +5,7 @@
 //! | [`edge`] | the appliance: `porthole-edge` with a configuration made for the test |
 //! | [`remote`] | the remote host: `porthole-remote serve` on a folder of its own |
 //! | [`sshd`] | what receives on it: an OpenSSH server with throw-away keys |
+//! | [`board`] | a board in QEMU, with drivers of cameras and sound |
 //! | [`client`] | OpenSSH's own clients |
 //! | [`host`] | a host of the test's own, with accounts and an sshd of its own |
 //! | [`disk`] | a small disk, filled to the page or broken |
@@ -13,6 +14,7 @@
 //! | [`players`] | ffprobe, ffmpeg and GStreamer as judges of files and streams |
 //! | [`files`] | a folder over HTTP |
 //! | [`footage`] | test media, made by command |
+//! | [`web`] | what a program of ours shows over HTTP |
 //! | [`http`] | an HTTP client that shares no code with the server |
 //! | [`hls_rules`] | the rules of RFC 8216bis over the text of playlists |
 //! | [`ts_rules`] | the rules of ISO/IEC 13818-1 over transport streams |
@@ -26,6 +28,7 @@
 //!
 //! Nothing here sleeps for a while and hopes: whoever waits, waits for a condition with a generous deadline.
 
+pub mod board;
 pub mod browser;
 pub mod client;
 pub mod clock;
@@ -49,6 +52,7 @@ pub mod strace;
 pub mod ts_rules;
 pub mod usage;
 pub mod wait;
+pub mod web;
 pub mod work;
 
 use std::path::{Path, PathBuf};

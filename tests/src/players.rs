@@ -58,6 +58,29 @@ pub fn decode(input: &str, seconds: Option<u32>) -> Result<()> {
     silent("ffmpeg", input, &finish(ffmpeg)?)
 }
 
+/// The mean luma of every picture of `input`, decoded by ffmpeg. An error if it complains of anything.
+pub fn brightness(input: &str) -> Result<Vec<u8>> {
+    let mut ffmpeg = bounded("ffmpeg");
+    ffmpeg.args([
+        "-v",
+        "error",
+        "-nostdin",
+        "-xerror",
+        "-i",
+        input,
+        "-map",
+        "0:v:0",
+        "-fps_mode",
+        "passthrough",
+        "-enc_time_base",
+        "-1",
+    ]);
+    ffmpeg.args(["-vf", "scale=1:1:flags=area", "-pix_fmt", "gray", "-f", "rawvideo", "-"]);
+    let output = finish(ffmpeg)?;
+    silent("ffmpeg", input, &output)?;
+    Ok(output.stdout)
+}
+
 fn silent(program: &str, input: &str, output: &Output) -> Result<()> {
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(

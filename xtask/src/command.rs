@@ -1,7 +1,8 @@
 //! Starting other programs, and saying which one failed.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -37,6 +38,27 @@ pub fn output(command: &mut Command) -> Result<String> {
         bail!("{} ended with {}", line(command), output.status);
     }
     String::from_utf8(output.stdout).with_context(|| format!("what {} printed", line(command)))
+}
+
+/// Runs a command to its end, which reads `input`. An exit status other than 0 is an error that shows the command.
+pub fn feed(command: &mut Command, input: &[u8]) -> Result<()> {
+    let context = line(command);
+    let mut child =
+        command.stdin(Stdio::piped()).spawn().with_context(|| format!("cannot start {context}"))?;
+    let fed = child.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(input));
+    let status = child.wait().with_context(|| context.clone())?;
+    if !status.success() {
+        bail!("{context} ended with {status}");
+    }
+    fed.with_context(|| format!("{context} did not read all"))
+}
+
+/// Makes `folder`, or empties it.
+pub fn empty(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        std::fs::remove_dir_all(folder).with_context(|| folder.display().to_string())?;
+    }
+    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())
 }
 
 /// The command as somebody would type it.

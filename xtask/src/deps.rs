@@ -1,6 +1,6 @@
 //! What must be on the machine for each purpose, and bringing it there.
 //!
-//! A purpose needs all that the ones before it need: `build < demo < cross < test < bench`. A second run finds everything there
+//! A purpose needs all that the ones before it need: `build < demo < cross < board < test < bench`. A second run finds everything there
 //! and asks no network.
 
 mod apt;
@@ -22,6 +22,8 @@ pub enum Purpose {
     Demo,
     /// Run `cargo xtask arm`
     Cross,
+    /// Make a board's image and boot it in QEMU
+    Board,
     /// Run `cargo xtask test`
     Test,
     /// Measure against the peers

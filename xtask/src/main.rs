@@ -1,4 +1,4 @@
-//! Developer commands: `cargo xtask demo | test | bench | arm | deps | crash | faults | model | sim | fuzz`.
+//! Developer commands: `cargo xtask demo | test | bench | arm | image | boot | deps | crash | faults | model | sim | fuzz`.
 //!
 //! This crate builds on a machine that has Rust and nothing else: it installs what the others need, builds them, and
 //! starts them. What a command does once everything is there lives in the crate `tests`.
@@ -9,10 +9,12 @@
 //!      -> faults    the suites of faults, in full
 //!      -> model     the model of the handshake, row by row
 //!      -> cross     the edge for a board              debian
+//!      -> board     its image, and boards in QEMU     debian
 //!      -> fuzz      the fuzz targets under libFuzzer
 //!      -> launch    build a program of `tests` and become it  demo, bench, sim
 //! ```
 
+mod board;
 mod budget;
 mod cargo;
 mod command;
@@ -68,7 +70,19 @@ enum Command {
         /// Run the unit tests too, under an emulator
         #[arg(long)]
         test: bool,
+        /// Build it as `cross` does, in a container that Cross.toml describes, but without Docker
+        #[arg(long, conflicts_with = "test")]
+        container: bool,
+        /// In the container, only compile the libraries, and check the rest
+        #[arg(long, requires = "container")]
+        check: bool,
     },
+    /// Make the file that goes on the card of a board
+    Image,
+    /// Make that file and boot it in QEMU, with its console on this terminal
+    Boot,
+    /// Make what the tests of cameras and sound boot in QEMU: a bare board with drivers, tools and the edge
+    Testbed,
     /// Kill the edge at random instants while it records and uploads, and look for lost footage
     Crash {
         /// How many kills
@@ -108,7 +122,11 @@ fn main() -> ExitCode {
         Command::Demo { arguments } => launch::demo(&arguments),
         Command::Bench { arguments } => launch::bench(&arguments),
         Command::Test { only } => test::run(&only),
-        Command::Arm { target, test } => cross::run(target, test),
+        Command::Arm { target, container: true, check, .. } => cross::contained(target, check),
+        Command::Arm { target, test, .. } => cross::run(target, test),
+        Command::Image => board::image::make().map(|_| true),
+        Command::Boot => board::boot::run().map(|()| true),
+        Command::Testbed => board::testbed::make().map(|()| true),
         Command::Crash { rounds } => test::crash(rounds),
         Command::Faults { rows } => faults::run(&rows),
         Command::Sim { arguments } => launch::sim(&arguments),

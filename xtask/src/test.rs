@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every check and every test, each as a suite with its own time.
 //!
 //! ```text
-//! install -> fmt -> clippy -> deny -> model -> fuzz -> programs -> build -> doc -> one suite per test program
+//! install -> fmt -> clippy -> deny -> model -> fuzz -> testbed -> programs -> build -> doc -> one suite per test program
 //! ```
 //!
 //! Everything runs, whatever failed before it; only when the build fails there is nothing to run.
@@ -64,10 +64,10 @@ pub fn build() -> Result<Vec<TestProgram>> {
 }
 
 /// The suites that are not test programs.
-const CHECKS: [&str; 8] = ["fmt", "clippy", "deny", "model", "fuzz", "programs", "build", "doc"];
+const CHECKS: [&str; 9] = ["fmt", "clippy", "deny", "model", "fuzz", "testbed", "programs", "build", "doc"];
 
 /// The suites that are one check.
-fn checks() -> Result<[(&'static str, Command); 5]> {
+fn checks() -> Result<[(&'static str, Command); 6]> {
     let mut fmt = command::cargo();
     fmt.args(["fmt", "--all", "--check"]);
     let mut clippy = command::cargo();
@@ -79,7 +79,16 @@ fn checks() -> Result<[(&'static str, Command); 5]> {
     model.arg("model");
     let mut fuzz = command::command(std::env::current_exe()?);
     fuzz.args(["fuzz", "--minutes", "5"]);
-    Ok([("fmt", fmt), ("clippy", clippy), ("deny", deny), ("model", model), ("fuzz", fuzz)])
+    let mut testbed = command::command(std::env::current_exe()?);
+    testbed.arg("testbed");
+    Ok([
+        ("fmt", fmt),
+        ("clippy", clippy),
+        ("deny", deny),
+        ("model", model),
+        ("fuzz", fuzz),
+        ("testbed", testbed),
+    ])
 }
 
 fn doc_tests() -> Command {

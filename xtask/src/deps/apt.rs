@@ -28,7 +28,7 @@ enum Proof {
 }
 
 use Proof::{File, Program};
-use Purpose::{Bench, Build, Cross, Demo, Test};
+use Purpose::{Bench, Board, Build, Cross, Demo, Test};
 
 const PACKAGES: &[Package] = &[
     row("g++", Build, Program("g++")),
@@ -54,7 +54,20 @@ const PACKAGES: &[Package] = &[
     row("g++-arm-linux-gnueabihf", Cross, Program("arm-linux-gnueabihf-g++")),
     row("g++-aarch64-linux-gnu", Cross, Program("aarch64-linux-gnu-g++")),
     row("qemu-user-static", Cross, Program("qemu-arm-static")),
+    row("mmdebstrap", Cross, Program("mmdebstrap")),
     row("debian-archive-keyring", Cross, File("/usr/share/keyrings/debian-archive-keyring.gpg")),
+    row("qemu-system-arm", Board, Program("qemu-system-arm")),
+    row("kmod", Board, Program("depmod")),
+    row("xz-utils", Board, Program("xz")),
+    row("cpio", Board, Program("cpio")),
+    row("dosfstools", Board, Program("mkfs.vfat")),
+    row("mtools", Board, Program("mcopy")),
+    row("squashfs-tools", Board, Program("mksquashfs")),
+    row("u-boot-tools", Board, Program("mkimage")),
+    row("systemd", Board, Program("systemd-analyze")),
+    // Debian's programs for building a driver want a newer C library than this machine has.
+    row("patchelf", Board, Program("patchelf")),
+    row("file", Test, Program("file")),
     row("ffmpeg", Test, Program("ffmpeg")),
     row("gstreamer1.0-tools", Test, Program("gst-launch-1.0")),
     row("gstreamer1.0-plugins-base", Test, File("/usr/lib/*/gstreamer-1.0/libgstplayback.so")),
@@ -71,7 +84,6 @@ const PACKAGES: &[Package] = &[
     row("strace", Test, Program("strace")),
     row("libfaketime", Test, File("/usr/lib/*/faketime/libfaketimeMT.so.1")),
     row("spin", Test, Program("spin")),
-    row("systemd", Test, Program("systemd-analyze")),
     row("nginx-light", Bench, Program("nginx")),
 ];
 

@@ -1,0 +1,208 @@
+//! `cargo xtask image`: the file that goes on the card of an Orange Pi PC Plus.
+//!
+//! ```text
+//! packages, board/rootfs, kernel, edge -> root -> root.squashfs -+
+//! busybox, board/initrd, kernel ------------------> initrd ----+-> slot (FAT) -+
+//! kernel, device tree -----------------------------------------+               +-> disk -> .img -> .img.xz
+//! board/boot.cmd -> boot.scr -> boot (FAT), U-Boot ----------------------------+
+//! ```
+//!
+//! Nothing here needs root, and the same sources give the same bytes: everything is as old as the epoch, and everything is root's.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context, Result};
+
+use super::disk::{self, Partition};
+use super::kernel::Kernel;
+use super::{ARCHITECTURE, SUITE, folder, initrd, packages};
+use crate::cross::{self, Target};
+use crate::debian::Archive;
+use crate::{command, deps, workspace};
+
+/// The board.
+const BOARD: &str = "orangepi-pc-plus";
+/// What it is to U-Boot and to the kernel.
+const U_BOOT: &str = "orangepi_pc_plus";
+const DEVICE_TREE: &str = "sun8i-h3-orangepi-pc-plus.dtb";
+
+/// Services that start by themselves.
+const SERVICES: [&str; 5] = [
+    "porthole-edge.service",
+    "porthole-provision.service",
+    "systemd-networkd.service",
+    "systemd-resolved.service",
+    "systemd-timesyncd.service",
+];
+
+/// Services that have nothing to do on a root file system that is never written, and logins: nobody has a password.
+const MASKED: [&str; 8] = [
+    "getty@.service",
+    "serial-getty@.service",
+    "systemd-logind.service",
+    "systemd-firstboot.service",
+    "systemd-journal-catalog-update.service",
+    "systemd-hwdb-update.service",
+    "systemd-update-done.service",
+    "ldconfig.service",
+];
+
+/// Makes the image, and says where it is and what it weighs.
+pub fn make() -> Result<PathBuf> {
+    deps::install(deps::Purpose::Board)?;
+    let edge = cross::build(Target::Armv7)?;
+    let kernel = Kernel::fetch()?;
+    let loaders = loaders()?;
+    let work = folder("image");
+    command::empty(&work)?;
+    let slot = work.join("slot");
+    fs::create_dir_all(&slot).context("slot")?;
+    println!("Packing the root file system");
+    squash(&root(&kernel, &edge, &work)?, &slot.join("root.squashfs"))?;
+    first_programs(&kernel, &work, &slot.join("initrd"))?;
+    fs::copy(kernel.image(), slot.join("kernel")).context("the kernel")?;
+    fs::copy(kernel.device_tree(DEVICE_TREE)?, slot.join(DEVICE_TREE)).context(DEVICE_TREE)?;
+    let boot = work.join("boot");
+    fs::create_dir_all(&boot).context("boot")?;
+    script(&boot.join("boot.scr"))?;
+    let (slot_disk, boot_disk) = (work.join("slot.fat"), work.join("boot.fat"));
+    fat(&slot, "PORTHOLE-OS", &disk::SLOT, &slot_disk)?;
+    fat(&boot, "PORTHOLE", &disk::BOOT, &boot_disk)?;
+    let image = folder(&format!("porthole-{BOARD}.img"));
+    let loader = loaders.join(format!("usr/lib/u-boot/{U_BOOT}/u-boot-sunxi-with-spl.bin"));
+    disk::write(&loader, &boot_disk, &slot_disk, &image)?;
+    let packed = folder(&format!("porthole-{BOARD}.img.xz"));
+    let out = File::create(&packed).with_context(|| packed.display().to_string())?;
+    command::run(command::command("xz").args(["-6", "--threads=0", "--stdout"]).arg(&image).stdout(out))?;
+    for file in [&image, &packed] {
+        println!("{:>12} bytes  {}", fs::metadata(file)?.len(), file.display());
+    }
+    Ok(image)
+}
+
+/// U-Boot for the board, and for QEMU.
+fn loaders() -> Result<PathBuf> {
+    let loaders = folder("u-boot");
+    if !loaders.is_dir() {
+        println!("Fetching U-Boot");
+        let made = folder("u-boot.new");
+        command::empty(&made)?;
+        Archive::open(SUITE, ARCHITECTURE)?.unpack_alone(&["u-boot-sunxi", "u-boot-qemu"], &made)?;
+        fs::rename(&made, &loaders).with_context(|| loaders.display().to_string())?;
+    }
+    Ok(loaders)
+}
+
+/// U-Boot as QEMU's machine starts it.
+pub fn loader_of_qemu() -> Result<PathBuf> {
+    Ok(loaders()?.join("usr/lib/u-boot/qemu_arm/u-boot.bin"))
+}
+
+/// The root file system as a folder.
+fn root(kernel: &Kernel, edge: &Path, work: &Path) -> Result<PathBuf> {
+    let root = work.join("root");
+    fs::create_dir_all(&root).context("root")?;
+    let list = words("packages.txt")?;
+    let list: Vec<&str> = list.iter().map(String::as_str).collect();
+    packages::copy(&packages::unpack("packages", &list)?, &root)?;
+    packages::copy(&board("rootfs"), &root)?;
+    let modules = words("modules.txt")?;
+    kernel.install(&modules.iter().map(String::as_str).collect::<Vec<_>>(), &root)?;
+    kernel.index(&root)?;
+    fs::copy(edge, root.join("usr/bin/porthole-edge")).with_context(|| edge.display().to_string())?;
+    let unit = workspace::root().join("edge/systemd/porthole-edge.service");
+    fs::copy(&unit, root.join("usr/lib/systemd/system/porthole-edge.service")).context("the unit")?;
+    for mount in ["proc", "sys", "dev", "run", "tmp", "var", "root", "var/lib/porthole"] {
+        fs::create_dir_all(root.join(mount)).context(mount)?;
+    }
+    let systemctl = |what: &[&str]| {
+        let mut systemctl = command::command("systemctl");
+        command::run(systemctl.arg(format!("--root={}", root.display())).arg("--quiet").args(what))
+    };
+    systemctl(&[&["enable"], &SERVICES[..]].concat())?;
+    systemctl(&[&["mask"], &MASKED[..]].concat())?;
+    systemctl(&["set-default", "multi-user.target"])?;
+    Ok(root)
+}
+
+/// The RAM disk that finds the root file system.
+fn first_programs(kernel: &Kernel, work: &Path, archive: &Path) -> Result<()> {
+    let root = work.join("initrd.root");
+    for folder in ["bin", "etc", "proc", "sys", "dev", "run"] {
+        fs::create_dir_all(root.join(folder)).context(folder)?;
+    }
+    let tools = packages::unpack("initrd.tools", &["busybox-static"])?;
+    fs::copy(tools.join("usr/bin/busybox"), root.join("bin/busybox")).context("busybox")?;
+    fs::copy(board("initrd/init"), root.join("init")).context("init")?;
+    fs::copy(board("initrd/modules"), root.join("etc/modules")).context("modules")?;
+    let modules = words("initrd/modules")?;
+    kernel.install(&modules.iter().map(String::as_str).collect::<Vec<_>>(), &root)?;
+    kernel.index(&root)?;
+    let lib = root.join("lib");
+    std::os::unix::fs::symlink("usr/lib", &lib).with_context(|| lib.display().to_string())?;
+    age(&root)?;
+    let plain = work.join("initrd.cpio");
+    initrd::pack(&root, &plain)?;
+    let out = File::create(archive).with_context(|| archive.display().to_string())?;
+    command::run(
+        command::command("xz").args(["--check=crc32", "--stdout"]).arg(plain).stdout(Stdio::from(out)),
+    )
+}
+
+/// Packs the root file system.
+fn squash(root: &Path, file: &Path) -> Result<()> {
+    age(root)?;
+    let mut squash = command::command("mksquashfs");
+    squash.arg(root).arg(file).args(["-comp", "xz", "-b", "256K", "-all-root", "-no-xattrs", "-no-progress"]);
+    command::run(squash.args(["-quiet", "-reproducible", "-mkfs-time", "0", "-all-time", "0"]))
+}
+
+/// U-Boot's script.
+fn script(file: &Path) -> Result<()> {
+    let mut mkimage = command::command("mkimage");
+    mkimage.env("SOURCE_DATE_EPOCH", "0").args(["-A", "arm", "-T", "script", "-C", "none", "-d"]);
+    command::run(mkimage.arg(board("boot.cmd")).arg(file).stdout(Stdio::null()))
+}
+
+/// A FAT file system with the files of a folder.
+fn fat(files: &Path, label: &str, partition: &Partition, disk: &Path) -> Result<()> {
+    age(files)?;
+    File::create(disk)
+        .and_then(|file| file.set_len(partition.size))
+        .with_context(|| disk.display().to_string())?;
+    let mut format = command::command("mkfs.vfat");
+    command::run(format.args(["--invariant", "-F", "16", "-n", label]).arg(disk).stdout(Stdio::null()))?;
+    let entries = fs::read_dir(files).with_context(|| files.display().to_string())?;
+    let mut entries: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    entries.sort();
+    command::run(
+        command::command("mcopy").args(["-m", "-i"]).arg(disk).args(entries).arg("::/").env("TZ", "UTC"),
+    )
+}
+
+/// Makes everything below a folder as old as FAT can say.
+fn age(folder: &Path) -> Result<()> {
+    let mut find = command::command("find");
+    command::run(find.arg(folder).args([
+        "-exec",
+        "touch",
+        "--no-dereference",
+        "--date=1980-01-01 UTC",
+        "{}",
+        "+",
+    ]))
+}
+
+/// A file of `board/`.
+fn board(name: &str) -> PathBuf {
+    workspace::root().join("board").join(name)
+}
+
+/// The words of a list in `board/`; what follows a `#` on a line is for people.
+fn words(name: &str) -> Result<Vec<String>> {
+    let text = fs::read_to_string(board(name)).with_context(|| board(name).display().to_string())?;
+    let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default());
+    Ok(lines.flat_map(str::split_whitespace).map(str::to_owned).collect())
+}

@@ -1,0 +1,137 @@
+//! Debian's kernel for 32-bit boards (`linux-image-armmp`), and its modules.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::{ARCHITECTURE, SUITE, folder};
+use crate::command;
+use crate::debian::Archive;
+
+/// The package that names the newest one.
+const NEWEST: &str = "linux-image-armmp";
+
+/// An unpacked kernel.
+pub struct Kernel {
+    tree: PathBuf,
+    /// As `uname -r` says it.
+    pub release: String,
+}
+
+impl Kernel {
+    /// The newest one of the suite, fetched unless that was done before.
+    pub fn fetch() -> Result<Self> {
+        let archive = Archive::open(SUITE, ARCHITECTURE)?;
+        let package = archive.depends(NEWEST)?.into_iter().find(|name| name.starts_with("linux-image-"));
+        let package = package.with_context(|| format!("{NEWEST} of {SUITE} names no kernel"))?;
+        let release = package.trim_start_matches("linux-image-").to_owned();
+        let kernel = Self { tree: folder(&package), release };
+        if !kernel.tree.is_dir() {
+            println!("Fetching Debian's kernel {}", kernel.release);
+            let made = folder("kernel.new");
+            command::empty(&made)?;
+            archive.unpack_alone(&[&package], &made)?;
+            command::run(
+                command::command("depmod").arg("--basedir").arg(made.join("usr")).arg(&kernel.release),
+            )?;
+            fs::rename(&made, &kernel.tree).with_context(|| kernel.tree.display().to_string())?;
+        }
+        Ok(kernel)
+    }
+
+    /// What a boot loader starts.
+    pub fn image(&self) -> PathBuf {
+        self.tree.join(format!("boot/vmlinuz-{}", self.release))
+    }
+
+    /// What a boot loader tells it of a board.
+    pub fn device_tree(&self, name: &str) -> Result<PathBuf> {
+        let trees = self.tree.join(format!("usr/lib/linux-image-{}", self.release));
+        let found = command::output(command::command("find").arg(&trees).args(["-name", name]))?;
+        let first = found.lines().next().map(PathBuf::from);
+        first.with_context(|| format!("{} has no {name}", trees.display()))
+    }
+
+    /// Puts modules, and those that they need, into the root file system `root`, uncompressed: who loads them is slower at that
+    /// than whoever packs `root`.
+    pub fn install(&self, modules: &[&str], root: &Path) -> Result<()> {
+        let here = self.modules(&self.tree);
+        let there = self.modules(root);
+        let table = here.join("modules.dep");
+        let table = fs::read_to_string(&table).with_context(|| table.display().to_string())?;
+        for path in with_dependencies(&table, modules)? {
+            let plain = there.join(path.trim_end_matches(".xz"));
+            if let Some(folder) = plain.parent() {
+                fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+            }
+            let packed = here.join(path);
+            let out = fs::File::create(&plain).with_context(|| plain.display().to_string())?;
+            command::run(command::command("xz").args(["--decompress", "--stdout"]).arg(packed).stdout(out))?;
+        }
+        for list in ["modules.builtin", "modules.builtin.modinfo", "modules.order"] {
+            fs::copy(here.join(list), there.join(list)).with_context(|| list.to_owned())?;
+        }
+        Ok(())
+    }
+
+    /// Makes the tables of the modules in `root`; to be called when all are there.
+    pub fn index(&self, root: &Path) -> Result<()> {
+        command::run(command::command("depmod").arg("--basedir").arg(root.join("usr")).arg(&self.release))
+    }
+
+    /// The folder of the modules in a root file system.
+    pub fn modules(&self, root: &Path) -> PathBuf {
+        root.join("usr/lib/modules").join(&self.release)
+    }
+}
+
+/// The paths of `modules` and of all that they need, by depmod's table of `PATH: PATH PATH ...`.
+fn with_dependencies<'a>(table: &'a str, modules: &[&str]) -> Result<Vec<&'a str>> {
+    let name = |path: &str| {
+        let file = path.rsplit('/').next().unwrap_or(path);
+        file.split('.').next().unwrap_or(file).replace('-', "_")
+    };
+    let mut paths = Vec::new();
+    for module in modules {
+        let wanted = module.replace('-', "_");
+        let mut rows = table.lines().filter_map(|row| row.split_once(':'));
+        let (path, needs) = rows
+            .find(|(path, _)| name(path) == wanted)
+            .with_context(|| format!("there is no module {module}"))?;
+        paths.push(path);
+        paths.extend(needs.split_whitespace());
+    }
+    paths.sort_unstable();
+    paths.dedup();
+    Ok(paths)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &str = "\
+kernel/drivers/media/vivid.ko.xz: kernel/drivers/media/v4l2-tpg.ko.xz kernel/drivers/media/videodev.ko.xz
+kernel/drivers/media/videodev.ko.xz:
+kernel/sound/drivers/snd-aloop.ko.xz: kernel/sound/snd-pcm.ko.xz
+";
+
+    #[test]
+    fn modules_come_with_what_they_need_once() {
+        let paths = with_dependencies(TABLE, &["vivid", "videodev", "snd_aloop"]).unwrap();
+        let expected = [
+            "kernel/drivers/media/v4l2-tpg.ko.xz",
+            "kernel/drivers/media/videodev.ko.xz",
+            "kernel/drivers/media/vivid.ko.xz",
+            "kernel/sound/drivers/snd-aloop.ko.xz",
+            "kernel/sound/snd-pcm.ko.xz",
+        ];
+        assert_eq!(paths, expected);
+    }
+
+    #[test]
+    fn a_module_that_is_not_there_is_named() {
+        assert_eq!(with_dependencies(TABLE, &["nvme"]).unwrap_err().to_string(), "there is no module nvme");
+    }
+}

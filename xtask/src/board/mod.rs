@@ -1,0 +1,31 @@
+//! What a board runs besides the edge: Debian's kernel, and the machines that QEMU boots it on.
+//!
+//! ```text
+//! kernel, packages -> testbed   a kernel, a RAM disk with tools, drivers and the edge    for the tests of cameras and sound
+//!                     loopback  the driver that delivers what a program writes
+//!                  -> image     the file that goes on a card    disk, initrd
+//!                     boot      the same on a board that QEMU plays
+//! ```
+
+pub mod boot;
+mod disk;
+pub mod image;
+mod initrd;
+mod kernel;
+mod loopback;
+mod packages;
+pub mod testbed;
+
+use std::path::PathBuf;
+
+use crate::workspace;
+
+/// The suite of Debian that boards run.
+const SUITE: &str = "trixie";
+/// Its name for the boards' architecture.
+const ARCHITECTURE: &str = "armhf";
+
+/// A file below the folder of everything that is made for boards.
+fn folder(name: &str) -> PathBuf {
+    workspace::target().join("boards").join(name)
+}

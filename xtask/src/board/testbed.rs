@@ -1,0 +1,44 @@
+//! The testbed: a bare board on which cameras, sound and Wi-Fi are tested. Debian's kernel, and a RAM disk with the drivers, the tools
+//! that misuse them, the edge and a shell for the test (`board/testbed/init`). QEMU boots it in a few seconds; `tests/src/board.rs` does so.
+//!
+//! ```text
+//! target/boards/testbed/  kernel  initrd
+//! ```
+
+use std::fs;
+
+use anyhow::{Context, Result};
+
+use super::kernel::Kernel;
+use super::{folder, initrd, loopback, packages};
+use crate::cross::{self, Target};
+use crate::{command, deps, workspace};
+
+/// What tests have at hand; v4l-utils and alsa-utils bring the libraries that the edge needs, but for OpenSSL's.
+const PACKAGES: [&str; 5] = ["busybox-static", "v4l-utils", "alsa-utils", "kmod", "libssl3t64"];
+
+/// Cameras, sound, the network of QEMU, a watchdog, and radios that hear each other.
+const MODULES: [&str; 6] = ["vivid", "snd-aloop", "virtio_net", "virtio_rng", "softdog", "mac80211_hwsim"];
+
+/// Makes it anew; the packages and the kernel are fetched once.
+pub fn make() -> Result<()> {
+    deps::install(deps::Purpose::Board)?;
+    let root = folder("testbed.root");
+    let kernel = Kernel::fetch()?;
+    command::empty(&root)?;
+    packages::copy(&packages::unpack("testbed.tools", &PACKAGES)?, &root)?;
+    kernel.install(&MODULES, &root)?;
+    loopback::install(&kernel, &root)?;
+    kernel.index(&root)?;
+    let edge = cross::build(Target::Armv7)?;
+    fs::copy(workspace::root().join("board/testbed/init"), root.join("init"))
+        .context("board/testbed/init")?;
+    fs::copy(&edge, root.join("usr/bin/porthole-edge")).with_context(|| edge.display().to_string())?;
+    for mount in ["proc", "sys", "dev", "run", "tmp", "root"] {
+        fs::create_dir_all(root.join(mount)).context(mount)?;
+    }
+    let testbed = folder("testbed");
+    fs::create_dir_all(&testbed).with_context(|| testbed.display().to_string())?;
+    fs::copy(kernel.image(), testbed.join("kernel")).context("the kernel")?;
+    initrd::pack(&root, &testbed.join("initrd"))
+}
