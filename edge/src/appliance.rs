@@ -179,7 +179,8 @@ fn start_recorder(
 }
 
 /// Opens the ring of one camera, and says loudly what is wrong with its place. Where it has footage of an earlier process, a gap begins
-/// for `cause`; where that ends with placeholders, the gap of the camera goes on.
+/// for `cause`; where that ends with placeholders, the gap of the camera goes on. What a ring that is empty does not know any more, the
+/// ledger does.
 fn open_ring(
     config: &Config,
     own: &CameraStatus,

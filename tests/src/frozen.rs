@@ -76,7 +76,8 @@ pub fn threads(id: u32) -> Vec<String> {
 fn thread(id: u32, name: &str, nth: usize) -> Result<Pid> {
     let named = || {
         let named = tasks(id).into_iter().filter(|task| name_of(task).is_some_and(|found| found == name));
-        let mut numbers: Vec<i32> = named.filter_map(|task| task.file_name()?.to_str()?.parse().ok()).collect();
+        let mut numbers: Vec<i32> =
+            named.filter_map(|task| task.file_name()?.to_str()?.parse().ok()).collect();
         numbers.sort_unstable();
         numbers.get(nth).copied()
     };

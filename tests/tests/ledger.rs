@@ -111,7 +111,16 @@ fn every_second_is_accounted_for_and_every_hand_on_the_files_is_named() {
     std::thread::sleep(DOWN);
     record(&mut edge, 2.0);
     let gaps = edge.json("/api/gaps").unwrap();
-    assert_eq!(each(&gaps["gaps"], "cause")[0], "no_power", "of an earlier process: {gaps}");
+    assert_eq!(
+        each(&gaps["gaps"], "cause"),
+        ["no_power", "no_power"],
+        "before the kill, and since then, which the ring cannot tell: {gaps}"
+    );
+    let since = &gaps["gaps"][1];
+    assert!(
+        since["lasts"] == false && since["start"].is_string() && since["seconds"].as_f64() > Some(0.5),
+        "{gaps}"
+    );
     assert!(edge.terminate().unwrap().success());
 
     let folder = edge.file("recordings");

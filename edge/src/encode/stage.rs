@@ -7,7 +7,7 @@ use super::video;
 use crate::config::{Camera, Current};
 use crate::frames::{FrameReceiver, Picture};
 use crate::ring;
-use crate::status::{CameraStatus, Cause, Status};
+use crate::status::{CameraStatus, Status};
 use crate::supervise::{Stop, clock};
 use media::{AudioConfig, StreamConfig, Ticks90k, Track};
 use std::sync::Arc;
@@ -222,10 +222,7 @@ impl Stage {
         };
         self.storing = stored(begun, &mut self.ring_errors, &self.inputs.status);
         if self.storing && self.gone_since.is_none() {
-            // Ends the gap that the start of the process left open; later it does nothing.
-            for cause in [Cause::NoPower, Cause::Overload] {
-                self.inputs.status.gaps.close(&self.inputs.camera.name, cause, start);
-            }
+            self.inputs.status.gaps.begin(&self.inputs.camera.name, start);
         }
     }
 

@@ -6,10 +6,10 @@
 //!                                           +--------- remember, at the start of the next process
 //! ```
 
-use media::ledger::Finding;
+use media::ledger::{Boot, Finding, Missing, Stitched};
 use media::{Ticks90k, WallTime};
 use serde::Serialize;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use media::ledger::Cause;
@@ -51,31 +51,59 @@ struct Known {
     gap: Gap,
     /// Until when it was told; `None`: nobody tells it, because the ledger says so itself.
     told: Option<Ticks90k>,
-    /// Its times are of this boot, and its date follows from how the clock is set.
-    datable: bool,
+    times: Times,
 }
 
-/// The gaps of all cameras, oldest first, at most [`MOST_GAPS`].
+/// Which boot the times of a gap are of.
+#[derive(Clone, Copy, PartialEq)]
+enum Times {
+    /// This one: its date follows from how the clock is set.
+    Here,
+    /// It began in an earlier one and ends in this one: how long it was takes the dates of both.
+    Across,
+    /// They are what the ledger says.
+    Earlier,
+}
+
+/// What is known of all cameras.
 #[derive(Default)]
-pub struct Gaps(Mutex<VecDeque<Known>>);
+struct State {
+    /// Oldest first, at most [`MOST_GAPS`].
+    gaps: VecDeque<Known>,
+    /// Where the footage of this process began, by camera.
+    begun: BTreeMap<String, Ticks90k>,
+}
+
+/// The gaps of all cameras.
+#[derive(Default)]
+pub struct Gaps(Mutex<State>);
 
 impl Gaps {
     /// A gap begins at `from`. Does nothing if one of this camera and cause is open already.
     pub fn open(&self, camera: &str, cause: Cause, from: Ticks90k, start: Option<WallTime>) {
-        let mut gaps = self.lock();
+        let gaps = &mut self.lock().gaps;
         if gaps.iter().any(|known| known.is(camera, cause)) {
             return;
         }
         let gap = Gap { camera: camera.to_owned(), cause, from, to: None, start, seconds: None, lasts: true };
         // That nothing ran follows from where the process began.
         let told = (cause != Cause::NoPower).then_some(from);
-        push(&mut gaps, Known { gap, told, datable: true });
+        push(gaps, Known { gap, told, times: Times::Here });
     }
 
     /// The open gap of this camera and cause ends at `to`.
     pub fn close(&self, camera: &str, cause: Cause, to: Ticks90k) {
-        if let Some(known) = self.lock().iter_mut().find(|known| known.is(camera, cause)) {
-            known.gap.end(to);
+        if let Some(known) = self.lock().gaps.iter_mut().find(|known| known.is(camera, cause)) {
+            known.end(to);
+        }
+    }
+
+    /// Footage begins at `start`: the gap is over that the end of the process before this one left. After the first time it does nothing.
+    pub fn begin(&self, camera: &str, start: Ticks90k) {
+        let mut state = self.lock();
+        if !state.begun.contains_key(camera) {
+            state.begun.insert(camera.to_owned(), start);
+            state.begin(camera, start);
         }
     }
 
@@ -92,42 +120,52 @@ impl Gaps {
         let camera = camera.to_owned();
         let mut gap = Gap { camera, cause, from, to: None, start, seconds: None, lasts: true };
         gap.end(to);
-        let mut gaps = self.lock();
+        let gaps = &mut self.lock().gaps;
         gaps.retain(|known| {
-            (known.datable, &known.gap.camera, known.gap.from, known.gap.to)
-                != (false, &gap.camera, gap.from, gap.to)
+            (known.times, &known.gap.camera, known.gap.from, known.gap.to)
+                != (Times::Earlier, &gap.camera, gap.from, gap.to)
         });
-        push(&mut gaps, Known { gap, told: None, datable: false });
+        push(gaps, Known { gap, told: None, times: Times::Earlier });
     }
 
     /// Whether one gap of this process lasts from one moment of a camera to another.
     pub fn covers(&self, camera: &str, from: Ticks90k, to: Ticks90k) -> bool {
         let lasts = |gap: &Gap| gap.from <= from && gap.to.is_none_or(|end| end >= to);
-        self.lock().iter().any(|known| known.datable && known.gap.camera == camera && lasts(&known.gap))
+        self.lock()
+            .gaps
+            .iter()
+            .any(|known| known.times == Times::Here && known.gap.camera == camera && lasts(&known.gap))
     }
 
     /// Whether a gap of this process lies between two moments of a camera.
     fn touches(&self, camera: &str, from: Ticks90k, to: Ticks90k) -> bool {
         let lies = |gap: &Gap| gap.from < to && gap.to.is_none_or(|end| end > from);
-        self.lock().iter().any(|known| known.datable && known.gap.camera == camera && lies(&known.gap))
+        self.lock()
+            .gaps
+            .iter()
+            .any(|known| known.times == Times::Here && known.gap.camera == camera && lies(&known.gap))
     }
 
-    /// What the ledger of a camera tells of earlier processes.
-    pub fn remember(&self, camera: &str, findings: &[Finding]) {
-        let missing = findings.iter().filter_map(|finding| match finding {
+    /// What the ledger of a camera tells of earlier processes, to the one that began at a moment of a boot. Where the ring knew nothing of them, as
+    /// after a power cut, the gap since then is open.
+    pub fn remember(&self, camera: &str, history: &Stitched, (boot, started): (Boot, Ticks90k)) {
+        let mut state = self.lock();
+        let missing = history.findings.iter().filter_map(|finding| match finding {
             Finding::Missing { missing, .. } => Some((missing.cause?, missing)),
             _ => None,
         });
-        let mut gaps = self.lock();
         for (cause, missing) in missing.rev() {
-            if gaps.len() == MOST_GAPS {
+            if state.gaps.len() == MOST_GAPS {
                 break;
             }
             let seconds = missing.length.map(Ticks90k::as_secs_f64);
             let to = Some(missing.from + missing.length.unwrap_or(Ticks90k::ZERO));
             let (camera, from, start) = (camera.to_owned(), missing.from, missing.start);
             let gap = Gap { camera, cause, from, to, start, seconds, lasts: false };
-            gaps.push_front(Known { gap, told: None, datable: false });
+            state.gaps.push_front(Known { gap, told: None, times: Times::Earlier });
+        }
+        if let Some(open) = history.open.as_ref().filter(|_| !state.opened(camera, started)) {
+            state.since(camera, open, boot);
         }
     }
 
@@ -139,22 +177,26 @@ impl Gaps {
             known.told = known.gap.lasts.then_some(to);
             (to > from).then_some((known.gap.cause, from, to))
         };
-        self.lock().iter_mut().filter_map(piece).collect()
+        self.lock().gaps.iter_mut().filter_map(piece).collect()
     }
 
     /// The clock was set: gaps of this process that have no date get one.
     pub fn date(&self, wall_of: impl Fn(Ticks90k) -> Option<WallTime>) {
-        for known in self.lock().iter_mut().filter(|known| known.datable) {
-            known.gap.start = wall_of(known.gap.from).or(known.gap.start);
+        for known in &mut self.lock().gaps {
+            match known.times {
+                Times::Here => known.gap.start = wall_of(known.gap.from).or(known.gap.start),
+                Times::Across => known.measure(&wall_of),
+                Times::Earlier => {}
+            }
         }
     }
 
     /// All gaps, oldest first.
     pub fn list(&self) -> Vec<Gap> {
-        self.lock().iter().map(|known| known.gap.clone()).collect()
+        self.lock().gaps.iter().map(|known| known.gap.clone()).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Known>> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         // Each change is one assignment: a panic elsewhere leaves the list usable.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -167,10 +209,57 @@ fn push(gaps: &mut VecDeque<Known>, known: Known) {
     gaps.push_back(known);
 }
 
+/// Why there may be no footage from the end of one process to the first picture of the next.
+const BETWEEN: [Cause; 2] = [Cause::NoPower, Cause::Overload];
+
+impl State {
+    /// Whether the gap in front of the process that began at `started` is known.
+    fn opened(&self, camera: &str, started: Ticks90k) -> bool {
+        let opened = |gap: &Gap| gap.camera == camera && gap.from <= started && BETWEEN.contains(&gap.cause);
+        self.gaps.iter().any(|known| known.times == Times::Here && opened(&known.gap))
+    }
+
+    /// Nothing ran since `open`; until now, or until footage began.
+    fn since(&mut self, camera: &str, open: &Missing, boot: Boot) {
+        let times = if open.boot == boot { Times::Here } else { Times::Across };
+        let (from, start) = (open.from, open.start);
+        let camera = camera.to_owned();
+        let begun = self.begun.get(&camera).copied();
+        let gap = Gap { camera, cause: Cause::NoPower, from, to: None, start, seconds: None, lasts: true };
+        let mut known = Known { gap, told: None, times };
+        if let Some(begun) = begun {
+            known.end(begun);
+        }
+        push(&mut self.gaps, known);
+    }
+
+    fn begin(&mut self, camera: &str, start: Ticks90k) {
+        for cause in BETWEEN {
+            if let Some(known) = self.gaps.iter_mut().find(|known| known.is(camera, cause)) {
+                known.end(start);
+            }
+        }
+    }
+}
+
 impl Known {
     /// Whether it is the open gap of this camera and cause.
     fn is(&self, camera: &str, cause: Cause) -> bool {
         self.gap.lasts && self.gap.camera == camera && self.gap.cause == cause
+    }
+
+    fn end(&mut self, to: Ticks90k) {
+        self.gap.end(to);
+        if self.times == Times::Across {
+            self.gap.seconds = None;
+        }
+    }
+
+    /// How long it was, by the clocks of two boots.
+    fn measure(&mut self, wall_of: impl Fn(Ticks90k) -> Option<WallTime>) {
+        let end = self.gap.to.and_then(wall_of);
+        let length = self.gap.start.zip(end).map(|(start, end)| Ticks90k::from_micros(end.0 - start.0));
+        self.gap.seconds = length.map(|length| length.max(Ticks90k::ZERO).as_secs_f64());
     }
 }
 
@@ -185,9 +274,64 @@ impl Gap {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use media::ledger::{Boot, Missing};
 
     const HOUR: i64 = PIECE.0;
+    /// Boot and begin of the process.
+    const PROCESS: (Boot, Ticks90k) = (Boot([1; 16]), Ticks90k(50));
+
+    /// The end of footage at tick 5 of another boot.
+    fn ended(boot: u8, start: Option<WallTime>) -> Stitched {
+        let boot = Boot([boot; 16]);
+        let open = Missing { cause: None, boot, from: Ticks90k(5), start, length: None };
+        Stitched { open: Some(open), ..Stitched::default() }
+    }
+
+    #[test]
+    fn after_a_power_cut_the_gap_since_the_boot_before_is_known_and_its_length_once_the_clock_is() {
+        for footage_is_first in [true, false] {
+            let gaps = Gaps::default();
+            let known = || {
+                let gap = gaps.list().remove(0);
+                (gap.cause, gap.start, gap.seconds, gap.lasts)
+            };
+            if footage_is_first {
+                gaps.begin("front", Ticks90k(90));
+            }
+            gaps.remember("front", &ended(0, Some(WallTime(7))), PROCESS);
+            if !footage_is_first {
+                assert_eq!(known(), (Cause::NoPower, Some(WallTime(7)), None, true));
+                gaps.begin("front", Ticks90k(90));
+            }
+            gaps.begin("front", Ticks90k(900));
+            assert_eq!(known(), (Cause::NoPower, Some(WallTime(7)), None, false));
+            gaps.date(|media| Some(WallTime(2_000_007 + media.0 - 90)));
+            assert_eq!(known(), (Cause::NoPower, Some(WallTime(7)), Some(2.0), false));
+            assert_eq!(gaps.news("front", Ticks90k(99)), [], "the ledger says so itself");
+        }
+    }
+
+    #[test]
+    fn a_boot_without_a_clock_leaves_a_gap_of_unknown_length() {
+        let gaps = Gaps::default();
+        gaps.remember("front", &ended(0, None), PROCESS);
+        gaps.begin("front", Ticks90k(90));
+        gaps.date(|media| Some(WallTime(media.0)));
+        let gap = gaps.list().remove(0);
+        assert_eq!((gap.start, gap.seconds, gap.lasts), (None, None, false));
+    }
+
+    #[test]
+    fn what_the_ring_knew_of_the_process_before_is_not_listed_twice() {
+        let gaps = Gaps::default();
+        gaps.open("front", Cause::Overload, Ticks90k(6), None);
+        gaps.begin("front", Ticks90k(90));
+        gaps.remember("front", &ended(1, None), PROCESS);
+        assert_eq!(gaps.list().len(), 1);
+        // The ring was lost, but not the boot.
+        gaps.remember("back", &ended(1, None), PROCESS);
+        gaps.begin("back", Ticks90k(5 + 90_000));
+        assert_eq!(gaps.list()[1].seconds, Some(1.0));
+    }
 
     #[test]
     fn a_gap_has_a_begin_an_end_and_a_cause() {
@@ -237,7 +381,7 @@ mod tests {
         };
         let unexplained = Missing { cause: None, ..missing.clone() };
         let findings = [missing, unexplained].map(|missing| Finding::Missing { slice: 0, missing });
-        gaps.remember("front", &findings);
+        gaps.remember("front", &Stitched { findings: findings.into(), ..Stitched::default() }, PROCESS);
         gaps.open("front", Cause::Overload, Ticks90k(9), None);
         gaps.date(|media| Some(WallTime(media.0)));
         let list = gaps.list();

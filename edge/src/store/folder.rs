@@ -10,7 +10,7 @@ use super::{Begun, Error, Growth, files, repair};
 use crate::supervise::clock;
 use crate::upload::key::DeviceKey;
 use bytes::Bytes;
-use media::ledger::{self, Boot, Dates, Finding, Gop};
+use media::ledger::{self, Boot, Dates, Gop, Stitched};
 use media::mp4::{About, Growing};
 use media::names::{CameraId, RecordingName, SEQUENCES};
 use media::{Ticks90k, WallTime};
@@ -445,7 +445,7 @@ impl Folder {
     }
 
     /// What the ledger of a camera knows of the recordings that are here, and their dates.
-    pub fn history(&mut self, camera: &str) -> Vec<Finding> {
+    pub fn history(&mut self, camera: &str) -> Stitched {
         let id = self.camera_id(camera);
         let sealed = |entry: &&Entry| entry.name.camera == id && entry.journal.stage > Stage::Growing;
         let mut paths: Vec<PathBuf> = self

@@ -11,7 +11,7 @@ use super::{Error, files};
 use crate::upload::key::DeviceKey;
 use bytes::Bytes;
 use media::ledger::slice::write_all;
-use media::ledger::{Boot, Dates, Entry, Finding, Gop, Hash, SigningKey, Slice, Tail, slice, stitch};
+use media::ledger::{Boot, Dates, Entry, Gop, Hash, SigningKey, Slice, Stitched, Tail, slice, stitch};
 use media::mp4::{ReadAt, demux};
 use media::names::{CameraId, RecordingName};
 use std::collections::btree_map::Entry::{Occupied, Vacant};
@@ -178,7 +178,7 @@ impl Ledgers {
     }
 
     /// What these recordings, oldest first, and the ends say of one camera: dates into `dates`, and the rest.
-    pub fn history(&mut self, camera: CameraId, recordings: &[PathBuf], dates: &mut Dates) -> Vec<Finding> {
+    pub fn history(&mut self, camera: CameraId, recordings: &[PathBuf], dates: &mut Dates) -> Stitched {
         let read = |path: &PathBuf| {
             slices_of(path).unwrap_or_else(|error| {
                 tracing::warn!(%error, "its gaps are not shown");
@@ -193,7 +193,7 @@ impl Ledgers {
             let clock = slice.entries.iter().filter(|entry| matches!(entry, Entry::Clock { .. }));
             clock.for_each(|entry| dates.add(slice.boot, entry));
         }
-        stitch(&slices).findings
+        stitch(&slices)
     }
 
     /// Changes the end of one ledger, on the disk first.

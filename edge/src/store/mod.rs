@@ -37,7 +37,7 @@ use bytes::Bytes;
 use files::SLOW_DISK;
 use folder::{Entry, Folder};
 use media::handshake::room;
-use media::ledger;
+use media::ledger::{self, Boot};
 use media::names::{CameraId, RecordingName};
 use media::{Ticks90k, WallTime};
 use std::fs::File;
@@ -321,8 +321,9 @@ impl Store {
         self.shared.status.set_fault("store", opened.as_ref().err().map(ToString::to_string));
         let mut folder = opened?;
         for camera in &self.shared.status.cameras {
-            let findings = folder.history(&camera.name);
-            self.shared.status.gaps.remember(&camera.name, &findings);
+            let history = folder.history(&camera.name);
+            let begun = (Boot::of(&self.shared.boot), self.shared.status.started);
+            self.shared.status.gaps.remember(&camera.name, &history, begun);
         }
         self.tell(&mut folder);
         Ok(folder)

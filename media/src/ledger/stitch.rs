@@ -30,6 +30,8 @@ pub struct Stitched {
     pub footage: Ticks90k,
     /// From media time to dates.
     pub dates: Dates,
+    /// What follows the newest that is known here: a span without an end, and without a cause.
+    pub open: Option<Missing>,
 }
 
 /// What is not simply footage.
@@ -119,6 +121,7 @@ pub fn stitch(slices: &[Slice]) -> Stitched {
         }
         last = run.last().copied();
     }
+    stitched.open = end.map(|end| Missing { length: None, ..stitched.span(None, end, end) });
     stitched
 }
 

@@ -124,7 +124,9 @@ fn gaps_are_in_the_ledger_with_their_causes_and_come_back_after_a_restart_with_t
     camera.recorder().finish().expect("nothing to do");
     let gaps = camera.status.gaps.list();
     let shown: Vec<_> = gaps.iter().map(|gap| (gap.cause, gap.start, gap.seconds, gap.lasts)).collect();
-    assert_eq!(shown, [(Cause::CameraGone, date, Some(6.0), false)]);
+    let since = Some(MARK.plus(Ticks90k(14 * SECOND)));
+    let expected = [(Cause::CameraGone, date, Some(6.0), false), (Cause::NoPower, since, None, true)];
+    assert_eq!(shown, expected, "and there was no footage since");
 }
 
 #[test]
