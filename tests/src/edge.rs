@@ -224,6 +224,16 @@ impl Edge {
         self.process.as_mut().is_some_and(Process::is_running)
     }
 
+    /// The recordings in its folder, oldest first.
+    pub fn recordings_on_disk(&self) -> Result<Vec<PathBuf>> {
+        let mut files = fs::read_dir(self.file("recordings"))?
+            .map(|file| Ok(file?.path()))
+            .collect::<Result<Vec<PathBuf>>>()?;
+        files.retain(|file| file.extension().is_some_and(|extension| extension == "mp4"));
+        files.sort();
+        Ok(files)
+    }
+
     /// Its process id, while it runs.
     pub fn id(&self) -> Option<u32> {
         self.process.as_ref().map(Process::id)

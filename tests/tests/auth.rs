@@ -296,16 +296,11 @@ fn what_was_set_outlives_a_restart_and_a_factory_reset_ends_it_but_for_recording
     device.done("/api/setup/device", &json!({ "name": "barn", "time_zone": "Europe/Berlin" }))?;
     assert_eq!(device.post("/api/setup/device", &json!({ "name": "Barn", "time_zone": "UTC" }))?.status, 422);
     let key = device.edge.public_key()?;
-    device.edge.wait_until("a recording", |edge| {
-        fs::read_dir(edge.file("recordings")).is_ok_and(|mut all| all.next().is_some())
-    })?;
+    device
+        .edge
+        .wait_until("a recording", |edge| edge.recordings_on_disk().is_ok_and(|all| !all.is_empty()))?;
     device.edge.terminate()?;
-    let recordings = || -> Result<Vec<_>> {
-        let names =
-            fs::read_dir(device.edge.file("recordings"))?.filter_map(|entry| Some(entry.ok()?.file_name()));
-        Ok(names.filter(|name| name.to_string_lossy().ends_with(".mp4")).collect())
-    };
-    let before = recordings()?;
+    let before = device.edge.recordings_on_disk()?;
     assert!(!before.is_empty());
     device.launch()?;
     assert_eq!(device.get("/api/setup")?.status, 401, "sessions end with the process");
@@ -320,8 +315,8 @@ fn what_was_set_outlives_a_restart_and_a_factory_reset_ends_it_but_for_recording
     assert_eq!(curl(&["-H", "Accept: text/html"], &device.https("/"))?.header("location"), Some("/claim"));
     assert!(!device.edge.file("state/auth/factory-reset").exists());
     assert_eq!(device.edge.public_key()?, key);
-    for name in before {
-        assert!(device.edge.file("recordings").join(&name).exists(), "{name:?}");
+    for recording in before {
+        assert!(recording.exists(), "{}", recording.display());
     }
     device.done("/claim", &json!({ "code": device.code()?, "name": "eve", "password": PASSWORD }))?;
     assert_eq!(device.get("/api/setup")?.json()?["device"]["name"], "porthole");

@@ -114,8 +114,7 @@ fn viewers_see_a_placeholder_while_the_camera_is_gone_and_recordings_hold_none_o
     let seen = edge.file("seen.mp4");
     fs::write(&seen, viewer.join().unwrap()).unwrap();
     assert_eq!(stretches(&seen), [true, false, true], "one connection shows all of it");
-    let recordings = fs::read_dir(edge.file("recordings")).unwrap().flatten().map(|entry| entry.path());
-    let sealed: Vec<_> = recordings.filter(|path| path.extension().is_some_and(|end| end == "mp4")).collect();
+    let sealed = edge.recordings_on_disk().unwrap();
     assert!(!sealed.is_empty());
     for recording in sealed {
         assert_eq!(stretches(&recording), [true], "{}", recording.display());

@@ -3,7 +3,7 @@
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 use tests::edge::{Edge, Settings};
@@ -25,15 +25,6 @@ fn check(folder: &Path, keys: &Path) -> (bool, Value) {
 /// The values of one field of a list.
 fn each<'a>(list: &'a Value, field: &str) -> Vec<&'a str> {
     list.as_array().unwrap().iter().map(|item| item[field].as_str().unwrap()).collect()
-}
-
-/// The sealed recordings of an edge that has ended, oldest first.
-fn recordings(edge: &Edge) -> Vec<PathBuf> {
-    let list = std::fs::read_dir(edge.file("recordings")).unwrap();
-    let mut files: Vec<PathBuf> = list.map(|file| file.unwrap().path()).collect();
-    files.retain(|file| file.extension().is_some_and(|extension| extension == "mp4"));
-    files.sort();
-    files
 }
 
 /// Runs the edge until `seconds` of footage of this run are in a recording.
@@ -135,7 +126,7 @@ fn every_second_is_accounted_for_and_every_hand_on_the_files_is_named() {
         "{camera:#}"
     );
 
-    let files = recordings(&edge);
+    let files = edge.recordings_on_disk().unwrap();
     let problems = || {
         let (clean, report) = check(&folder, &keys);
         assert!(!clean);

@@ -136,7 +136,7 @@ struct Recorder {
     /// What the ledger must be told.
     news: Vec<Entry>,
     /// The hour of media time in which the ledger was last looked at for what no recording takes along.
-    hour: i64,
+    hour: Option<i64>,
 }
 
 impl Recorder {
@@ -150,7 +150,7 @@ impl Recorder {
             cause: Cause::Overload,
             clock: None,
             news: Vec::new(),
-            hour: 0,
+            hour: None,
         }
     }
 
@@ -231,10 +231,10 @@ impl Recorder {
             self.seal()?;
         }
         let hour = now.second() / 3600;
-        if hour != self.hour {
-            let idle = self.open.is_none() && self.hour != 0;
+        if self.hour != Some(hour) {
+            let idle = self.open.is_none() && self.hour.is_some();
             self.inputs.store.cut_ledger(&self.inputs.own.name, idle)?;
-            self.hour = hour;
+            self.hour = Some(hour);
         }
         Ok(())
     }
