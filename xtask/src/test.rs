@@ -1,16 +1,17 @@
 //! `cargo xtask test`: every check and every test, each as a suite with its own time.
 //!
 //! ```text
-//! install -> fmt -> clippy -> deny -> model -> fuzz -> testbed -> programs -> build -> doc -> one suite per test program
+//! install -> fmt -> clippy -> deny -> model -> fuzz --+-> programs -> build -> doc -> one suite per test program --+-> the sum
+//!         -> testbed ---------------------------------+                          -> those of boards --------------+
 //! ```
 //!
 //! Everything runs, whatever failed before it; only when the build fails there is nothing to run.
 
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 
 use crate::budget::{Budget, ROUNDS};
 use crate::cargo::TestProgram;
@@ -22,25 +23,25 @@ use crate::{cargo, command, deps, workspace};
 pub fn run(only: &[String]) -> Result<bool> {
     let budget = Budget::load()?;
     deps::install(deps::Purpose::Test)?;
-    let mut session = Session { budget, rows: Vec::new(), interrupted: suite::interruptions()? };
+    let session = Session { budget, rows: Mutex::default(), interrupted: suite::interruptions()? };
     let wanted = |name: &str| only.is_empty() || only.iter().any(|part| name.contains(part.as_str()));
-    for (name, command) in checks()?.into_iter().filter(|(name, _)| wanted(name)) {
-        session.suite(name, command, |_, well| Count::one(well))?;
-    }
-    session.suite("programs", cargo::programs(), |_, well| Count::one(well))?;
-    let build = session.suite("build", cargo::build(), |_, well| Count::one(well))?;
+    let checks = checks()?.into_iter().filter(|(name, _)| wanted(name));
+    session.side_by_side(checks.map(|(name, command)| (name.to_owned(), command)).collect(), one)?;
+    session.suite("programs", cargo::programs(), one)?;
+    let build = session.suite("build", cargo::build(), one)?;
     if build.ending == Ending::Well {
         let programs = cargo::test_programs(&build.output)?;
         session.budget.check(programs.iter().map(|program| program.name.as_str()).chain(CHECKS))?;
         if wanted("doc") {
             session.suite("doc", doc_tests(), Count::of_tests)?;
         }
-        for program in programs.iter().filter(|program| wanted(&program.name)) {
-            session.suite(&program.name, start(program), Count::of_tests)?;
-        }
+        let programs = programs.iter().filter(|program| wanted(&program.name));
+        let suites = programs.map(|program| (program.name.clone(), start(program))).collect();
+        session.side_by_side(suites, Count::of_tests)?;
     }
-    println!("\n{}", tally::table(&session.rows));
-    Ok(session.rows.iter().all(|row| row.count.failed == 0))
+    let rows = session.rows.into_inner().unwrap_or_else(PoisonError::into_inner);
+    println!("\n{}", tally::table(&rows));
+    Ok(rows.iter().all(|row| row.count.failed == 0))
 }
 
 /// Runs the crash tests alone, with as many kills as asked for and without a limit of time.
@@ -65,6 +66,9 @@ pub fn build() -> Result<Vec<TestProgram>> {
 
 /// The suites that are not test programs.
 const CHECKS: [&str; 9] = ["fmt", "clippy", "deny", "model", "fuzz", "testbed", "programs", "build", "doc"];
+
+/// The suites of emulated boards. They take their minutes whatever else runs, and wait for most of them: they run beside the others.
+const BOARDS: [&str; 2] = ["testbed", "tests/board"];
 
 /// The suites that are one check.
 fn checks() -> Result<[(&'static str, Command); 6]> {
@@ -107,12 +111,33 @@ pub fn start(program: &TestProgram) -> Command {
 /// The suites so far.
 struct Session {
     budget: Budget,
-    rows: Vec<Row>,
+    rows: Mutex<Vec<Row>>,
     interrupted: Arc<AtomicBool>,
 }
 
+/// What a suite's output, and whether it ended well, count as.
+type Counting = fn(&str, bool) -> Count;
+
+fn one(_output: &str, well: bool) -> Count {
+    Count::one(well)
+}
+
 impl Session {
-    fn suite(&mut self, name: &str, mut command: Command, count: fn(&str, bool) -> Count) -> Result<Outcome> {
+    /// Runs the suites one after another, and those of boards beside them.
+    fn side_by_side(&self, suites: Vec<(String, Command)>, count: Counting) -> Result<()> {
+        let (boards, others): (Vec<_>, Vec<_>) =
+            suites.into_iter().partition(|(name, _)| BOARDS.contains(&name.as_str()));
+        let run = |suites: Vec<(String, Command)>| -> Result<()> {
+            suites.into_iter().try_for_each(|(name, command)| self.suite(&name, command, count).map(drop))
+        };
+        std::thread::scope(|scope| {
+            let boards = scope.spawn(|| run(boards));
+            run(others)?;
+            boards.join().map_err(|_| anyhow!("the suites of boards were not run to their end"))?
+        })
+    }
+
+    fn suite(&self, name: &str, mut command: Command, count: Counting) -> Result<Outcome> {
         let limit = self.budget.time(name);
         // Who asks for more by command gets it.
         let usual = self.budget.work(name).into_iter();
@@ -125,10 +150,11 @@ impl Session {
         let count = count(&outcome.output, outcome.ending == Ending::Well);
         if count.failed > 0 {
             let lines = outcome.output.lines().filter(|line| !cargo::is_message(line));
-            lines.for_each(|line| println!("{line}"));
-            println!("--- the above is {name}, kept in {}", outcome.log.display());
+            let output: String = lines.flat_map(|line| [line, "\n"]).collect();
+            println!("{output}--- the above is {name}, kept in {}", outcome.log.display());
         }
-        self.rows.push(Row { name: name.to_owned(), count, took: outcome.took, limit, note: note(&outcome) });
+        let row = Row { name: name.to_owned(), count, took: outcome.took, limit, note: note(&outcome) };
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner).push(row);
         Ok(outcome)
     }
 }
