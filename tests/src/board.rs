@@ -60,7 +60,7 @@ impl Board {
             "-netdev",
             &forwards,
             "-device",
-            "virtio-net-pci,netdev=net",
+            "virtio-net-pci,netdev=net,romfile=",
             "-device",
             "virtio-rng-pci",
         ]);

@@ -218,6 +218,23 @@ fn footage_from_before_a_long_gap_leaves_too() {
 }
 
 #[test]
+fn what_an_earlier_process_left_waits_for_the_recorder_however_long_nothing_ran() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (mut writer, ..) = open_in(dir.path(), LIMITS);
+    write_gop(&mut writer, 0, 3, 10);
+    write_gop(&mut writer, 1, 3, 10);
+    drop(writer);
+    let (mut writer, ring, _) = open_in(dir.path(), LIMITS);
+    let kept = || ring.index().iter().map(|gop| gop.sequence).collect::<Vec<_>>();
+    for second in 6000..6010 {
+        write_gop(&mut writer, second, 3, 10);
+        assert_eq!(kept()[..2], [0, 1], "second {second}");
+    }
+    write_gop(&mut writer, 6010, 3, 10);
+    assert_eq!(kept(), (2..=12).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_cursor_on_an_empty_ring_begins_with_the_first_gop_that_comes() {
     let dir = tempfile::tempdir().expect("dir");
     let (mut writer, ring, _) = open_in(dir.path(), LIMITS);

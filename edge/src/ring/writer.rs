@@ -6,6 +6,10 @@ use super::{Error, Limits, Shared};
 use media::{StreamConfig, Ticks90k, Track, WallTime};
 use std::sync::Arc;
 
+/// What an earlier process left is kept for so long, whatever its age: nothing may have run for hours, and the last of it waits to be
+/// recorded.
+const SPARED: Ticks90k = Ticks90k(10 * Ticks90k::SECOND.0);
+
 /// Appends access units; one a camera, in its encode thread. Neither waits for a reader nor allocates.
 pub struct Writer {
     shared: Arc<Shared>,
@@ -14,11 +18,13 @@ pub struct Writer {
     scratch: Vec<u8>,
     /// A unit of this GOP was lost: what would follow it cannot be decoded.
     broken: bool,
+    /// The first GOP of this process, and where it began.
+    first: Option<(u64, Ticks90k)>,
 }
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, limits: Limits) -> Self {
-        Self { shared, limits, scratch: Vec::with_capacity(log::MOST_HEAD * 2), broken: true }
+        Self { shared, limits, scratch: Vec::with_capacity(log::MOST_HEAD * 2), broken: true, first: None }
     }
 
     /// `pts` of the newest picture, also of one that an earlier process wrote.
@@ -65,6 +71,7 @@ impl Writer {
             let index = self.shared.index();
             (index.next_sequence(), index.breaks(start, config, gone_since.is_none()))
         };
+        self.first.get_or_insert((sequence, start));
         log::write_head(&mut self.scratch, wall, discontinuity, gone_since, config)
             .map_err(|e| self.failed(e))?;
         let bytes = (RECORD_HEADER + self.scratch.len()) as u64;
@@ -124,14 +131,16 @@ impl Writer {
         Ok(())
     }
 
-    /// Lets the oldest GOPs leave until `bytes` fit and no more than the configured seconds lie before `now`.
+    /// Lets the oldest GOPs leave until `bytes` fit and no more than the configured seconds lie before `now`, but for what is spared.
     fn make_room(&mut self, now: Ticks90k, bytes: u64) -> Result<(), Error> {
         let oldest_wanted = now - Ticks90k(i64::from(self.limits.seconds) * Ticks90k::SECOND.0);
         loop {
             let evicted = {
                 let mut index = self.shared.index();
                 let too_many = index.bytes() + bytes > self.shared.log.capacity();
-                let too_old = index.oldest().is_some_and(|oldest| oldest.last_video < oldest_wanted);
+                let too_old = index.oldest().is_some_and(|oldest| {
+                    oldest.last_video < oldest_wanted && !self.spares(oldest.sequence, now)
+                });
                 // A clock that went back (a file from another boot) must not keep old footage for ever.
                 let from_the_future =
                     index.oldest().is_some_and(|oldest| oldest.start > now + Ticks90k::SECOND);
@@ -154,6 +163,11 @@ impl Writer {
                 None => return Ok(()),
             }
         }
+    }
+
+    /// Whether a GOP is of an earlier process, and this one has only just begun.
+    fn spares(&self, sequence: u64, now: Ticks90k) -> bool {
+        self.first.is_some_and(|(first, start)| sequence < first && now < start + SPARED)
     }
 
     fn write_record(&self, offset: u64, header: &[u8], payload: &[u8]) -> Result<(), Error> {

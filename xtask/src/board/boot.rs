@@ -30,7 +30,7 @@ pub fn run() -> Result<()> {
     qemu.args(["-device", "virtio-blk-pci,drive=card", "-device", "virtio-rng-pci"]);
     let forwards =
         format!("user,id=net,hostfwd=tcp:127.0.0.1:{secure}-:443,hostfwd=tcp:127.0.0.1:{plain}-:80");
-    qemu.args(["-netdev", &forwards, "-device", "virtio-net-pci,netdev=net"]);
+    qemu.args(["-netdev", &forwards, "-device", "virtio-net-pci,netdev=net,romfile="]);
     command::run(qemu.stdin(Stdio::inherit()))
 }
 
