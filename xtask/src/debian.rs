@@ -17,6 +17,40 @@ use crate::{command, deps, workspace};
 /// Who signs Debian's lists; the package `debian-archive-keyring`.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
+/// What was unpacked into a folder, one package a line; written when all is there.
+const LIST: &str = "usr/share/doc/packages";
+
+/// A package of Debian that was unpacked.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Package {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Its architecture: `armhf`, or `all`.
+    pub architecture: String,
+}
+
+/// Whether a folder holds packages that were all unpacked.
+pub fn is_whole(folder: &Path) -> bool {
+    folder.join(LIST).is_file()
+}
+
+/// The packages that were unpacked into a folder.
+pub fn unpacked(folder: &Path) -> Result<Vec<Package>> {
+    let path = folder.join(LIST);
+    let list = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    let mut packages: Vec<Package> = list.lines().filter_map(package).collect();
+    packages.sort();
+    Ok(packages)
+}
+
+/// A line of such a list: name, version and architecture.
+fn package(line: &str) -> Option<Package> {
+    let mut words = line.split(' ').map(str::to_owned);
+    Some(Package { name: words.next()?, version: words.next()?, architecture: words.next()? })
+}
+
 /// The packages of a suite for an architecture.
 pub struct Archive {
     folder: PathBuf,
@@ -97,11 +131,33 @@ impl Archive {
         fs::create_dir_all(into).with_context(|| into.display().to_string())?;
         let entries = fs::read_dir(&archives).with_context(|| archives.display().to_string())?;
         let files = entries.flatten().map(|entry| entry.path());
+        let mut list = String::new();
         for package in files.filter(|file| file.extension().is_some_and(|end| end == "deb")) {
             command::run(command::command("dpkg-deb").arg("--extract").arg(&package).arg(into))?;
+            let mut show = command::command("dpkg-deb");
+            show.args(["--show", "--showformat", "${Package} ${Version} ${Architecture}\n"]);
+            list.push_str(&command::output(show.arg(&package))?);
         }
+        let path = into.join(LIST);
+        fs::write(&path, list).with_context(|| path.display().to_string())?;
         command::run(self.apt("apt-get").args(["-qq", "clean"]))
     }
+}
+
+/// What starts a command whose mounts end with it: nothing of this machine is left in a folder that is removed later.
+pub fn alone() -> Command {
+    let mut unshare = command::command("unshare");
+    unshare.args(["--mount", "--propagation", "private"]);
+    unshare
+}
+
+/// Makes a root file system of `suite` in the folder `root`; `more` is for mmdebstrap. It takes root.
+pub fn bootstrap(suite: &str, root: &Path, more: &[&str]) -> Result<()> {
+    ensure!(nix::unistd::geteuid().is_root(), "a root file system of another system takes root");
+    println!("Making a root file system of {suite}");
+    let mut make = alone();
+    make.args(["mmdebstrap", "--quiet", "--mode=root"]).args(more).arg(suite).arg(root).arg(mirror()?);
+    command::run(&mut make)
 }
 
 /// Where this machine's own packages of Debian come from.
@@ -132,6 +188,19 @@ fn second_columns(table: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_of_packages_is_read_as_it_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!is_whole(folder.path()));
+        fs::create_dir_all(folder.path().join("usr/share/doc")).unwrap();
+        fs::write(folder.path().join(LIST), "udev 257.9-1~deb13u1 armhf\nadduser 3.152 all\n").unwrap();
+        let packages = unpacked(folder.path()).unwrap();
+        let names: Vec<&str> = packages.iter().map(|package| package.name.as_str()).collect();
+        assert_eq!(names, ["adduser", "udev"]);
+        assert_eq!(packages[1].version, "257.9-1~deb13u1");
+        assert!(is_whole(folder.path()));
+    }
 
     #[test]
     fn versions_are_the_second_column() {

@@ -1,4 +1,5 @@
-//! Developer commands: `cargo xtask demo | test | bench | arm | image | boot | deps | crash | faults | model | sim | fuzz`.
+//! Developer commands: `cargo xtask demo | test | bench | arm | deb | image | boot | yocto | deps | crash | faults | model |
+//! sim | fuzz`.
 //!
 //! This crate builds on a machine that has Rust and nothing else: it installs what the others need, builds them, and
 //! starts them. What a command does once everything is there lives in the crate `tests`.
@@ -9,7 +10,9 @@
 //!      -> faults    the suites of faults, in full
 //!      -> model     the model of the handshake, row by row
 //!      -> cross     the edge for a board              debian
+//!      -> deb       its Debian package                    licences
 //!      -> board     its image, and boards in QEMU     debian
+//!      -> yocto     the lists of crates in yocto-layer/    licences
 //!      -> fuzz      the fuzz targets under libFuzzer
 //!      -> launch    build a program of `tests` and become it  demo, bench, sim
 //! ```
@@ -19,16 +22,19 @@ mod budget;
 mod cargo;
 mod command;
 mod cross;
+mod deb;
 mod debian;
 mod deps;
 mod faults;
 mod fuzz;
 mod launch;
+mod licences;
 mod model;
 mod suite;
 mod tally;
 mod test;
 mod workspace;
+mod yocto;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -77,6 +83,15 @@ enum Command {
         #[arg(long, requires = "container")]
         check: bool,
     },
+    /// Make a Debian package of the edge
+    Deb {
+        /// What it is for; this machine, unless named
+        #[arg(long, value_enum, default_value_t = cross::Target::here())]
+        target: cross::Target,
+        /// The program to pack, instead of building it
+        #[arg(long)]
+        edge: Option<std::path::PathBuf>,
+    },
     /// Make the file that goes on the card of a board
     Image,
     /// Make that file and boot it in QEMU, with its console on this terminal
@@ -110,6 +125,8 @@ enum Command {
         #[arg(long, default_value_t = 60)]
         minutes: u32,
     },
+    /// Write anew what the Yocto layer knows of crates and their licences
+    Yocto,
     /// Install the packages that a purpose needs, without doing anything else
     Deps {
         #[arg(value_enum, default_value = "bench")]
@@ -124,6 +141,7 @@ fn main() -> ExitCode {
         Command::Test { only } => test::run(&only),
         Command::Arm { target, container: true, check, .. } => cross::contained(target, check),
         Command::Arm { target, test, .. } => cross::run(target, test),
+        Command::Deb { target, edge } => deb::make(target, edge).map(|_| true),
         Command::Image => board::image::make().map(|_| true),
         Command::Boot => board::boot::run().map(|()| true),
         Command::Testbed => board::testbed::make().map(|()| true),
@@ -134,6 +152,7 @@ fn main() -> ExitCode {
         Command::Fuzz { targets, minutes } => {
             fuzz::run(&targets, Duration::from_secs(60 * u64::from(minutes)))
         }
+        Command::Yocto => yocto::make().map(|()| true),
         Command::Deps { purpose } => deps::install(purpose).map(|()| true),
     };
     match outcome {

@@ -29,7 +29,8 @@ const MACHINES: &[&str] = &[concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat
 
 /// The lines of `source` that hold one of `words`.
 fn containing(source: &Source, words: &[&str]) -> Vec<String> {
-    if source.ends_with("Cargo.lock") {
+    // Made by programs, of names that others have given.
+    if ["Cargo.lock", "-crates.inc"].iter().any(|end| source.ends_with(end)) {
         return Vec::new();
     }
     let lines = source.text.lines().enumerate();

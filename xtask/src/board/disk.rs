@@ -30,18 +30,22 @@ const SIGNATURE: u32 = 0x4854_5250;
 
 /// Where a partition begins, how long it is, and what is in it.
 pub struct Partition {
-    start: u64,
+    /// The byte that it begins with.
+    pub start: u64,
     /// Bytes.
     pub size: u64,
-    kind: u8,
+    /// Its number in the table.
+    pub kind: u8,
 }
 
 /// `boot.scr` and what the owner writes.
 pub const BOOT: Partition = Partition { start: 8 * MIB, size: 16 * MIB, kind: 0x0E };
 /// A slot; the second one is of the same size.
 pub const SLOT: Partition = Partition { start: 24 * MIB, size: 48 * MIB, kind: 0x0E };
-const SLOT_B: Partition = Partition { start: 72 * MIB, ..SLOT };
-const DATA: Partition =
+/// The other slot.
+pub const SLOT_B: Partition = Partition { start: 72 * MIB, ..SLOT };
+/// What the appliance keeps; it goes on for ever.
+pub const DATA: Partition =
     Partition { start: 120 * MIB, size: u32::MAX as u64 * SECTOR - 120 * MIB, kind: 0x83 };
 
 /// Writes an image that ends with slot A: slot B and the data are empty space behind it.

@@ -17,9 +17,8 @@ use anyhow::{Context, Result};
 
 use super::disk::{self, Partition};
 use super::kernel::Kernel;
-use super::{ARCHITECTURE, SUITE, folder, initrd, packages};
+use super::{contents, folder, initrd, packages};
 use crate::cross::{self, Target};
-use crate::debian::Archive;
 use crate::{command, deps, workspace};
 
 /// The board.
@@ -79,35 +78,39 @@ pub fn make() -> Result<PathBuf> {
     for file in [&image, &packed] {
         println!("{:>12} bytes  {}", fs::metadata(file)?.len(), file.display());
     }
+    contents::list(&image, &[&tree()?, &kernel.tree, &loaders, &tools()?])?;
+    cross::sizes::check_image(&packed)?;
     Ok(image)
 }
 
-/// U-Boot for the board, and for QEMU.
+/// U-Boot for the board.
 fn loaders() -> Result<PathBuf> {
-    let loaders = folder("u-boot");
-    if !loaders.is_dir() {
-        println!("Fetching U-Boot");
-        let made = folder("u-boot.new");
-        command::empty(&made)?;
-        Archive::open(SUITE, ARCHITECTURE)?.unpack_alone(&["u-boot-sunxi", "u-boot-qemu"], &made)?;
-        fs::rename(&made, &loaders).with_context(|| loaders.display().to_string())?;
-    }
-    Ok(loaders)
+    packages::unpack_alone("u-boot.board", &["u-boot-sunxi"])
 }
 
 /// U-Boot as QEMU's machine starts it.
 pub fn loader_of_qemu() -> Result<PathBuf> {
-    Ok(loaders()?.join("usr/lib/u-boot/qemu_arm/u-boot.bin"))
+    Ok(packages::unpack_alone("u-boot.qemu", &["u-boot-qemu"])?.join("usr/lib/u-boot/qemu_arm/u-boot.bin"))
+}
+
+/// Debian's packages of the root file system.
+fn tree() -> Result<PathBuf> {
+    let list = words("packages.txt")?;
+    packages::unpack("packages", &list.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// Those of the first programs.
+fn tools() -> Result<PathBuf> {
+    packages::unpack("initrd.tools", &["busybox-static"])
 }
 
 /// The root file system as a folder.
 fn root(kernel: &Kernel, edge: &Path, work: &Path) -> Result<PathBuf> {
     let root = work.join("root");
     fs::create_dir_all(&root).context("root")?;
-    let list = words("packages.txt")?;
-    let list: Vec<&str> = list.iter().map(String::as_str).collect();
-    packages::copy(&packages::unpack("packages", &list)?, &root)?;
+    packages::copy(&tree()?, &root)?;
     packages::copy(&board("rootfs"), &root)?;
+    contents::install_licences(&root)?;
     let modules = words("modules.txt")?;
     kernel.install(&modules.iter().map(String::as_str).collect::<Vec<_>>(), &root)?;
     kernel.index(&root)?;
@@ -133,8 +136,7 @@ fn first_programs(kernel: &Kernel, work: &Path, archive: &Path) -> Result<()> {
     for folder in ["bin", "etc", "proc", "sys", "dev", "run"] {
         fs::create_dir_all(root.join(folder)).context(folder)?;
     }
-    let tools = packages::unpack("initrd.tools", &["busybox-static"])?;
-    fs::copy(tools.join("usr/bin/busybox"), root.join("bin/busybox")).context("busybox")?;
+    fs::copy(tools()?.join("usr/bin/busybox"), root.join("bin/busybox")).context("busybox")?;
     fs::copy(board("initrd/init"), root.join("init")).context("init")?;
     fs::copy(board("initrd/modules"), root.join("etc/modules")).context("modules")?;
     let modules = words("initrd/modules")?;

@@ -7,14 +7,15 @@ use anyhow::{Context, Result};
 
 use super::{ARCHITECTURE, SUITE, folder};
 use crate::command;
-use crate::debian::Archive;
+use crate::debian::{self, Archive};
 
 /// The package that names the newest one.
 const NEWEST: &str = "linux-image-armmp";
 
 /// An unpacked kernel.
 pub struct Kernel {
-    tree: PathBuf,
+    /// Where it was unpacked.
+    pub tree: PathBuf,
     /// As `uname -r` says it.
     pub release: String,
 }
@@ -27,7 +28,7 @@ impl Kernel {
         let package = package.with_context(|| format!("{NEWEST} of {SUITE} names no kernel"))?;
         let release = package.trim_start_matches("linux-image-").to_owned();
         let kernel = Self { tree: folder(&package), release };
-        if !kernel.tree.is_dir() {
+        if !debian::is_whole(&kernel.tree) {
             println!("Fetching Debian's kernel {}", kernel.release);
             let made = folder("kernel.new");
             command::empty(&made)?;
@@ -35,6 +36,7 @@ impl Kernel {
             command::run(
                 command::command("depmod").arg("--basedir").arg(made.join("usr")).arg(&kernel.release),
             )?;
+            command::empty(&kernel.tree)?;
             fs::rename(&made, &kernel.tree).with_context(|| kernel.tree.display().to_string())?;
         }
         Ok(kernel)

@@ -3,12 +3,13 @@
 //! ```text
 //! kernel, packages -> testbed   a kernel, a RAM disk with tools, drivers and the edge    for the tests of cameras and sound
 //!                     loopback  the driver that delivers what a program writes
-//!                  -> image     the file that goes on a card    disk, initrd
+//!                  -> image     the file that goes on a card    disk, initrd, contents
 //!                     boot      the same on a board that QEMU plays
 //! ```
 
 pub mod boot;
-mod disk;
+mod contents;
+pub mod disk;
 pub mod image;
 mod initrd;
 mod kernel;

@@ -1,5 +1,6 @@
 //! Debian's packages as files: unpacked, not installed. What their scripts would have done is in `board/`.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -8,14 +9,13 @@ use anyhow::{Context, Result};
 
 use super::{ARCHITECTURE, SUITE, folder};
 use crate::command;
-use crate::debian::Archive;
+use crate::debian::{self, Archive};
 
 /// What nobody reads on a board.
-const LEFT_OUT: [&str; 15] = [
+const LEFT_OUT: [&str; 14] = [
     "usr/share/bash-completion",
     "usr/share/bug",
     "usr/share/dbus-1/interfaces",
-    "usr/share/doc",
     "usr/share/doc-base",
     "usr/share/info",
     "usr/share/lintian",
@@ -30,12 +30,15 @@ const LEFT_OUT: [&str; 15] = [
     "var",
 ];
 
+/// Where packages say whose they are.
+pub const DOC: &str = "usr/share/doc";
+
 /// Unpacks packages and what they need, once, below the name `name`: a root file system with one tree of folders, `/usr`.
 pub fn unpack(name: &str, packages: &[&str]) -> Result<PathBuf> {
     let list = packages.join("\n");
     let done = folder(name);
     let listed = folder(&format!("{name}.packages"));
-    if done.is_dir() && fs::read_to_string(&listed).is_ok_and(|before| before == list) {
+    if debian::is_whole(&done) && fs::read_to_string(&listed).is_ok_and(|before| before == list) {
         return Ok(done);
     }
     let made = folder(&format!("{name}.new"));
@@ -51,13 +54,89 @@ pub fn unpack(name: &str, packages: &[&str]) -> Result<PathBuf> {
             fs::remove_dir_all(made.join(folder)).context(folder)?;
         }
     }
+    keep_copyrights(&made.join(DOC))?;
     command::empty(&done)?;
     fs::rename(&made, &done).with_context(|| done.display().to_string())?;
     fs::write(&listed, list).with_context(|| listed.display().to_string())?;
     Ok(done)
 }
 
+/// Unpacks packages without what they need, once, below the name `name`.
+pub fn unpack_alone(name: &str, packages: &[&str]) -> Result<PathBuf> {
+    let done = folder(name);
+    if !debian::is_whole(&done) {
+        let made = folder(&format!("{name}.new"));
+        command::empty(&made)?;
+        println!("Fetching {}", packages.join(", "));
+        Archive::open(SUITE, ARCHITECTURE)?.unpack_alone(packages, &made)?;
+        command::empty(&done)?;
+        fs::rename(&made, &done).with_context(|| done.display().to_string())?;
+    }
+    Ok(done)
+}
+
+/// Removes what packages have to read, but for whose they are and under which licences.
+fn keep_copyrights(doc: &Path) -> Result<()> {
+    let mut find = command::command("find");
+    find.arg(doc).args(["-mindepth", "2", "!", "-name", "copyright", "!", "-type", "d", "-delete"]);
+    command::run(&mut find)?;
+    let mut find = command::command("find");
+    command::run(find.arg(doc).args(["-mindepth", "1", "-type", "d", "-empty", "-delete"]))
+}
+
+/// What the copyright file in `tree` says of a package's licences.
+pub fn licences(tree: &Path, package: &str) -> Result<BTreeSet<String>> {
+    let path = tree.join(DOC).join(package).join("copyright");
+    let text = fs::read(&path).with_context(|| path.display().to_string())?;
+    Ok(names_of_licences(&String::from_utf8_lossy(&text)))
+}
+
+/// The short names in a copyright file that machines can read (copyright-format 1.0); in any other, the texts of Debian's that it refers to.
+fn names_of_licences(text: &str) -> BTreeSet<String> {
+    if text.trim_start().starts_with("Format") {
+        let names = text.lines().filter_map(|line| line.strip_prefix("License:"));
+        return names.map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    }
+    let referred = text.split("/usr/share/common-licenses/").skip(1);
+    let names =
+        referred.filter_map(|rest| rest.split(|c: char| !(c.is_alphanumeric() || "-.".contains(c))).next());
+    names.map(|name| name.trim_end_matches('.').to_owned()).filter(|name| !name.is_empty()).collect()
+}
+
 /// Copies a tree as it is: links, rights and all.
 pub fn copy(tree: &Path, into: &Path) -> Result<()> {
     command::run(command::command("cp").arg("--archive").arg(tree.join(".")).arg(into))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn licences_are_what_the_copyright_file_says() {
+        let names = |text: &str| names_of_licences(text).into_iter().collect::<Vec<_>>();
+        let format = "Format: https://debian.example/1.0/\n\nFiles: *\nCopyright: A\nLicense: GPL-2+\n text\n\nFiles: b\nLicense: Expat\n\nLicense: GPL-2+\n On Debian systems\n";
+        assert_eq!(names(format), ["Expat", "GPL-2+"]);
+        let prose = "It may be found in\n`/usr/share/common-licenses/LGPL-2.1', or /usr/share/common-licenses/GPL-2.\n";
+        assert_eq!(names(prose), ["GPL-2", "LGPL-2.1"]);
+        assert_eq!(names("Public domain."), [""; 0]);
+    }
+
+    #[test]
+    fn whose_packages_are_stays_and_the_rest_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let doc = folder.path().join("doc");
+        for path in ["a/copyright", "a/README", "b/examples/x", "packages"] {
+            let path = doc.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "x").unwrap();
+        }
+        symlink("a", doc.join("c")).unwrap();
+        keep_copyrights(&doc).unwrap();
+        let mut left = command::output(command::command("find").arg(&doc).args(["-printf", "%P\n"])).unwrap();
+        left.make_ascii_lowercase();
+        let mut left: Vec<&str> = left.lines().collect();
+        left.sort_unstable();
+        assert_eq!(left, ["", "a", "a/copyright", "c", "packages"]);
+    }
 }

@@ -12,10 +12,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use super::{Target, sysroot};
@@ -53,7 +53,6 @@ struct Environment {
 
 /// Builds the edge as `cross build --release` does, or only checks that it would.
 pub fn build(target: Target, check: bool) -> Result<()> {
-    ensure!(nix::unistd::geteuid().is_root(), "a root file system of another system takes root");
     let recipe = recipe(target)?;
     let container = Container::make(target, &recipe)?;
     for line in &recipe.pre_build {
@@ -78,13 +77,6 @@ fn recipe(target: Target) -> Result<Recipe> {
         .with_context(|| format!("{} says nothing of {}", path.display(), target.triple()))
 }
 
-/// What starts a command whose mounts end with it: nothing of this machine is left in a folder that is removed later.
-fn alone() -> Command {
-    let mut unshare = command::command("unshare");
-    unshare.args(["--mount", "--propagation", "private"]);
-    unshare
-}
-
 /// The root file system, and what is mounted there.
 struct Container {
     target: Target,
@@ -100,21 +92,15 @@ impl Container {
         let root = target.folder("container");
         super::remove(&root)?;
         fs::create_dir_all(target.folder("")).with_context(|| root.display().to_string())?;
-        println!("Making a root file system of {suite}");
-        let mut make = alone();
-        make.args(["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", suite]);
-        make.arg(&root).arg(debian::mirror()?);
-        command::run(&mut make)?;
+        debian::bootstrap(suite, &root, &["--variant=minbase"])?;
         fs::copy("/etc/resolv.conf", root.join("etc/resolv.conf")).context("/etc/resolv.conf")?;
 
-        let crates = Path::new(&std::env::var_os("HOME").unwrap_or_default()).join(".cargo");
-        let crates = std::env::var_os("CARGO_HOME").map_or(crates, PathBuf::from);
         let mounts = vec![
             ("/dev".into(), "dev"),
             ("/proc".into(), "proc"),
             (sysroot::toolchain()?, "rust"),
             (sysroot::find(target)?, "sysroot"),
-            (crates, "cargo"),
+            (super::cargo_home(), "cargo"),
             (workspace::root().to_owned(), "project"),
             (target.folder("container-target"), "target"),
         ];
@@ -128,7 +114,7 @@ impl Container {
 
     /// What starts a command there, with variables beside those that cross sets.
     fn enter(&self, variables: &[String]) -> Command {
-        let mut enter = alone();
+        let mut enter = debian::alone();
         enter.args(["sh", "-ec", ENTER, "sh"]).arg(&self.root);
         for (from, name) in &self.mounts {
             enter.arg(from).arg(name);

@@ -11,7 +11,7 @@
 
 mod container;
 mod libraries;
-mod sizes;
+pub mod sizes;
 mod sysroot;
 
 use std::fs::{self, Permissions};
@@ -54,6 +54,15 @@ pub enum Target {
 }
 
 impl Target {
+    /// This machine.
+    pub fn here() -> Self {
+        match std::env::consts::ARCH {
+            "arm" => Self::Armv7,
+            "aarch64" => Self::Aarch64,
+            _ => Self::X86_64,
+        }
+    }
+
     /// The name that Rust has for it.
     pub fn triple(self) -> &'static str {
         match self {
@@ -191,6 +200,7 @@ impl Cross {
             let clang = format!("--sysroot=/usr/{tools} -I/usr/{tools}/include");
             cargo.env(format!("BINDGEN_EXTRA_CLANG_ARGS_{here}"), clang);
         }
+        flags.push_str(&unnamed_folders());
         if let Some(sysroot) = &self.sysroot {
             flags.push_str(&format!(" --sysroot={}", sysroot.display()));
         }
@@ -224,6 +234,22 @@ impl Cross {
         let flags = ["-fuse-ld=lld", &format!("-B{}", linker.display()), SMALL, &map];
         Ok(flags.iter().map(|flag| format!("-Clink-arg={flag}")).collect())
     }
+}
+
+/// Where cargo keeps crates.
+fn cargo_home() -> PathBuf {
+    let usual = Path::new(&std::env::var_os("HOME").unwrap_or_default()).join(".cargo");
+    std::env::var_os("CARGO_HOME").map_or(usual, PathBuf::from)
+}
+
+/// What keeps the folders of this machine out of the binary: a panic names a crate's file by `CRATE-VERSION/src/…`.
+fn unnamed_folders() -> String {
+    let registries = fs::read_dir(cargo_home().join("registry/src"))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path());
+    registries.map(|registry| format!(" --remap-path-prefix={}/=", registry.display())).collect()
 }
 
 /// Puts what was made aside under its name at once, so that half of it is never found there.

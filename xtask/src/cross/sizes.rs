@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use super::Target;
@@ -36,7 +36,17 @@ const LANGUAGE: [&str; 3] = ["core", "alloc", "std"];
 struct Budget {
     /// Bytes of the stripped binary.
     binary: u64,
+    /// Bytes of the compressed image.
+    image: u64,
     parts: Vec<Part>,
+}
+
+impl Budget {
+    fn load() -> Result<Self> {
+        let path = workspace::root().join("board/sizes.toml");
+        let budget = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        toml::from_str(&budget).with_context(|| path.display().to_string())
+    }
 }
 
 /// Some crates and libraries that serve one end.
@@ -55,12 +65,21 @@ pub fn check(target: Target, binary: &Path, map: &Path) -> Result<bool> {
     let bytes = fs::metadata(binary).with_context(|| binary.display().to_string())?.len();
     let text = fs::read(map).with_context(|| map.display().to_string())?;
     let crates = crates(&String::from_utf8_lossy(&text));
-    let path = workspace::root().join("board/sizes.toml");
-    let budget = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-    let budget: Budget = toml::from_str(&budget).with_context(|| path.display().to_string())?;
-    let (table, fits) = table(bytes, crates, &budget);
+    let (table, fits) = table(bytes, crates, &Budget::load()?);
     println!("{}\n{table}", binary.display());
     Ok(fits || target != Target::Armv7)
+}
+
+/// An error, if the compressed image is larger than it may be.
+pub fn check_image(packed: &Path) -> Result<()> {
+    let bytes = fs::metadata(packed).with_context(|| packed.display().to_string())?.len();
+    let most = Budget::load()?.image;
+    ensure!(
+        bytes <= most,
+        "{} has {bytes} bytes, and {most} are enough (board/sizes.toml)",
+        packed.display()
+    );
+    Ok(())
 }
 
 /// The table, and whether everything is within its bound.
@@ -197,7 +216,7 @@ mod tests {
     #[test]
     fn what_is_over_its_bound_is_named() {
         let part = |at_most| Part { name: "TLS".into(), of: vec!["ring".into(), "tls".into()], at_most };
-        let (text, fits) = table(100, crates(MAP), &Budget { binary: 100, parts: vec![part(39)] });
+        let (text, fits) = table(100, crates(MAP), &Budget { binary: 100, image: 0, parts: vec![part(39)] });
         assert!(!fits);
         let expected = "\
 part                         bytes   at most
@@ -209,7 +228,7 @@ constants                        4         -
 0 others                         0         -
 ";
         assert_eq!(text, expected);
-        assert!(table(100, crates(MAP), &Budget { binary: 100, parts: vec![part(40)] }).1);
-        assert!(!table(101, crates(MAP), &Budget { binary: 100, parts: vec![part(40)] }).1);
+        assert!(table(100, crates(MAP), &Budget { binary: 100, image: 0, parts: vec![part(40)] }).1);
+        assert!(!table(101, crates(MAP), &Budget { binary: 100, image: 0, parts: vec![part(40)] }).1);
     }
 }

@@ -1,0 +1,1 @@
+# A recipe may inherit it; nothing hangs on it here.
