@@ -1,14 +1,10 @@
 //! Footage through a driver: the test plays the camera, and looks at what comes out.
 
 use super::*;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::TcpStream;
 use tests::footage::still;
 use tests::wait::wait_until;
-
-/// After so many raw pictures comes one of a single byte: one to two seconds after the edge has begun to look.
-const BEFORE_THE_SHORT_ONE: usize = 300;
-const RAW: usize = 320 * 240 * 3 / 2;
 
 /// A program of the test that delivers frames to the driver, in time, until it is dropped.
 struct Player {
@@ -26,11 +22,11 @@ impl Drop for Player {
     }
 }
 
-/// A camera at /dev/video9 that shows `film` (I420) over and over at 30 fps: pictures of 320x240, raw (one of them has one byte) or as JPEGs that are
-/// filled up to one size with zeros, as some webcams do.
+/// A camera at /dev/video9 that shows `film` (I420) over and over at 30 fps: pictures of 320x240, raw or as JPEGs that are filled up to one size with
+/// zeros, as some webcams do. Once there is a file /run/short, a picture of one byte comes between two others.
 fn play(board: &mut Board, film: &std::path::Path, format: &str) -> Result<Player> {
     let (code, output, size) = match format {
-        "i420" => ("YU12", ["-f", "rawvideo", "-pix_fmt", "yuv420p"], RAW),
+        "i420" => ("YU12", ["-f", "rawvideo", "-pix_fmt", "yuv420p"], 320 * 240 * 3 / 2),
         "mjpeg" => ("MJPG", ["-f", "mjpeg", "-pix_fmt", "yuvj420p"], 64 << 10),
         other => bail!("{other}"),
     };
@@ -38,13 +34,10 @@ fn play(board: &mut Board, film: &std::path::Path, format: &str) -> Result<Playe
     board.run(&format!(
         "v4l2-ctl -d /dev/video9 --set-fmt-video-out=width=320,height=240,pixelformat={code}"
     ))?;
-    let short = match format {
-        "i420" => format!("dd bs={size} count={BEFORE_THE_SHORT_ONE} iflag=fullblock; dd bs=1 count=1;"),
-        _ => String::new(),
-    };
-    board.run(&format!(
-        "(nc -l -p 9000 | {{ {short} exec dd bs={size} iflag=fullblock; }} > /dev/video9) 2> /run/player &"
-    ))?;
+    let second = format!("dd bs={size} count=30 iflag=fullblock");
+    let short = "if [ -e /run/short ]; then rm /run/short; printf x; fi";
+    board
+        .run(&format!("(nc -l -p 9000 | while {second}; do {short}; done > /dev/video9) 2> /run/player &"))?;
     board.run("until netstat -ltn | grep -q ':9000 '; do sleep 0.1; done")?;
     let mut ffmpeg = Command::new("ffmpeg");
     ffmpeg.args(["-loglevel", "error", "-re", "-stream_loop", "-1", "-f", "rawvideo", "-s", "320x240"]);
@@ -60,14 +53,12 @@ fn play(board: &mut Board, film: &std::path::Path, format: &str) -> Result<Playe
     Ok(Player { ffmpeg, pump: Some(pump) })
 }
 
-fn copy(mut from: impl Read, mut to: TcpStream) -> std::io::Result<()> {
-    std::io::copy(&mut from.by_ref().take((BEFORE_THE_SHORT_ONE * RAW) as u64), &mut to)?;
-    to.write_all(&[0])?;
+fn copy(mut from: impl std::io::Read, mut to: TcpStream) -> std::io::Result<()> {
     std::io::copy(&mut from, &mut to).map(drop)
 }
 
 /// JPEGs one after another, each filled up with zeros.
-fn pad_jpegs(mut from: impl Read, mut to: TcpStream, size: usize) -> std::io::Result<()> {
+fn pad_jpegs(mut from: impl std::io::Read, mut to: TcpStream, size: usize) -> std::io::Result<()> {
     let mut read = Vec::new();
     let mut more = [0; 16 << 10];
     loop {
@@ -120,13 +111,14 @@ fn a_picture_without_content_is_counted_and_a_camera_that_stands_still_is_back_a
     let _player = play(&mut board, &still().unwrap(), "i420").unwrap();
     board.start_edge(&looking_at("v4l2:/dev/video9", "")).unwrap();
     wait_for_pictures(&mut board).unwrap();
+    board.run("touch /run/short").unwrap();
     wait_until("the picture of one byte", PATIENCE, || count(&board, "frames_damaged") == 1).unwrap();
     assert_eq!(count(&board, "camera_reopened"), 0, "no reason to open it again");
 
     let gaps = |board: &Board| board.web.list("/api/gaps", "gaps").unwrap_or_default();
     let lasts = |board: &Board, lasts: bool| gaps(board).iter().any(|gap| gap["lasts"] == lasts);
     // The driver is asked for a picture and has none: whoever waited for it without an end would wait for ever.
-    board.run("kill -STOP $(pidof dd)").unwrap();
+    board.run("until pid=$(pidof dd) && kill -STOP $pid; do :; done").unwrap();
     wait_until("a gap", PATIENCE, || lasts(&board, true)).unwrap();
     let placeholders = || count(&board, "placeholders_encoded");
     wait_until("the placeholder", PATIENCE, || placeholders() > 0).unwrap();
