@@ -6,8 +6,6 @@
 //! ```
 //! `cargo xtask testbed` makes what is booted (`board/testbed/init` is its first program).
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,7 +15,8 @@ use tempfile::TempDir;
 
 use crate::port::free_port;
 use crate::process::Process;
-use crate::wait::{wait_for, wait_until};
+use crate::shell::Shell;
+use crate::wait::wait_until;
 use crate::web::Web;
 
 /// Long enough for anything on a board: the processor is a program.
@@ -26,10 +25,15 @@ pub const PATIENCE: Duration = Duration::from_secs(180);
 /// The processor is enough for one board at a time.
 static ONE: Mutex<()> = Mutex::new(());
 
+/// Waits until no other board runs in this process.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A running board.
 pub struct Board {
     qemu: Process,
-    shell: BufReader<UnixStream>,
+    shell: Shell,
     /// What the edge shows.
     pub web: Web,
     feed: u16,
@@ -43,7 +47,7 @@ impl Board {
         let testbed = crate::built("../boards/testbed");
         let kernel = testbed.join("kernel");
         ensure!(kernel.is_file(), "there is no {}: cargo xtask testbed makes it", kernel.display());
-        let alone = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let alone = alone();
         let folder = TempDir::with_prefix("board-")?;
         let (web, feed) = (Web { port: free_port()? }, free_port()?);
         let socket = folder.path().join("shell");
@@ -67,33 +71,21 @@ impl Board {
         qemu.arg("-chardev").arg(format!("socket,id=shell,path={},server=on,wait=off", socket.display()));
         qemu.args(["-device", "virtio-serial-pci", "-device", "virtserialport,chardev=shell"]);
         let qemu = Process::start(qemu, &folder.path().join("console"))?;
-        let shell = wait_for("QEMU's socket", PATIENCE, || UnixStream::connect(&socket).ok())?;
-        shell.set_read_timeout(Some(PATIENCE))?;
-        let mut board =
-            Self { qemu, shell: BufReader::new(shell), web, feed, _folder: folder, _alone: alone };
+        let shell = Shell::connect(&socket, PATIENCE)?;
+        let mut board = Self { qemu, shell, web, feed, _folder: folder, _alone: alone };
         board.run("true").context("the board does not boot")?;
         Ok(board)
     }
 
     /// Runs a line of shell on the board to its end and gives what it printed; an error, with that, if its exit status is not 0.
     pub fn run(&mut self, line: &str) -> Result<String> {
-        ensure!(!line.contains('\n'), "more than a line: {line}");
+        let answer = self.shell.ask(line);
         let (status, printed) =
-            self.ask(line).with_context(|| format!("{line}\nthe console:\n{}", self.console()))?;
+            answer.with_context(|| format!("{line}\nthe console:\n{}", self.console()))?;
         if status != 0 {
             bail!("{line} ended with {status}: {printed}");
         }
         Ok(printed)
-    }
-
-    fn ask(&mut self, line: &str) -> Result<(u8, String)> {
-        self.shell.get_mut().write_all(format!("{line}\n").as_bytes())?;
-        let mut head = String::new();
-        self.shell.read_line(&mut head)?;
-        let (status, length) = head.trim().split_once(' ').with_context(|| format!("{head:?}"))?;
-        let mut printed = vec![0; length.trim().parse().with_context(|| format!("{head:?}"))?];
-        self.shell.read_exact(&mut printed)?;
-        Ok((status.parse()?, String::from_utf8_lossy(&printed).into_owned()))
     }
 
     /// Puts a text into a file of the board.

@@ -16,6 +16,12 @@ impl Dice {
         Self(seed)
     }
 
+    /// The dice of a seed.
+    pub fn seeded(seed: u64) -> Self {
+        // Small seeds have few bits, and the first numbers would be small too.
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
     /// At least 0 and less than 1.
     pub fn roll(&mut self) -> f64 {
         self.0 ^= self.0 >> 12;

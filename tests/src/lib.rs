@@ -6,6 +6,9 @@
 //! | [`remote`] | the remote host: `porthole-remote serve` on a folder of its own |
 //! | [`sshd`] | what receives on it: an OpenSSH server with throw-away keys |
 //! | [`board`] | a board in QEMU, with drivers of cameras and sound |
+//! | [`shell`] | a shell on a board |
+//! | [`card`] | a card that loses what was not flushed when its power is cut |
+//! | [`nbd`] | the same for QEMU, over a socket |
 //! | [`client`] | OpenSSH's own clients |
 //! | [`host`] | a host of the test's own, with accounts and an sshd of its own |
 //! | [`disk`] | a small disk, filled to the page or broken |
@@ -14,6 +17,7 @@
 //! | [`players`] | ffprobe, ffmpeg and GStreamer as judges of files and streams |
 //! | [`files`] | a folder over HTTP |
 //! | [`footage`] | test media, made by command |
+//! | [`curl`] | curl, for HTTPS |
 //! | [`web`] | what a program of ours shows over HTTP |
 //! | [`http`] | an HTTP client that shares no code with the server |
 //! | [`hls_rules`] | the rules of RFC 8216bis over the text of playlists |
@@ -30,8 +34,10 @@
 
 pub mod board;
 pub mod browser;
+pub mod card;
 pub mod client;
 pub mod clock;
+pub mod curl;
 pub mod dice;
 pub mod disk;
 pub mod edge;
@@ -41,11 +47,13 @@ pub mod frozen;
 pub mod hls_rules;
 pub mod host;
 pub mod http;
+pub mod nbd;
 pub mod players;
 pub mod port;
 pub mod process;
 pub mod proxy;
 pub mod remote;
+pub mod shell;
 pub mod sim;
 pub mod sshd;
 pub mod strace;

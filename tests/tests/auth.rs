@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tests::browser::use_page_with;
+use tests::curl::{Answer, curl};
 use tests::edge::{Edge, Settings};
 use tests::port::free_port;
 use tests::process::Process;
@@ -21,24 +22,6 @@ struct Device {
     edge: Edge,
     plain: u16,
     cookies: PathBuf,
-}
-
-/// An answer, as curl saw it.
-struct Answer {
-    status: u16,
-    headers: String,
-    body: String,
-}
-
-impl Answer {
-    fn header(&self, name: &str) -> Option<&str> {
-        let line = self.headers.lines().find(|line| line.to_lowercase().starts_with(&format!("{name}: ")));
-        line.map(|line| line[name.len() + 2..].trim())
-    }
-
-    fn json(&self) -> Result<Value> {
-        serde_json::from_str(&self.body).with_context(|| self.body.clone())
-    }
 }
 
 impl Device {
@@ -117,16 +100,6 @@ impl Device {
         let text = |name: &str| made[name].as_str().unwrap_or_default().to_owned();
         Ok((text("id"), text("token")))
     }
-}
-
-fn curl(arguments: &[&str], url: &str) -> Result<Answer> {
-    let mut curl = Command::new("curl");
-    curl.args(["-sk", "-i", "--max-time", "60"]).args(arguments).arg(url);
-    let output = curl.output().context("curl")?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let (headers, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
-    let status = headers.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
-    Ok(Answer { status, headers: headers.to_owned(), body: body.to_owned() })
 }
 
 fn ffprobe(url: &str) -> Result<bool> {

@@ -31,8 +31,10 @@ pub fn make() -> Result<()> {
     loopback::install(&kernel, &root)?;
     kernel.index(&root)?;
     let edge = cross::build(Target::Armv7)?;
-    fs::copy(workspace::root().join("board/testbed/init"), root.join("init"))
-        .context("board/testbed/init")?;
+    for program in ["init", "agent"] {
+        let from = workspace::root().join("board/testbed").join(program);
+        fs::copy(&from, root.join(program)).with_context(|| from.display().to_string())?;
+    }
     fs::copy(&edge, root.join("usr/bin/porthole-edge")).with_context(|| edge.display().to_string())?;
     for mount in ["proc", "sys", "dev", "run", "tmp", "root"] {
         fs::create_dir_all(root.join(mount)).context(mount)?;
