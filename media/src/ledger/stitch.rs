@@ -17,9 +17,13 @@ use crate::{Ticks90k, WallTime};
 use std::cmp::Reverse;
 use std::collections::hash_map::Entry as Place;
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::iter;
 
 /// Heads and boots that are tried to find where a branch leaves: there is one head at each position, unless somebody makes them up.
 const MOST_TRIES: usize = 1 << 12;
+
+/// Branches of a branch that are followed: a card that fails, works and fails again before anything is signed leaves one more each time.
+const MOST_NESTED: usize = 16;
 
 /// What the slices of one camera say together. Slices are named by their index in what was given.
 #[derive(Clone, Debug, Default)]
@@ -244,9 +248,15 @@ fn branches(slices: &[Slice], firsts: &[usize]) -> Vec<(Hash, usize)> {
         heads
             .flat_map(|&head| boots.iter().map(move |&boot| (head, boot)))
             .take(MOST_TRIES)
-            .find_map(|(head, boot)| (head.branch(boot) == before).then_some((head.hash, first)))
+            .find_map(|(head, boot)| leads(head, boot, before).then_some((head.hash, first)))
     };
     firsts.iter().filter_map(leaves).collect()
+}
+
+/// Whether a branch of `head`, or a branch of that, and so on, is `before`.
+fn leads(head: Head, boot: Boot, before: Head) -> bool {
+    let branches = iter::successors(Some(head), |head| Some(head.branch(boot)));
+    branches.skip(1).take(MOST_NESTED).any(|branch| branch == before)
 }
 
 /// Recordings that had a receipt and are not here, and where they belong by their numbers.

@@ -193,6 +193,9 @@ fn a_chain_that_goes_on_elsewhere_is_one_chain_and_cut_off_with_the_power_it_con
     let kept = camera.tail.clone();
     camera.tail.branch(camera.boot);
     slices.extend(camera.record(110..120, Some(NOON)));
+    // It went back, and elsewhere again, before anything was signed.
+    camera.tail.branch(camera.boot);
+    camera.tail.branch(camera.boot);
     slices.extend(camera.record(120..130, Some(NOON)));
     assert_eq!(told(&slices), Vec::<String>::new());
     let others: Vec<Slice> = [0, 2].map(|n| slices[n].clone()).to_vec();

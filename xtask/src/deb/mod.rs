@@ -112,7 +112,7 @@ fn describe(root: &Path, edge: &Path, target: Target) -> Result<()> {
 fn control(depends: &str, target: Target, bytes: u64) -> String {
     format!(
         "Package: {NAME}\nVersion: {VERSION}\nArchitecture: {}\nMaintainer: Porthole <porthole@localhost>\n\
-         Installed-Size: {}\nDepends: {depends}, systemd | systemd-standalone-sysusers\nSection: video\nPriority: optional\n\
+         Installed-Size: {}\nDepends: {depends}, procps, systemd | systemd-standalone-sysusers\nSection: video\nPriority: optional\n\
          Description: camera with a live view on the LAN and recordings that are not lost\n \
          Shows the picture and sound of a camera to browsers and players with\n \
          little delay, records them all the time, and sends the recordings to a\n \
