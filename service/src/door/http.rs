@@ -23,6 +23,11 @@ const STREAMS: u32 = 32;
 /// Streams that a peer may open and reset without having been served.
 const RESETS: usize = 20;
 
+/// A connection, with TLS or without: a board has no room for HTTP/1 twice.
+trait Wire: AsyncRead + AsyncWrite + Unpin {}
+
+impl<I: AsyncRead + AsyncWrite + Unpin> Wire for I {}
+
 /// What all connections share.
 pub(super) struct House<A> {
     /// Answers requests.
@@ -42,7 +47,7 @@ impl<A: Answers> House<A> {
     ) {
         let behind = Behind::new(&self, &connection, peer);
         match tls {
-            None => self.http1(socket, &connection, behind).await,
+            None => self.http1(Box::new(socket), &connection, behind).await,
             Some(acceptor) => {
                 let shaken = tokio::select! {
                     biased;
@@ -53,7 +58,7 @@ impl<A: Answers> House<A> {
                     Some(stream) if stream.get_ref().1.alpn_protocol() == Some(H2) => {
                         self.http2(stream, &connection, behind).await;
                     }
-                    Some(stream) => self.http1(stream, &connection, behind).await,
+                    Some(stream) => self.http1(Box::new(stream), &connection, behind).await,
                     None => {}
                 }
             }
@@ -61,12 +66,7 @@ impl<A: Answers> House<A> {
         self.table.leave(&connection);
     }
 
-    async fn http1<I: AsyncRead + AsyncWrite + Unpin>(
-        &self,
-        io: I,
-        connection: &Connection,
-        behind: Behind<A>,
-    ) {
+    async fn http1(&self, io: Box<dyn Wire>, connection: &Connection, behind: Behind<A>) {
         let mut serving = http1::Builder::new()
             .max_header_size(HEAD_BYTES)
             .max_buf_size(WRITE_BUFFER)

@@ -1,8 +1,10 @@
 //! What the pages of both programs have in common: how they look, and the modules that show recordings, gaps and health.
 //!
-//! A page is HTML, style, ES modules and an icon, compiled into the program. No build step, no framework, and no request to any
+//! A page is HTML, style, ES modules and an icon, packed into the program by `pack.rs`. No framework, and no request to any
 //! other host; [`POLICY`] holds the browser to that. [`COMMON`] and the files of a program's own make one folder, `/page/`: they
 //! import each other by bare names.
+
+use std::sync::LazyLock;
 
 use sha2::{Digest, Sha256};
 
@@ -19,28 +21,41 @@ pub struct File {
     pub text: &'static str,
 }
 
-/// The files of these names, from the folder of the file that this stands in.
+/// The files that the build script of this crate has packed; unpacked when they are first asked for.
 #[macro_export]
 macro_rules! page_files {
-    ($($name:literal)+) => {
-        &[$($crate::page::File { name: $name, text: include_str!($name) }),+]
+    () => {
+        std::sync::LazyLock::new(|| $crate::page::unpacked(include_bytes!(concat!(env!("OUT_DIR"), "/page"))))
     };
 }
 
 /// The files that every page has.
-pub static COMMON: &[File] = page_files! {
-    "style.css"
-    "icon.svg"
-    "api.js"
-    "dom.js"
-    "format.js"
-    "gaps.js"
-    "health.js"
-    "recordings.js"
-    "theme.js"
-};
+pub static COMMON: LazyLock<Vec<File>> = page_files!();
+
+/// The files in what `pack.rs` made. They stay for as long as the program runs.
+pub fn unpacked(packed: &[u8]) -> Vec<File> {
+    let text =
+        miniz_oxide::inflate::decompress_to_vec(packed).ok().and_then(|text| String::from_utf8(text).ok());
+    let mut rest: &'static str = text.unwrap_or_default().leak();
+    let mut files = Vec::new();
+    while let Some(((name, length), after)) =
+        rest.split_once('\n').and_then(|(head, after)| Some((head.split_once(' ')?, after)))
+    {
+        let Some((text, more)) = length.parse().ok().and_then(|length| after.split_at_checked(length)) else {
+            break;
+        };
+        files.push(File { name, text });
+        rest = more;
+    }
+    files
+}
 
 impl File {
+    /// Whether it is what the others belong to.
+    pub fn is_html(&self) -> bool {
+        self.name.ends_with(".html")
+    }
+
     /// Its media type.
     pub fn kind(&self) -> &'static str {
         match self.name.rsplit('.').next() {
@@ -53,9 +68,9 @@ impl File {
     }
 }
 
-/// All files of a page that has these of its own.
+/// All files that the HTML of a page may refer to, if it has these of its own.
 pub fn files(own: &'static [File]) -> impl Iterator<Item = &'static File> {
-    own.iter().chain(COMMON)
+    own.iter().filter(|file| !file.is_html()).chain(COMMON.iter())
 }
 
 /// Tells one version of a page from another: the first 64 bits of the SHA-256 of `texts`, as hexadecimal digits.
@@ -70,13 +85,22 @@ mod tests {
 
     #[test]
     fn every_file_has_a_type_and_what_the_common_ones_import_is_common() {
-        for file in COMMON {
+        assert!(COMMON.len() > 5);
+        for file in COMMON.iter() {
             assert_ne!(file.kind(), "application/octet-stream", "{}", file.name);
             let imports = file.text.split("from './").skip(1).filter_map(|rest| rest.split('\'').next());
             for import in imports {
                 assert!(COMMON.iter().any(|file| file.name == import), "{} imports {import}", file.name);
             }
         }
+    }
+
+    #[test]
+    fn files_come_out_as_they_are() {
+        let style = COMMON.iter().find(|file| file.name == "style.css").unwrap();
+        assert_eq!(style.text, include_str!("style.css"));
+        assert_eq!(COMMON.iter().map(|file| file.name).collect::<Vec<_>>().last(), Some(&"theme.js"));
+        assert!(unpacked(b"no DEFLATE").is_empty());
     }
 
     #[test]

@@ -34,6 +34,9 @@ const FILES: [(&str, &str); 3] = [
     ("edge/systemd/porthole-edge.service", "usr/lib/systemd/system/porthole-edge.service"),
 ];
 
+/// What its service takes: a user is made, and a signal sent.
+const SERVICE: &str = "systemd | systemd-standalone-sysusers, procps";
+
 /// What there is to read; their links lead to each other.
 const PAGES: [(&str, &str); 6] = [
     ("docs/guide/debian.md", "README.md"),
@@ -112,7 +115,7 @@ fn describe(root: &Path, edge: &Path, target: Target) -> Result<()> {
 fn control(depends: &str, target: Target, bytes: u64) -> String {
     format!(
         "Package: {NAME}\nVersion: {VERSION}\nArchitecture: {}\nMaintainer: Porthole <porthole@localhost>\n\
-         Installed-Size: {}\nDepends: {depends}, procps, systemd | systemd-standalone-sysusers\nSection: video\nPriority: optional\n\
+         Installed-Size: {}\nDepends: {depends}, {SERVICE}\nSection: video\nPriority: optional\n\
          Description: camera with a live view on the LAN and recordings that are not lost\n \
          Shows the picture and sound of a camera to browsers and players with\n \
          little delay, records them all the time, and sends the recordings to a\n \

@@ -22,38 +22,10 @@ use hyper::Response;
 use hyper::header::{CONTENT_SECURITY_POLICY, HeaderValue};
 use service::page::{File, POLICY, files, version};
 use service::page_files;
+use std::sync::LazyLock;
 
-/// The pages. Those behind the first are served with `[auth]` alone.
-static PAGES: &[File] = page_files! {
-    "index.html"
-    "claim.html"
-    "login.html"
-    "setup.html"
-};
-
-static OWN: &[File] = page_files! {
-    "backoff.js"
-    "boxes.js"
-    "claim.js"
-    "clock.js"
-    "first.js"
-    "forms.css"
-    "forms.js"
-    "grid.js"
-    "keyboard.js"
-    "latency.js"
-    "live_edge.js"
-    "live_player.js"
-    "login.js"
-    "main.js"
-    "panel.js"
-    "ring.js"
-    "ring_player.js"
-    "setup.js"
-    "sink.js"
-    "stage.js"
-    "timeline.js"
-};
+/// The pages, of which `index.html` alone is served without `[auth]`, and what they load.
+static OWN: LazyLock<Vec<File>> = page_files!();
 
 /// The pages of one edge.
 pub(super) struct Page {
@@ -75,7 +47,7 @@ impl Page {
     /// The pages of an edge with these cameras, with a way to the set-up page if there is `[auth]`. Names of cameras are words of
     /// `a-z0-9_-`: nothing in them is markup.
     pub(super) fn new<'a>(cameras: impl Iterator<Item = &'a str>, auth: bool) -> Self {
-        let version = version(files(OWN).map(|file| file.text));
+        let version = version(files(&OWN).map(|file| file.text));
         let cameras = cameras.collect::<Vec<_>>().join(" ");
         let write = |page: &File| {
             let text = page
@@ -86,7 +58,7 @@ impl Page {
             let etag = format!("\"{}\"", service::page::version([text.as_str()]));
             Written { name: page.name, text: text.into(), etag }
         };
-        Self { pages: PAGES.iter().map(write).collect(), version }
+        Self { pages: OWN.iter().filter(|file| file.is_html()).map(write).collect(), version }
     }
 
     /// Answers with one of the pages.
@@ -102,7 +74,7 @@ impl Page {
 
     /// Answers `/page/{version}/{name}`.
     pub(super) fn file(&self, version: &str, name: &str) -> Response<Body> {
-        match files(OWN).find(|file| file.name == name) {
+        match files(&OWN).find(|file| file.name == name) {
             Some(file) if version == self.version => {
                 let text = Bytes::from_static(file.text.as_bytes());
                 policed(reply::ok(file.kind(), Cache::Forever, Body::Whole(text)))
@@ -129,11 +101,13 @@ mod tests {
     }
 
     fn index(page: &Page) -> &str {
-        std::str::from_utf8(&page.pages[0].text).unwrap()
+        let index = page.pages.iter().find(|page| page.name == "index.html").unwrap();
+        std::str::from_utf8(&index.text).unwrap()
     }
 
     fn content(name: &str) -> &'static str {
-        files(OWN).find(|file| file.name == name).unwrap_or_else(|| panic!("there is no {name}")).text
+        let mut all = OWN.iter().chain(files(&OWN));
+        all.find(|file| file.name == name).unwrap_or_else(|| panic!("there is no {name}")).text
     }
 
     /// What stands between `before` and the next `after`, each time.
@@ -168,7 +142,7 @@ mod tests {
         for root in ["main.js", "claim.js", "login.js", "setup.js"] {
             needed_by(root, &mut needed);
         }
-        let scripts = files(OWN).map(|file| file.name).filter(|name| name.ends_with(".js"));
+        let scripts = files(&OWN).map(|file| file.name).filter(|name| name.ends_with(".js"));
         assert_eq!(needed, scripts.collect(), "served is what is used");
     }
 
@@ -176,8 +150,9 @@ mod tests {
     fn what_the_first_picture_needs_is_asked_for_at_once_and_nothing_else() {
         let mut needed = BTreeSet::new();
         needed_by("first.js", &mut needed);
-        let preloaded = between(PAGES[0].text, "rel=\"modulepreload\" href=\"/page/", '"');
-        let script = between(PAGES[0].text, "<script type=\"module\" blocking=\"render\" src=\"/page/", '"');
+        let preloaded = between(content("index.html"), "rel=\"modulepreload\" href=\"/page/", '"');
+        let script =
+            between(content("index.html"), "<script type=\"module\" blocking=\"render\" src=\"/page/", '"');
         assert_eq!(script, ["first.js"]);
         assert_eq!(preloaded.into_iter().chain(script).collect::<BTreeSet<_>>(), needed);
     }

@@ -9,27 +9,32 @@ use service::page::{File, files, version};
 use service::page_files;
 use std::sync::LazyLock;
 
-const INDEX: File = File { name: "index.html", text: include_str!("index.html") };
+const INDEX: &str = "index.html";
 
-static OWN: &[File] = page_files! {
-    "main.js"
-    "overview.js"
-    "remote.css"
-};
+static OWN: LazyLock<Vec<File>> = page_files!();
 
 /// The entity tag of all of it.
 static TAG: LazyLock<String> =
-    LazyLock::new(|| format!("\"{}\"", version(files(OWN).chain([&INDEX]).map(|file| file.text))));
+    LazyLock::new(|| format!("\"{}\"", version(files(&OWN).chain(index_file()).map(|file| file.text))));
+
+/// What the others belong to.
+fn index_file() -> Option<&'static File> {
+    OWN.iter().find(|file| file.name == INDEX)
+}
 
 /// Answers `/`.
 pub async fn index(asked: HeaderMap) -> Response {
-    answer(&INDEX, &asked)
+    found(INDEX, index_file(), &asked)
 }
 
 /// Answers `/page/{file}`.
 pub async fn file(Path(name): Path<String>, asked: HeaderMap) -> Response {
-    match files(OWN).find(|file| file.name == name) {
-        Some(file) => answer(file, &asked),
+    found(&name, files(&OWN).find(|file| file.name == name), &asked)
+}
+
+fn found(name: &str, file: Option<&File>, asked: &HeaderMap) -> Response {
+    match file {
+        Some(file) => answer(file, asked),
         None => not_found(format!("The page has no {name:?}.")),
     }
 }
@@ -53,13 +58,14 @@ mod tests {
 
     #[test]
     fn everything_that_the_page_refers_to_is_served_and_nothing_else() {
-        let mut needed: BTreeSet<&str> = between(INDEX.text, "=\"/page/", '"').into_iter().collect();
+        let mut needed: BTreeSet<&str> =
+            between(index_file().expect(INDEX).text, "=\"/page/", '"').into_iter().collect();
         let mut left: Vec<&str> = needed.iter().copied().collect();
         while let Some(name) = left.pop() {
-            let file = files(OWN).find(|file| file.name == name).expect(name);
+            let file = files(&OWN).find(|file| file.name == name).expect(name);
             let imports = between(file.text, "from './", '\'');
             left.extend(imports.into_iter().filter(|import| needed.insert(import)));
         }
-        assert_eq!(needed, files(OWN).map(|file| file.name).collect());
+        assert_eq!(needed, files(&OWN).map(|file| file.name).collect());
     }
 }
