@@ -51,9 +51,10 @@ fi
 # U-Boot for QEMU does not name its console.
 if test -z "${console}"; then setenv console ttyAMA0; fi
 
-# The slot, and if it cannot be read, the other one.
+# The slot, and if it cannot be read, the other one. A variable of the loop hides behind one of the environment with the same name.
 if test ${slot} = a; then setenv slots "a b"; else setenv slots "b a"; fi
-for slot in ${slots}; do
+for which in ${slots}; do
+    setenv slot ${which}
     if test ${slot} = a; then setenv part 2; else setenv part 3; fi
     if load ${devtype} ${devnum}:${part} ${kernel_addr_r} kernel; then
         setenv fdt ${fdtcontroladdr}
@@ -65,6 +66,7 @@ for slot in ${slots}; do
             bootz ${kernel_addr_r} ${ramdisk_addr_r}:${filesize} ${fdt}
         fi
     fi
+    setenv trying 0
 done
 echo Porthole: neither slot can be started
 reset

@@ -17,7 +17,7 @@ use crate::ring::{self, Ring};
 use crate::status::{CameraStatus, Cause, Status};
 use crate::store::Store;
 use crate::supervise::{Pulses, Restarts, Stalled, Stop, Threads, Watchdog, clock};
-use crate::{encode, frames, live, record, source, upload};
+use crate::{encode, frames, live, record, source, update, upload};
 use anyhow::Context;
 use service::notify::Notify;
 use std::sync::Arc;
@@ -62,6 +62,12 @@ impl Appliance {
             let (current, status) = (current.clone(), Arc::clone(&status));
             let inputs = upload::Inputs { store, current, status, patience: upload::Patience::default() };
             consumers.spawn("upload", |stop| upload::run(inputs, stop))?;
+        }
+        if current.get().update.is_some() {
+            let ports = std::iter::once(server.address()).chain(current.get().live.plain).collect();
+            let (current, status, rings) = (current.clone(), Arc::clone(&status), rings.clone());
+            let inputs = update::watch::Inputs { current, status, rings, ports };
+            consumers.spawn("update", |stop| update::watch::run(inputs, stop))?;
         }
         let sources = live::Sources { config: current.clone(), status, rings };
         let told = sources.clone();

@@ -36,6 +36,8 @@ pub struct Config {
     pub upload: Option<Upload>,
     /// Who may look and who may change things; without it everybody looks, and nobody changes anything.
     pub auth: Option<Auth>,
+    /// How the appliance itself is updated; without it that is somebody else's business.
+    pub update: Option<Update>,
 }
 
 /// `[device]`
@@ -62,6 +64,28 @@ pub struct Auth {
     pub names: Vec<String>,
     /// Accounts, tokens, certificate and settings that were made on the page.
     pub dir: PathBuf,
+}
+
+/// `[update]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Update {
+    /// The card, with its slots and the two sectors that say which one is started.
+    pub card: PathBuf,
+    /// The builder's public key, as `ssh-ed25519 AAAA...`.
+    pub key: PathBuf,
+    /// What is in the slot that runs.
+    pub release: PathBuf,
+    /// The words of the boot loader.
+    pub boot: PathBuf,
+    /// Where the process is asked that may write to the card.
+    pub socket: PathBuf,
+    /// A folder for the file `restart`, which is made when the board has to start again, and for `kept`, when it need not.
+    pub flags: PathBuf,
+    /// What is remembered of the last update.
+    pub memory: PathBuf,
+    /// Seconds in which a new version must prove itself.
+    pub proof_seconds: u32,
 }
 
 /// One source of pictures.
@@ -271,6 +295,7 @@ impl Default for Config {
             record: Record::default(),
             upload: None,
             auth: None,
+            update: None,
         }
     }
 }
@@ -289,6 +314,21 @@ impl Default for Auth {
             plain_viewing: false,
             names: Vec::new(),
             dir: state_dir().join("auth"),
+        }
+    }
+}
+
+impl Default for Update {
+    fn default() -> Self {
+        Self {
+            card: PathBuf::from("/dev/porthole/card"),
+            key: PathBuf::from("/etc/porthole/update.pub"),
+            release: PathBuf::from("/run/porthole-slot/release"),
+            boot: PathBuf::from("/proc/cmdline"),
+            socket: PathBuf::from("/run/porthole-update.sock"),
+            flags: runtime_dir(),
+            memory: state_dir().join("update.json"),
+            proof_seconds: 600,
         }
     }
 }
@@ -482,6 +522,7 @@ impl Config {
         self.check_places()?;
         self.device.check()?;
         self.auth.as_ref().map_or(Ok(()), Auth::check)?;
+        self.update.as_ref().map_or(Ok(()), Update::check)?;
         self.upload.as_ref().map_or(Ok(()), Upload::check)
     }
 
@@ -542,6 +583,14 @@ impl Auth {
         let wrong = self.names.iter().find(|name| !good(name));
         require(wrong.is_none(), "auth.names", format!("{wrong:?}"), "host names without a port")?;
         require(!self.dir.as_os_str().is_empty(), "auth.dir", "\"\"", "a path")
+    }
+}
+
+impl Update {
+    fn check(&self) -> Result<(), Error> {
+        let seconds = self.proof_seconds;
+        // A timer of systemd waits for a quarter of an hour.
+        require((5..=840).contains(&seconds), "update.proof_seconds", seconds, "5 to 840 seconds")
     }
 }
 
@@ -617,6 +666,7 @@ impl Current {
             live.control,
             record.enabled,
             record.dir,
+            update,
         );
         match (&mut next.auth, &now.auth) {
             (Some(next), Some(now)) if next.dir != now.dir => {

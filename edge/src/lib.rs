@@ -20,4 +20,5 @@ pub mod status;
 pub mod store;
 pub mod summary;
 pub mod supervise;
+pub mod update;
 pub mod upload;

@@ -12,6 +12,8 @@ use edge::source::probe;
 use edge::store;
 use edge::summary::summary;
 use edge::supervise::{Signals, Stalled};
+use edge::update::ask;
+use edge::update::serve::serve;
 use edge::upload::key::DeviceKey;
 use nix::sys::signal::Signal;
 use service::answer::{reason, say};
@@ -23,6 +25,8 @@ use std::process::ExitCode;
 
 /// Where the configuration is looked for when no other place is named.
 const CONFIG: &str = "/etc/porthole/edge.toml";
+/// Why there is no update.
+const NO_UPDATE: &str = "this device takes no updates this way: its configuration has no [update]";
 /// Bytes that are read of a password.
 const MOST_PASSWORD: u64 = 1024;
 
@@ -71,6 +75,15 @@ enum Command {
         #[command(flatten)]
         at: At,
     },
+    /// Take an update: a bundle as `cargo xtask bundle` makes it. The board starts again to try it.
+    Update {
+        /// The bundle.
+        file: PathBuf,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Answer one request about the card on standard input; for systemd.
+    Card(At),
     /// Seal what a crash left torn in a folder of recordings.
     Recover {
         /// The folder.
@@ -140,6 +153,14 @@ fn obey(command: Command) -> anyhow::Result<()> {
             std::io::stdin().take(MOST_PASSWORD).read_to_string(&mut password).context("standard input")?;
             say(&format!("{}\n", Account::new(&name, password.trim_end_matches(['\r', '\n']))?))
         }
+        Command::Update { file, at } => {
+            let version = update(&file, &load(&at)?)?;
+            say(&format!("{version} is written; the board starts again to try it\n"))
+        }
+        Command::Card(at) => {
+            let config = load(&at)?.update.context(NO_UPDATE)?;
+            serve(&config, &mut std::io::stdin().lock(), &mut std::io::stdout())
+        }
         Command::Provision { file, wifi, at } => {
             let applied = provision(&file, wifi.as_deref(), &load(&at)?)?;
             say(&format!("{}: {}\n", file.display(), if applied { "applied" } else { "nothing to do" }))
@@ -161,6 +182,25 @@ fn key(config: &Config) -> anyhow::Result<String> {
         }
     }
     Ok(text)
+}
+
+/// Has the bundle written to the card, and gives its version.
+fn update(bundle: &Path, config: &Config) -> anyhow::Result<String> {
+    let update = config.update.as_ref().context(NO_UPDATE)?;
+    let mut told = 0;
+    let written = ask::install(&update.socket, bundle, |bytes| {
+        if bytes >> 20 > told {
+            told = bytes >> 20;
+            eprint!("\r{told} MiB");
+        }
+    });
+    if told > 0 {
+        eprintln!();
+    }
+    let version = written?;
+    let heard = control::ask(&config.live.control, &format!("{}{version}", control::WRITTEN));
+    heard.with_context(|| format!("{version} is written; start the board again to try it"))?;
+    Ok(version)
 }
 
 /// Says of every file what was found; an error if one of them could not be read.

@@ -11,7 +11,7 @@ const CONFIG: &str = include_str!("../../docs/ref/config.md");
 const METRICS: &str = include_str!("../../docs/ref/metrics.md");
 
 /// Every key is there.
-const WITH_UPLOAD: &str = "[auth]\n[upload]\nhost = \"h\"\nuser = \"u\"\nhost_key = \"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIH0XDKDZpZ89hNCaej8mrOhs+CKiEI11242Un8zWzkXJ\"";
+const WITH_UPLOAD: &str = "[auth]\n[update]\n[upload]\nhost = \"h\"\nuser = \"u\"\nhost_key = \"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIH0XDKDZpZ89hNCaej8mrOhs+CKiEI11242Un8zWzkXJ\"";
 
 /// The cells of all table rows whose first cell is code: ("video.bitrate", "400000", ...).
 fn cells(page: &str) -> impl Iterator<Item = Vec<String>> {

@@ -16,6 +16,7 @@
 //! | [`http`] | ranges and entity tags | RFC 9110 |
 //! | [`names`] | names of recordings and lock tokens | - |
 //! | [`ledger`] | the chain over every GOP and gap, signed | RFC 8032 |
+//! | [`update`] | the bundle of an update, the state of a board's slots | RFC 8032, SSHSIG |
 //! | [`handshake`] | the upload as a pure state machine | - |
 
 pub mod aac;
@@ -31,6 +32,7 @@ pub mod names;
 pub mod time;
 pub mod timeline;
 pub mod ts;
+pub mod update;
 
 pub use access_unit::{AccessUnit, AudioConfig, Gop, StreamConfig, Track, VideoConfig};
 pub use time::{Ticks90k, WallTime};

@@ -23,6 +23,7 @@ fn the_services_units_are_understood_and_confined() {
         // Where the edge is installed there is a `/usr/bin/porthole-edge`; systemd does not look further without.
         analyze(host, &["verify", "--man=no"], "remote/systemd/porthole-remote.service")?;
         analyze(host, &security, "remote/systemd/porthole-remote.service")?;
-        analyze(host, &security, "edge/systemd/porthole-edge.service")
+        analyze(host, &security, "edge/systemd/porthole-edge.service")?;
+        analyze(host, &security, "board/rootfs/etc/systemd/system/porthole-update@.service")
     });
 }

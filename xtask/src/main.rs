@@ -1,4 +1,4 @@
-//! Developer commands: `cargo xtask demo | test | bench | arm | deb | image | boot | yocto | deps | crash | faults | model |
+//! Developer commands: `cargo xtask demo | test | bench | arm | deb | image | bundle | boot | yocto | deps | crash | faults | model |
 //! sim | fuzz`.
 //!
 //! This crate builds on a machine that has Rust and nothing else: it installs what the others need, builds them, and
@@ -93,7 +93,9 @@ enum Command {
         edge: Option<std::path::PathBuf>,
     },
     /// Make the file that goes on the card of a board
-    Image,
+    Image(board::image::Wishes),
+    /// Make an update from an image, and sign it
+    Bundle(board::bundle::Wishes),
     /// Make that file and boot it in QEMU, with its console on this terminal
     Boot,
     /// Make what the tests of cameras and sound boot in QEMU: a bare board with drivers, tools and the edge
@@ -142,7 +144,8 @@ fn main() -> ExitCode {
         Command::Arm { target, container: true, check, .. } => cross::contained(target, check),
         Command::Arm { target, test, .. } => cross::run(target, test),
         Command::Deb { target, edge } => deb::make(target, edge).map(|_| true),
-        Command::Image => board::image::make().map(|_| true),
+        Command::Image(wishes) => board::image::make(&wishes).map(|_| true),
+        Command::Bundle(wishes) => board::bundle::make(&wishes).map(|()| true),
         Command::Boot => board::boot::run().map(|()| true),
         Command::Testbed => board::testbed::make().map(|()| true),
         Command::Crash { rounds } => test::crash(rounds),

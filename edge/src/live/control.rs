@@ -24,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const TURN: Duration = Duration::from_millis(250);
 /// How often it asks itself.
 const ASKS_ITSELF: Duration = Duration::from_secs(5);
+/// What `porthole-edge update` tells: the version that it had written follows.
+pub const WRITTEN: &str = "/update/";
 /// What it asks itself for.
 const PULSE: &str = "/pulse";
 /// An answer that [`ask`] takes.
@@ -147,6 +149,10 @@ fn answer(sources: &Sources, request: Request) {
             (if health.healthy { 200 } else { 503 }, serde_json::to_vec(&health))
         }
         PULSE => (200, Ok(Vec::new())),
+        url if let Some(version) = url.strip_prefix(WRITTEN) => {
+            sources.status.update.written(version.to_owned());
+            (200, Ok(b"{}".to_vec()))
+        }
         _ => (404, Ok(b"\"/status or /healthz\"".to_vec())),
     };
     let response = Response::from_data(body.unwrap_or_default()).with_status_code(code);

@@ -8,7 +8,7 @@
 
 use super::reply::{self, Body};
 use super::routes::{self, Asked, Site};
-use super::setup;
+use super::{setup, update};
 use crate::auth::{Gate, Guest, Refusal, Right, State, is_ours, is_same, name_of};
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
@@ -31,6 +31,8 @@ use tokio::time::timeout;
 /// A body may be this long, and take so long to come.
 const BODY_BYTES: usize = 8 << 10;
 const BODY_TIME: Duration = Duration::from_secs(10);
+/// Takes what is longer than any other body.
+const UPDATE: &str = "/api/setup/update";
 /// What the path of a token begins with.
 pub(super) const TOKEN: &str = "/t/";
 
@@ -41,6 +43,13 @@ pub(super) async fn answer(site: &Rc<Site>, gate: &Rc<Gate>, request: Request<In
     let peer = peer.unwrap_or(Peer { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), secure: false });
     let host = host(&request).map(str::to_owned);
     let visit = Visit { site, gate, peer };
+    if request.method() == Method::POST && request.uri().path() == UPDATE {
+        let (head, bundle) = request.into_parts();
+        return match visit.is_meant(host.as_deref()) {
+            Ok(meant) => visit.update(&head, bundle, meant).await,
+            Err(refused) => update::refuse(bundle, *refused).await,
+        };
+    }
     if request.method() == Method::POST {
         let (head, incoming) = request.into_parts();
         let body = match body(incoming).await {
@@ -142,6 +151,7 @@ impl Visit<'_> {
         let response = match steps(path).as_slice() {
             ["setup"] if self.peer.secure => self.site.page.show("setup.html", &asked(request)),
             ["api", "setup"] if self.peer.secure => setup::show(self.site, self.gate, &guest).await,
+            ["api", "setup", "update"] if self.peer.secure => update::show(self.site),
             _ => routes::open(self.site, request, path).await,
         };
         response.map(|body| body.while_alive(guest.lifeline))
@@ -149,7 +159,7 @@ impl Visit<'_> {
 
     async fn post(&self, head: &Parts, body: &[u8], meant: Meant<'_>) -> Response<Body> {
         let Meant { host, state, unencrypted } = meant;
-        if let Err(text) = self.is_own(&head.headers, host) {
+        if let Err(text) = self.is_own(&head.headers, host, "application/json") {
             return reply::text(StatusCode::FORBIDDEN, text);
         }
         let headers = &head.headers;
@@ -168,14 +178,14 @@ impl Visit<'_> {
         answer.unwrap_or_else(|refused| refused)
     }
 
-    /// A browser sends `Origin` with every POST, and no page of another origin can send JSON without being asked for leave first.
-    fn is_own(&self, headers: &HeaderMap, host: &str) -> Result<(), &'static str> {
+    /// A browser sends `Origin` with every POST, and no page of another origin can send JSON or a bundle without being asked for leave first.
+    fn is_own(&self, headers: &HeaderMap, host: &str, wanted: &str) -> Result<(), String> {
         let value = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         if !value(ORIGIN).is_some_and(|origin| is_same(origin, host, self.peer.secure)) {
-            return Err("Only the page of this device may ask for this: Origin is another one.");
+            return Err("Only the page of this device may ask for this: Origin is another one.".to_owned());
         }
         let kind = value(CONTENT_TYPE).map(|kind| kind.split(';').next().unwrap_or_default().trim());
-        if kind == Some("application/json") { Ok(()) } else { Err("This takes application/json.") }
+        if kind == Some(wanted) { Ok(()) } else { Err(format!("This takes {wanted}.")) }
     }
 
     async fn claim(&self, headers: &HeaderMap, body: &[u8]) -> Result<Response<Body>, Response<Body>> {
@@ -196,10 +206,29 @@ impl Visit<'_> {
         headers: &HeaderMap,
         body: &[u8],
     ) -> Result<Response<Body>, Response<Body>> {
-        match self.gate.guest(headers, None, self.peer).await {
-            Ok(Guest { right: Right::Administer, .. }) => {
-                Ok(setup::change(self.site, self.gate, what, body).await)
+        self.administers(headers).await?;
+        Ok(setup::change(self.site, self.gate, what, body).await)
+    }
+
+    /// A bundle: nothing becomes of it before it is known who sends it.
+    async fn update(&self, head: &Parts, bundle: Incoming, meant: Meant<'_>) -> Response<Body> {
+        let refusal = match self.is_own(&head.headers, meant.host, "application/octet-stream") {
+            Err(text) => Err(reply::text(StatusCode::FORBIDDEN, text)),
+            Ok(()) if !self.peer.secure => Err(reply::text(StatusCode::FORBIDDEN, "This needs HTTPS.")),
+            Ok(()) if meant.state == State::Unclaimed => {
+                Err(reply::text(StatusCode::FORBIDDEN, "This device is nobody's yet."))
             }
+            Ok(()) => self.administers(&head.headers).await,
+        };
+        match refusal {
+            Ok(()) => update::receive(self.site, bundle).await,
+            Err(refused) => update::refuse(bundle, refused).await,
+        }
+    }
+
+    async fn administers(&self, headers: &HeaderMap) -> Result<(), Response<Body>> {
+        match self.gate.guest(headers, None, self.peer).await {
+            Ok(Guest { right: Right::Administer, .. }) => Ok(()),
             Ok(_) => Err(reply::text(StatusCode::FORBIDDEN, "Administrators alone may do this.")),
             Err(refusal) => Err(refused(&refusal, headers)),
         }

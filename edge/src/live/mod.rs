@@ -8,7 +8,7 @@
 //! recordings on the disk ----------> recordings
 //!
 //! server: the port, TLS, caps, deadlines (service::door) --> [entry: who asks, with `[auth]`] --> routes --> one of the above
-//! setup: what the set-up page asks and changes
+//! setup: what the set-up page asks and changes; update: a bundle on its way to the card
 //! control: the same JSON on a local socket, on a thread of its own
 //! ```
 //!
@@ -29,6 +29,7 @@ mod server;
 mod setup;
 mod stream;
 mod tls;
+mod update;
 
 pub use server::{Error, Server};
 

@@ -317,7 +317,7 @@ impl Recorder {
             let minutes = if open.in_ram { MINUTES_IN_RAM } else { minutes };
             open.period.ends_before(gop.start, gop.wall, minutes)
         };
-        if self.open.as_ref().is_some_and(ends) {
+        if self.open.as_ref().is_some_and(ends) || self.inputs.own.take_cut() {
             self.seal()?;
         }
         match self.open.as_mut().map(|open| open.writer.append(gop)) {

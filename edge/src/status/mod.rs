@@ -5,9 +5,11 @@
 
 mod gaps;
 mod metrics;
+mod update;
 
 pub use gaps::{Cause, Gap, Gaps};
 pub use metrics::{CameraMetrics, Metrics};
+pub use update::{LastUpdate, Update, UpdatePhase, UpdateReport};
 
 use crate::config::Config;
 use crate::source::Mode;
@@ -15,7 +17,7 @@ use crate::supervise::Pulses;
 use media::{Ticks90k, WallTime};
 use serde::Serialize;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Everything the process tells of itself.
@@ -26,6 +28,8 @@ pub struct Status {
     pub gaps: Gaps,
     /// Counters for Prometheus.
     pub metrics: Metrics,
+    /// Of the appliance itself.
+    pub update: Update,
     /// Progress of the threads.
     pub pulses: Pulses,
     /// When the process started, on the media clock.
@@ -43,6 +47,8 @@ pub struct CameraStatus {
     /// Its counters.
     pub metrics: CameraMetrics,
     state: Mutex<CameraState>,
+    /// [`CameraStatus::cut_recording`] was asked for.
+    cut: AtomicBool,
     /// [`CameraStatus::pass`] in ticks; [`NO_PASS`] for none.
     pass: AtomicI64,
 }
@@ -107,6 +113,16 @@ impl CameraStatus {
     /// Says where the file is; for the capture thread.
     pub fn set_pass(&self, pass: Option<Ticks90k>) {
         self.pass.store(pass.map_or(NO_PASS, |pass| pass.0), Ordering::Relaxed);
+    }
+
+    /// Has the growing recording end with the GOP that it has last; the next one begins a new recording.
+    pub fn cut_recording(&self) {
+        self.cut.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that was asked for since this was last called; for the record thread.
+    pub fn take_cut(&self) -> bool {
+        self.cut.swap(false, Ordering::Relaxed)
     }
 
     /// What it does now.
@@ -285,6 +301,7 @@ impl Status {
                     name: camera.name.clone(),
                     metrics: metrics.camera(&camera.name),
                     state: Mutex::default(),
+                    cut: AtomicBool::new(false),
                     pass: AtomicI64::new(NO_PASS),
                 })
             })
@@ -296,6 +313,7 @@ impl Status {
             pulses,
             started,
             recordings: Mutex::new(Arc::from([])),
+            update: Update::default(),
             storage: Mutex::default(),
             upload: Mutex::default(),
             faults: Mutex::default(),

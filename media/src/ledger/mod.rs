@@ -22,7 +22,7 @@ pub mod stitch;
 pub mod tail;
 
 pub use dates::Dates;
-pub use ed25519_dalek::{SigningKey, VerifyingKey};
+pub use ed25519_dalek::{Signature, SigningKey, VerifyingKey};
 pub use slice::{Form, Slice};
 pub use stitch::{Finding, Missing, Stitched, stitch};
 pub use tail::Tail;

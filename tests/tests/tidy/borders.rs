@@ -125,7 +125,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("edge", &["media", "service"]),
     ("remote", &["media", "service"]),
     ("fuzz", &["media"]),
-    ("xtask", &[]),
+    ("xtask", &["media"]),
     ("tests", &["media", "edge", "remote"]),
 ];
 

@@ -9,7 +9,8 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result};
 
-use super::{folder, image};
+use super::folder;
+use super::image::{self, Wishes};
 use crate::command;
 
 /// Bytes of the card.
@@ -17,7 +18,7 @@ const CARD: u64 = 1 << 30;
 
 /// Makes the image, puts it on a card if it is not there, and boots it. Returns when QEMU ends (Ctrl-A X).
 pub fn run() -> Result<()> {
-    let image = image::make()?;
+    let image = image::make(&Wishes::default())?;
     let card = card(&image)?;
     let [secure, plain] = [free_port()?, free_port()?];
     println!("\nhttps://127.0.0.1:{secure}/   the appliance; the claim code is on its console below");

@@ -13,7 +13,8 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use clap::Args;
 
 use super::disk::{self, Partition};
 use super::kernel::Kernel;
@@ -28,9 +29,12 @@ const U_BOOT: &str = "orangepi_pc_plus";
 const DEVICE_TREE: &str = "sun8i-h3-orangepi-pc-plus.dtb";
 
 /// Services that start by themselves.
-const SERVICES: [&str; 5] = [
+const SERVICES: [&str; 8] = [
     "porthole-edge.service",
     "porthole-provision.service",
+    "porthole-restart.path",
+    "porthole-trial.timer",
+    "porthole-update.socket",
     "systemd-networkd.service",
     "systemd-resolved.service",
     "systemd-timesyncd.service",
@@ -48,8 +52,22 @@ const MASKED: [&str; 8] = [
     "ldconfig.service",
 ];
 
+/// What a builder says of an image.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Wishes {
+    /// Take updates that were signed with the other half of this key, as `ssh-keygen -t ed25519` makes it; without one none are taken
+    #[arg(long, value_name = "PUB")]
+    update_key: Option<PathBuf>,
+    /// Which of the images with the same version of Porthole it is: an update must have a larger number
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    release: u32,
+}
+
+/// The file in a slot that says what is in it.
+pub const RELEASE: &str = "release";
+
 /// Makes the image, and says where it is and what it weighs.
-pub fn make() -> Result<PathBuf> {
+pub fn make(wishes: &Wishes) -> Result<PathBuf> {
     deps::install(deps::Purpose::Board)?;
     let edge = cross::build(Target::Armv7)?;
     let kernel = Kernel::fetch()?;
@@ -59,7 +77,14 @@ pub fn make() -> Result<PathBuf> {
     let slot = work.join("slot");
     fs::create_dir_all(&slot).context("slot")?;
     println!("Packing the root file system");
-    squash(&root(&kernel, &edge, &work)?, &slot.join("root.squashfs"))?;
+    let root = root(&kernel, &edge, &work)?;
+    if let Some(key) = &wishes.update_key {
+        public_key(key, &root.join("etc/porthole/update.pub"))?;
+    }
+    squash(&root, &slot.join("root.squashfs"))?;
+    let version = concat!(env!("CARGO_PKG_VERSION"), "+");
+    let release = format!("board={BOARD}\nversion={version}{}\n", wishes.release);
+    fs::write(slot.join(RELEASE), release).context(RELEASE)?;
     first_programs(&kernel, &work, &slot.join("initrd"))?;
     fs::copy(kernel.image(), slot.join("kernel")).context("the kernel")?;
     fs::copy(kernel.device_tree(DEVICE_TREE)?, slot.join(DEVICE_TREE)).context(DEVICE_TREE)?;
@@ -69,7 +94,7 @@ pub fn make() -> Result<PathBuf> {
     let (slot_disk, boot_disk) = (work.join("slot.fat"), work.join("boot.fat"));
     fat(&slot, "PORTHOLE-OS", &disk::SLOT, &slot_disk)?;
     fat(&boot, "PORTHOLE", &disk::BOOT, &boot_disk)?;
-    let image = folder(&format!("porthole-{BOARD}.img"));
+    let image = place();
     let loader = loaders.join(format!("usr/lib/u-boot/{U_BOOT}/u-boot-sunxi-with-spl.bin"));
     disk::write(&loader, &boot_disk, &slot_disk, &image)?;
     let packed = folder(&format!("porthole-{BOARD}.img.xz"));
@@ -81,6 +106,18 @@ pub fn make() -> Result<PathBuf> {
     contents::list(&image, &[&tree()?, &kernel.tree, &loaders, &tools()?])?;
     cross::sizes::check_image(&packed)?;
     Ok(image)
+}
+
+/// Where the image is.
+pub fn place() -> PathBuf {
+    folder(&format!("porthole-{BOARD}.img"))
+}
+
+/// Puts the builder's public key there, if it is one.
+fn public_key(key: &Path, place: &Path) -> Result<()> {
+    let text = fs::read_to_string(key).with_context(|| key.display().to_string())?;
+    ensure!(text.starts_with("ssh-ed25519 "), "{}: no ed25519 public key of ssh-keygen", key.display());
+    fs::write(place, text).with_context(|| place.display().to_string())
 }
 
 /// U-Boot for the board.
@@ -162,7 +199,7 @@ fn squash(root: &Path, file: &Path) -> Result<()> {
 }
 
 /// U-Boot's script.
-fn script(file: &Path) -> Result<()> {
+pub fn script(file: &Path) -> Result<()> {
     let mut mkimage = command::command("mkimage");
     mkimage.env("SOURCE_DATE_EPOCH", "0").args(["-A", "arm", "-T", "script", "-C", "none", "-d"]);
     command::run(mkimage.arg(board("boot.cmd")).arg(file).stdout(Stdio::null()))

@@ -5,9 +5,11 @@
 //!                     loopback  the driver that delivers what a program writes
 //!                  -> image     the file that goes on a card    disk, initrd, contents
 //!                     boot      the same on a board that QEMU plays
+//!                     bundle    what is in its slot, signed: an update
 //! ```
 
 pub mod boot;
+pub mod bundle;
 mod contents;
 pub mod disk;
 pub mod image;

@@ -2,7 +2,7 @@
 //! that misuse them, the edge and a shell for the test (`board/testbed/init`). QEMU boots it in a few seconds; `tests/src/board.rs` does so.
 //!
 //! ```text
-//! target/boards/testbed/  kernel  initrd
+//! target/boards/testbed/  kernel  initrd  u-boot.bin  boot.scr
 //! ```
 
 use std::fs;
@@ -10,7 +10,7 @@ use std::fs;
 use anyhow::{Context, Result};
 
 use super::kernel::Kernel;
-use super::{folder, initrd, loopback, packages};
+use super::{folder, image, initrd, loopback, packages};
 use crate::cross::{self, Target};
 use crate::{command, deps, workspace};
 
@@ -42,5 +42,7 @@ pub fn make() -> Result<()> {
     let testbed = folder("testbed");
     fs::create_dir_all(&testbed).with_context(|| testbed.display().to_string())?;
     fs::copy(kernel.image(), testbed.join("kernel")).context("the kernel")?;
+    fs::copy(image::loader_of_qemu()?, testbed.join("u-boot.bin")).context("U-Boot")?;
+    image::script(&testbed.join("boot.scr"))?;
     initrd::pack(&root, &testbed.join("initrd"))
 }

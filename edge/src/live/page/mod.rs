@@ -10,6 +10,7 @@
 //!       └─ clock, latency             how old a picture is when it is shown
 //!
 //! claim, login, setup ── forms, api, dom                            the pages of `[auth]`
+//!                  └─ update                                       a bundle on its way
 //! ```
 //!
 //! The edge writes two things into `index.html`: the names of the cameras, so that the stream is asked for without asking for

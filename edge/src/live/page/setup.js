@@ -3,6 +3,7 @@
 import { get } from './api.js';
 import { h } from './dom.js';
 import { onPress, onSubmit, post, values } from './forms.js';
+import { updates } from './update.js';
 
 const $ = (selector) => document.querySelector(selector);
 
@@ -109,4 +110,5 @@ onSubmit($('#token'), async ({ name }) => {
 });
 $('#logout').addEventListener('click', () => post('/logout').finally(() => location.assign('/login')));
 
+updates();
 refresh().then(fill).catch(() => location.assign('/login'));
