@@ -6,6 +6,7 @@ use edge::appliance::Appliance;
 use edge::auth::{self, Account, certificate};
 use edge::config::Config;
 use edge::live::control;
+use edge::setup::host::{Places, name_host};
 use edge::setup::provision::provision;
 use edge::setup::{self, Settings};
 use edge::source::probe;
@@ -27,6 +28,9 @@ use std::process::ExitCode;
 const CONFIG: &str = "/etc/porthole/edge.toml";
 /// Why there is no update.
 const NO_UPDATE: &str = "this device takes no updates this way: its configuration has no [update]";
+/// The kernel's name of this host, and the time zones that it knows.
+const HOST_NAME: &str = "/proc/sys/kernel/hostname";
+const ZONES: &str = "/usr/share/zoneinfo";
 /// Bytes that are read of a password.
 const MOST_PASSWORD: u64 = 1024;
 
@@ -84,6 +88,14 @@ enum Command {
     },
     /// Answer one request about the card on standard input; for systemd.
     Card(At),
+    /// Give this host the name and the time zone that are set for the device: for a host that is there for the device alone.
+    NameHost {
+        /// Becomes a link to the time zone.
+        #[arg(default_value = "/etc/localtime")]
+        localtime: PathBuf,
+        #[command(flatten)]
+        at: At,
+    },
     /// Seal what a crash left torn in a folder of recordings.
     Recover {
         /// The folder.
@@ -160,6 +172,10 @@ fn obey(command: Command) -> anyhow::Result<()> {
         Command::Card(at) => {
             let config = load(&at)?.update.context(NO_UPDATE)?;
             serve(&config, &mut std::io::stdin().lock(), &mut std::io::stdout())
+        }
+        Command::NameHost { localtime, at } => {
+            let places = Places { name: HOST_NAME.into(), zones: ZONES.into(), zone: localtime };
+            return Ok(name_host(&Settings::overlay(load(&at)?)?.device, &places)?);
         }
         Command::Provision { file, wifi, at } => {
             let applied = provision(&file, wifi.as_deref(), &load(&at)?)?;

@@ -26,7 +26,7 @@ pub const PATIENCE: Duration = Duration::from_secs(180);
 static ONE: Mutex<()> = Mutex::new(());
 
 /// Waits until no other board runs in this process.
-pub(crate) fn alone() -> MutexGuard<'static, ()> {
+pub fn alone() -> MutexGuard<'static, ()> {
     ONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

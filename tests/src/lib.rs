@@ -6,7 +6,8 @@
 //! | [`remote`] | the remote host: `porthole-remote serve` on a folder of its own |
 //! | [`sshd`] | what receives on it: an OpenSSH server with throw-away keys |
 //! | [`board`] | a board in QEMU, with drivers of cameras and sound |
-//! | [`shell`] | a shell on a board |
+//! | [`appliance`] | the image as somebody flashes it, on a board in QEMU whose power is cut |
+//! | [`shell`] | a shell on either board |
 //! | [`card`] | a card that loses what was not flushed when its power is cut |
 //! | [`nbd`] | the same for QEMU, over a socket |
 //! | [`client`] | OpenSSH's own clients |
@@ -32,6 +33,7 @@
 //!
 //! Nothing here sleeps for a while and hopes: whoever waits, waits for a condition with a generous deadline.
 
+pub mod appliance;
 pub mod board;
 pub mod browser;
 pub mod card;

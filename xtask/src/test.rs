@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! install -> fmt -> clippy -> deny -> model -> fuzz --+-> programs -> build -> doc -> one suite per test program --+-> the sum
-//!         -> testbed ---------------------------------+                          -> those of boards --------------+
+//!         -> testbed -> image ------------------------+                          -> those of boards --------------+
 //! ```
 //!
 //! Everything runs, whatever failed before it; only when the build fails there is nothing to run.
@@ -65,13 +65,14 @@ pub fn build() -> Result<Vec<TestProgram>> {
 }
 
 /// The suites that are not test programs.
-const CHECKS: [&str; 9] = ["fmt", "clippy", "deny", "model", "fuzz", "testbed", "programs", "build", "doc"];
+const CHECKS: [&str; 10] =
+    ["fmt", "clippy", "deny", "model", "fuzz", "testbed", "image", "programs", "build", "doc"];
 
 /// The suites of emulated boards. They take their minutes whatever else runs, and wait for most of them: they run beside the others.
-const BOARDS: [&str; 2] = ["testbed", "tests/board"];
+const BOARDS: [&str; 5] = ["testbed", "image", "tests/board", "tests/appliance", "tests/fault_power"];
 
 /// The suites that are one check.
-fn checks() -> Result<[(&'static str, Command); 6]> {
+fn checks() -> Result<[(&'static str, Command); 7]> {
     let mut fmt = command::cargo();
     fmt.args(["fmt", "--all", "--check"]);
     let mut clippy = command::cargo();
@@ -85,6 +86,8 @@ fn checks() -> Result<[(&'static str, Command); 6]> {
     fuzz.args(["fuzz", "--minutes", "5"]);
     let mut testbed = command::command(std::env::current_exe()?);
     testbed.arg("testbed");
+    let mut image = command::command(std::env::current_exe()?);
+    image.arg("image");
     Ok([
         ("fmt", fmt),
         ("clippy", clippy),
@@ -92,6 +95,7 @@ fn checks() -> Result<[(&'static str, Command); 6]> {
         ("model", model),
         ("fuzz", fuzz),
         ("testbed", testbed),
+        ("image", image),
     ])
 }
 

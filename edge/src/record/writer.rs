@@ -1,7 +1,8 @@
 //! One growing recording as a file: carries out what [`Growing`] asks for.
 //!
 //! A GOP is written as `free` at once and becomes `moof` after the next sync. Syncs come every `sync_seconds`: the flips of
-//! the GOPs in between wait together, so that no flip is on the disk before the bytes that it vouches for.
+//! the GOPs in between wait together, so that no flip is on the disk before the bytes that it vouches for. They are synced too: a GOP
+//! whose flip a power cut takes is lost with it.
 
 use crate::store::{Error, Growth, Sealed, files};
 use bytes::Bytes;
@@ -109,9 +110,13 @@ impl Writer {
     }
 
     fn sync(&mut self, now: Ticks90k) -> Result<(), Error> {
-        files::sync_data(&self.file).map_err(Error::io("sync", &self.path))?;
-        files::apply(&self.file, &self.after_sync).map_err(Error::io("write", &self.path))?;
-        self.after_sync.clear();
+        let synced = || files::sync_data(&self.file).map_err(Error::io("sync", &self.path));
+        synced()?;
+        if !self.after_sync.is_empty() {
+            files::apply(&self.file, &self.after_sync).map_err(Error::io("write", &self.path))?;
+            synced()?;
+            self.after_sync.clear();
+        }
         (self.last_sync, self.synced_until) = (now, self.growing.end());
         self.counting = Some(self.growing.seal_box().last_sequence);
         Ok(())

@@ -6,6 +6,7 @@
 //!      --far errand----> thread `setup`: the remote host: its key, a trial upload
 //! ```
 
+pub mod host;
 pub mod provision;
 mod reset;
 mod settings;

@@ -29,8 +29,10 @@ const U_BOOT: &str = "orangepi_pc_plus";
 const DEVICE_TREE: &str = "sun8i-h3-orangepi-pc-plus.dtb";
 
 /// Services that start by themselves.
-const SERVICES: [&str; 8] = [
+pub const SERVICES: [&str; 10] = [
     "porthole-edge.service",
+    "porthole-host.path",
+    "porthole-host.service",
     "porthole-provision.service",
     "porthole-restart.path",
     "porthole-trial.timer",
@@ -240,7 +242,7 @@ fn board(name: &str) -> PathBuf {
 }
 
 /// The words of a list in `board/`; what follows a `#` on a line is for people.
-fn words(name: &str) -> Result<Vec<String>> {
+pub(super) fn words(name: &str) -> Result<Vec<String>> {
     let text = fs::read_to_string(board(name)).with_context(|| board(name).display().to_string())?;
     let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default());
     Ok(lines.flat_map(str::split_whitespace).map(str::to_owned).collect())

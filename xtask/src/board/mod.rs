@@ -3,6 +3,7 @@
 //! ```text
 //! kernel, packages -> testbed   a kernel, a RAM disk with tools, drivers and the edge    for the tests of cameras and sound
 //!                     loopback  the driver that delivers what a program writes
+//!                     passenger what comes along where an image is tested
 //!                  -> image     the file that goes on a card    disk, initrd, contents
 //!                     boot      the same on a board that QEMU plays
 //!                     bundle    what is in its slot, signed: an update
@@ -17,6 +18,7 @@ mod initrd;
 mod kernel;
 mod loopback;
 mod packages;
+mod passenger;
 pub mod testbed;
 
 use std::path::PathBuf;

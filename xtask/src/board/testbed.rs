@@ -2,7 +2,7 @@
 //! that misuse them, the edge and a shell for the test (`board/testbed/init`). QEMU boots it in a few seconds; `tests/src/board.rs` does so.
 //!
 //! ```text
-//! target/boards/testbed/  kernel  initrd  u-boot.bin  boot.scr
+//! target/boards/testbed/  kernel  initrd  u-boot.bin  boot.scr         passenger.cpio, for the image that is tested
 //! ```
 
 use std::fs;
@@ -10,7 +10,7 @@ use std::fs;
 use anyhow::{Context, Result};
 
 use super::kernel::Kernel;
-use super::{folder, image, initrd, loopback, packages};
+use super::{folder, image, initrd, loopback, packages, passenger};
 use crate::cross::{self, Target};
 use crate::{command, deps, workspace};
 
@@ -26,7 +26,8 @@ pub fn make() -> Result<()> {
     let root = folder("testbed.root");
     let kernel = Kernel::fetch()?;
     command::empty(&root)?;
-    packages::copy(&packages::unpack("testbed.tools", &PACKAGES)?, &root)?;
+    let tools = packages::unpack("testbed.tools", &PACKAGES)?;
+    packages::copy(&tools, &root)?;
     kernel.install(&MODULES, &root)?;
     loopback::install(&kernel, &root)?;
     kernel.index(&root)?;
@@ -44,5 +45,6 @@ pub fn make() -> Result<()> {
     fs::copy(kernel.image(), testbed.join("kernel")).context("the kernel")?;
     fs::copy(image::loader_of_qemu()?, testbed.join("u-boot.bin")).context("U-Boot")?;
     image::script(&testbed.join("boot.scr"))?;
-    initrd::pack(&root, &testbed.join("initrd"))
+    initrd::pack(&root, &testbed.join("initrd"))?;
+    passenger::make(&kernel, &tools)
 }

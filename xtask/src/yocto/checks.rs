@@ -1,10 +1,11 @@
 //! What holds of the layer: its lists are those of `Cargo.lock`, its files lie and read as bitbake wants them, and what it installs is
 //! what our own image has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::board::disk::{BOOT, DATA, SLOT, SLOT_B};
+use crate::board::image::SERVICES;
 
 /// The files of the layer, by their paths in it.
 fn layer() -> BTreeMap<String, String> {
@@ -138,7 +139,8 @@ fn every_file_that_a_recipe_takes_is_there() {
             let named = text.split(source).skip(1).filter_map(|rest| rest.split([' ', '"', '\n']).next());
             for file in named.filter(|file| !file.contains('$')) {
                 let top = if source.contains("LAYER") { "yocto-layer" } else { "." };
-                assert!(workspace::root().join(top).join(file).exists(), "{path}: {file}");
+                let file = workspace::root().join(top).join(file);
+                assert!(fs::symlink_metadata(&file).is_ok(), "{path}: {}", file.display());
                 taken += 1;
             }
         }
@@ -153,15 +155,23 @@ fn users_services_and_files_are_those_of_our_image() {
     let board = &recipes["recipes-porthole/porthole-board/porthole-board_0.1.0.bb"];
     let user = value(edge, "USERADD_PARAM:${PN}").unwrap();
     let passwd = read("board/rootfs/etc/passwd");
-    let fields: Vec<&str> =
-        passwd.lines().find(|line| line.starts_with("porthole:")).unwrap().split(':').collect();
-    assert!(user.contains(&format!("--home-dir {} ", fields[5])), "{user}");
-    assert!(user.contains(&format!("--shell {} ", fields[6])), "{user}");
+    for (name, recipe) in [("porthole", edge), ("porthole-update", board)] {
+        let user = value(recipe, "USERADD_PARAM:${PN}").unwrap();
+        let line = passwd.lines().find(|line| line.starts_with(&format!("{name}:"))).unwrap();
+        let fields: Vec<&str> = line.split(':').collect();
+        assert!(user.contains(&format!("--home-dir {} ", fields[5])), "{user}");
+        assert!(user.contains(&format!("--shell {} ", fields[6])), "{user}");
+        assert!(user.ends_with(&format!(" {name}")), "{user}");
+    }
     let mut groups: Vec<String> = Vec::new();
     for line in read("board/rootfs/etc/group").lines().filter(|line| line.ends_with(":porthole")) {
         groups.push(line.split(':').next().unwrap().to_owned());
     }
     assert!(user.contains(&format!("--groups {} porthole", groups.join(","))), "{user}");
+    let started = [edge, board].map(|recipe| value(recipe, "SYSTEMD_SERVICE:${PN}").unwrap());
+    let started: BTreeSet<&str> = started.iter().flat_map(|units| units.split(' ')).collect();
+    let ours = SERVICES.into_iter().filter(|service| service.starts_with("porthole-"));
+    assert_eq!(started, ours.collect());
 
     let unit = read("edge/systemd/porthole-edge.service");
     for line in [
@@ -174,12 +184,13 @@ fn users_services_and_files_are_those_of_our_image() {
     }
     assert!(unit.contains("WatchdogSec=") && unit.contains("ProtectSystem=strict"));
 
-    // Who knows users, names and hosts is Yocto's base; the image takes the table of mounts.
+    // Who knows users, names and hosts is Yocto's base; the image takes the table of mounts, and the time zone.
     let own = [
         "fstab",
         "group",
         "hostname",
         "hosts",
+        "localtime",
         "machine-id",
         "nsswitch.conf",
         "passwd",
@@ -196,7 +207,8 @@ fn users_services_and_files_are_those_of_our_image() {
         );
     }
     let image = &recipes["recipes-porthole/images/porthole-image.bb"];
-    assert!(image.contains("board/rootfs/etc/fstab"));
+    assert!(image.contains("board/rootfs/etc/fstab") && image.contains("board/rootfs/etc/localtime"));
+    assert_eq!(value(image, "PORTHOLE_VERSION").unwrap(), env!("CARGO_PKG_VERSION"));
     for package in ["porthole-edge", "porthole-board", "wpa-supplicant"] {
         assert!(value(image, "IMAGE_INSTALL").unwrap().split(' ').any(|one| one == package), "{package}");
     }

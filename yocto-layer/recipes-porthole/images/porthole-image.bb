@@ -20,6 +20,10 @@ WICVARS:append = " IMGDEPLOYDIR IMAGE_NAME PORTHOLE_LOADER"
 # The machine's own line of the wks file: where its boot loader lies, if that is on the card.
 PORTHOLE_LOADER ??= ""
 
+# What an update is called: a board takes newer ones only.
+PORTHOLE_VERSION = "0.1.0"
+PORTHOLE_RELEASE ??= "0"
+
 # A slot has all that a version is: kernel, RAM disk, device trees, and the root file system as one file.
 IMAGE_TYPES += "slot"
 IMAGE_TYPEDEP:slot = "squashfs-xz"
@@ -36,6 +40,8 @@ IMAGE_CMD:slot () {
     rm -f $slot
     truncate --size=48M $slot
     mkfs.vfat --invariant -F 16 -n PORTHOLE-OS $slot
+    printf 'board=%s\nversion=%s+%s\n' ${MACHINE} ${PORTHOLE_VERSION} ${PORTHOLE_RELEASE} > $slot.release
+    mcopy -m -i $slot $slot.release ::/release
     mcopy -m -i $slot ${DEPLOY_DIR_IMAGE}/${KERNEL_IMAGETYPE} ::/kernel
     mcopy -m -i $slot ${DEPLOY_DIR_IMAGE}/porthole-initramfs-image-${MACHINE}.cpio.xz ::/initrd
     for tree in ${KERNEL_DEVICETREE}; do
@@ -49,9 +55,10 @@ IMAGE_CMD:wic:append () {
     printf PRTH | dd of=$out.wic bs=1 seek=440 conv=notrunc
 }
 
-# The table of mounts is the appliance's own.
+# The table of mounts is the appliance's own, and the time zone is what its owner sets.
 porthole_mounts () {
     install -m 0644 ${PORTHOLE_SOURCE}/board/rootfs/etc/fstab ${IMAGE_ROOTFS}${sysconfdir}/fstab
+    cp --no-dereference --remove-destination ${PORTHOLE_SOURCE}/board/rootfs/etc/localtime ${IMAGE_ROOTFS}${sysconfdir}/localtime
     install -d ${IMAGE_ROOTFS}/boot ${IMAGE_ROOTFS}/var/lib/porthole
 }
 ROOTFS_POSTPROCESS_COMMAND += "porthole_mounts"

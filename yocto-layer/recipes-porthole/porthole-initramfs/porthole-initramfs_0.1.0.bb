@@ -21,4 +21,6 @@ RRECOMMENDS:${PN} = " \
     kernel-module-nls-ascii \
     kernel-module-loop \
     kernel-module-squashfs \
+    kernel-module-sunxi-wdt \
+    kernel-module-softdog \
 "

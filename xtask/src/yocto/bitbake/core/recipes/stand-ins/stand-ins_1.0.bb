@@ -16,6 +16,7 @@ PACKAGES += " \
     e2fsprogs-mke2fs \
     kernel-modules \
     packagegroup-core-boot \
+    tzdata \
     wpa-supplicant \
 "
 PACKAGES_DYNAMIC = "^kernel-module-.*"

@@ -1,0 +1,72 @@
+//! What a cut has left on the card: the data partition as its next start finds it, looked at on a copy.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use media::mp4::{Recovered, recover};
+use tests::appliance::{Appliance, Partition};
+
+/// What earlier looks have found.
+#[derive(Debug, Default)]
+pub struct OnCard {
+    /// The newest recording: the last ten digits of its name, which only grow.
+    newest: Option<u64>,
+}
+
+impl OnCard {
+    /// Repairs a copy of the card as the board will, and says how many of the GOPs that were `finished` since the board's start are not
+    /// in any recording. An error if the file system cannot be repaired.
+    pub fn lost(&mut self, appliance: &Appliance, finished: i64) -> Result<i64> {
+        let folder = tempfile::tempdir()?;
+        let copy = folder.path().join("card");
+        appliance.copy_card(&copy)?;
+        // What e2fsprogs call a file system in the middle of a file.
+        let data = format!("{}?offset={}", copy.display(), appliance.start_of(Partition::Data)?);
+        // 1: something was repaired.
+        check(&["-f", "-p", &data], 1)?;
+        check(&["-f", "-n", &data], 0)?;
+        let dump = format!("rdump /recordings {}", folder.path().display());
+        let output = Command::new("debugfs").args(["-R", &dump, &data]).output().context("debugfs")?;
+        ensure!(output.status.success(), "{output:?}");
+        let newest = self.newest(&folder.path().join("recordings"))?;
+        Ok(finished - newest.map_or(0, |sequence| sequence + 1))
+    }
+
+    /// The last GOP that is in a recording of this start.
+    fn newest(&mut self, folder: &Path) -> Result<Option<i64>> {
+        let before = self.newest;
+        let mut found = None;
+        for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+            let path = entry?.path();
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let number = name.rsplit('-').next().and_then(|digits| digits.parse().ok());
+            let Some(number) = number.filter(|_| path.extension().is_some_and(|end| end == "mp4")) else {
+                continue;
+            };
+            if before.is_some_and(|before| number <= before) {
+                continue;
+            }
+            self.newest = self.newest.max(Some(number));
+            let last = match recover(&fs::read(&path)?).with_context(|| path.display().to_string())? {
+                Recovered::Sealed(seal) => Some(seal.last_sequence),
+                Recovered::Torn(torn) => Some(torn.growing.seal_box().last_sequence),
+                Recovered::Empty => None,
+            };
+            found = found.max(last.map(i64::try_from).transpose()?);
+        }
+        Ok(found)
+    }
+}
+
+fn check(arguments: &[&str], most: i32) -> Result<()> {
+    let output = Command::new("e2fsck").args(arguments).output().context("e2fsck")?;
+    let code = output.status.code().unwrap_or(i32::MAX);
+    ensure!(
+        code <= most,
+        "e2fsck {arguments:?} ended with {code}: {}",
+        String::from_utf8_lossy(&output.stdout)
+    );
+    Ok(())
+}
