@@ -14,12 +14,13 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::MutexGuard;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use tempfile::{NamedTempFile, TempDir};
 
-use crate::board::{self, PATIENCE};
+use crate::board;
 use crate::card::{self, Card, Cut, SECTOR};
 use crate::curl::{Answer, curl};
 use crate::dice::Dice;
@@ -28,6 +29,9 @@ use crate::port::free_port;
 use crate::process::Process;
 use crate::shell::Shell;
 use crate::wait::{wait_for, wait_until};
+
+/// Long enough for anything on a board that starts a whole system: the processor is a program, and its machine has other things to do.
+pub const PATIENCE: Duration = Duration::from_secs(600);
 
 /// The image.
 const IMAGE: &str = "../boards/porthole-orangepi-pc-plus.img";

@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use tests::appliance::flash;
-use tests::board::{PATIENCE, alone};
+use tests::appliance::{PATIENCE, flash};
+use tests::board::alone;
 use tests::process::Process;
 use tests::wait::wait_until;
 
@@ -33,6 +33,6 @@ fn the_board_itself_starts_from_its_card_and_shows_its_claim_code() {
     let qemu = Process::start(qemu, &folder.path().join("console")).unwrap();
     for what in ["U-Boot SPL 20", "\nU-Boot 20", "Starting kernel", "NOBODY'S YET"] {
         let said = || qemu.log().contains(what);
-        wait_until(what, 3 * PATIENCE, said).unwrap_or_else(|error| panic!("{error}:\n{}", qemu.log()));
+        wait_until(what, PATIENCE, said).unwrap_or_else(|error| panic!("{error}:\n{}", qemu.log()));
     }
 }

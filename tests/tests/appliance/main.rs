@@ -5,8 +5,7 @@ mod chain;
 use anyhow::{Context, Result, ensure};
 use media::update::slots::{COPIES, SECTOR};
 use media::update::{Slot, Slots, State};
-use tests::appliance::{Appliance, Partition};
-use tests::board::PATIENCE;
+use tests::appliance::{Appliance, PATIENCE, Partition};
 use tests::wait::wait_until;
 
 /// Stops all of user space; the kernel goes on.

@@ -1,7 +1,8 @@
 //! What a cut has left on the card: the data partition as its next start finds it, looked at on a copy.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -34,29 +35,27 @@ impl OnCard {
         Ok(finished - newest.map_or(0, |sequence| sequence + 1))
     }
 
-    /// The last GOP that is in a recording of this start.
+    /// The last GOP that is in a recording which was not seen before: numbers of GOPs begin anew with every start.
     fn newest(&mut self, folder: &Path) -> Result<Option<i64>> {
-        let before = self.newest;
-        let mut found = None;
+        let numbered = |path: &PathBuf| path.file_stem()?.to_str()?.rsplit('-').next()?.parse().ok();
+        let mut recordings = BTreeMap::new();
         for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
             let path = entry?.path();
-            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            let number = name.rsplit('-').next().and_then(|digits| digits.parse().ok());
-            let Some(number) = number.filter(|_| path.extension().is_some_and(|end| end == "mp4")) else {
-                continue;
-            };
-            if before.is_some_and(|before| number <= before) {
-                continue;
+            if path.extension().is_some_and(|end| end == "mp4") {
+                recordings.extend(numbered(&path).map(|number: u64| (number, path)));
             }
+        }
+        recordings.retain(|number, _| Some(*number) > self.newest);
+        for (number, path) in recordings.into_iter().rev() {
             self.newest = self.newest.max(Some(number));
             let last = match recover(&fs::read(&path)?).with_context(|| path.display().to_string())? {
-                Recovered::Sealed(seal) => Some(seal.last_sequence),
-                Recovered::Torn(torn) => Some(torn.growing.seal_box().last_sequence),
-                Recovered::Empty => None,
+                Recovered::Sealed(seal) => seal.last_sequence,
+                Recovered::Torn(torn) => torn.growing.seal_box().last_sequence,
+                Recovered::Empty => continue,
             };
-            found = found.max(last.map(i64::try_from).transpose()?);
+            return Ok(Some(last.try_into()?));
         }
-        Ok(found)
+        Ok(None)
     }
 }
 

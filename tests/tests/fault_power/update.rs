@@ -1,18 +1,23 @@
-//! The power goes at random instants while an update arrives, is written, is started and proves itself.
+//! An update on the board itself, from the upload on: undisturbed, and cut off.
 
-use std::process::Stdio;
-use std::thread;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
-use tests::appliance::Appliance;
-use tests::board::PATIENCE;
-use tests::dice::Dice;
+use tests::appliance::{Appliance, PATIENCE};
 use tests::wait::wait_for;
-use tests::work::{rounds, saw};
 
 const ROUTE: &str = "/api/setup/update";
+
+/// How long an update takes that nobody disturbs.
+#[derive(Clone, Copy, Debug)]
+pub struct Took {
+    /// Until all of it is on the card.
+    pub written: Duration,
+    /// Until it is kept.
+    pub kept: Duration,
+}
 
 /// What the board says of updates once nothing goes on with one.
 fn settled(appliance: &Appliance) -> Result<Value> {
@@ -28,58 +33,49 @@ fn running(appliance: &mut Appliance) -> Result<(String, String)> {
     Ok((version, appliance.slot()?))
 }
 
-/// An update that nobody disturbs: it is kept. Gives how long that takes.
-fn whole(appliance: &mut Appliance) -> Result<Duration> {
+/// An update that nobody disturbs: it is kept.
+pub fn whole(appliance: &mut Appliance, release: u32) -> Result<Took> {
     let (_, slot) = running(appliance)?;
-    let (bundle, version) = appliance.bundle(1)?;
+    let (bundle, version) = appliance.bundle(release)?;
     let (began, starts) = (Instant::now(), appliance.starts());
     let answer = appliance.sending(&bundle, ROUTE)?.output().context("curl")?;
     ensure!(answer.stdout == b"200", "{answer:?} {:?}\n{}", appliance.get(ROUTE), appliance.console());
-    println!("written after {:?}", began.elapsed());
+    let written = began.elapsed();
     appliance.wait_for_start(starts)?;
     appliance.wait_for_pictures()?;
     let told = settled(appliance)?;
     ensure!(told["last"]["kept"] == true && told["version"] == *version, "{told}");
     ensure!(appliance.slot()? != slot, "the slot is the same");
-    Ok(began.elapsed())
+    Ok(Took { written, kept: began.elapsed() })
 }
 
-/// An update that a cut ends after `instant`; whether the new version runs.
-fn cut(appliance: &mut Appliance, release: u32, instant: Duration, dice: &mut Dice) -> Result<bool> {
-    let (old, slot) = running(appliance)?;
-    let (bundle, new) = appliance.bundle(release)?;
-    let mut sending = appliance.sending(&bundle, ROUTE)?.stdout(Stdio::null()).spawn().context("curl")?;
-    // The instant is what is being tried; nothing is waited for.
-    thread::sleep(instant);
-    let cut = appliance.cut(dice)?;
-    sending.kill()?;
-    sending.wait()?;
-    println!("cut {instant:?} after it began: {cut:?}");
-    appliance.power_on()?;
-    appliance.wait_for_pictures()?;
-    let now = running(appliance)?;
-    let same = now.1 == slot;
-    match (now.0 == old, now.0 == new, same) {
-        (true, false, true) => Ok(false),
-        (false, true, false) => Ok(true),
-        _ => bail!("{now:?} runs; {old} ran from {slot}, {new} was given"),
-    }
+/// An update that is on its way.
+pub struct Sent {
+    curl: Child,
+    /// Version and slot before it.
+    old: (String, String),
+    new: String,
 }
 
-#[test]
-fn a_power_cut_in_the_middle_of_an_update_leaves_one_of_the_two_versions() {
-    let mut dice = Dice::from_environment();
-    let mut appliance = Appliance::flash().unwrap();
-    appliance.trust_a_builder().unwrap();
-    appliance.put("porthole.toml", &Appliance::owner_says("barn-7", "")).unwrap();
-    appliance.power_on().unwrap();
-    appliance.wait_for_pictures().unwrap();
-    let took = whole(&mut appliance).unwrap();
-    let (mut old, mut new) = (0, 0);
-    for round in 0..rounds(3) {
-        let instant = took.mul_f64(dice.roll());
-        let kept = cut(&mut appliance, round + 2, instant, &mut dice);
-        if kept.unwrap_or_else(|error| panic!("cut {round}: {error:?}")) { new += 1 } else { old += 1 }
+impl Sent {
+    /// Begins to send a newer version.
+    pub fn begin(appliance: &mut Appliance, release: u32) -> Result<Self> {
+        let old = running(appliance)?;
+        let (bundle, new) = appliance.bundle(release)?;
+        let curl = appliance.sending(&bundle, ROUTE)?.stdout(Stdio::null()).spawn().context("curl")?;
+        Ok(Self { curl, old, new })
     }
-    saw(format!("{old} cuts left the old version, {new} the new one; undisturbed an update took {took:?}"));
+
+    /// After the cut: whether the new version runs; an error if it is neither that nor the one before.
+    pub fn end(mut self, appliance: &mut Appliance) -> Result<bool> {
+        // It may have ended by itself.
+        let _gone = self.curl.kill();
+        self.curl.wait()?;
+        let (version, slot) = running(appliance)?;
+        match (version == self.old.0, version == self.new, slot == self.old.1) {
+            (true, false, true) => Ok(false),
+            (false, true, false) => Ok(true),
+            _ => bail!("{version} runs from {slot}; before it was {:?}, {} was given", self.old, self.new),
+        }
+    }
 }
