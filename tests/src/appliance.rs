@@ -38,7 +38,7 @@ const IMAGE: &str = "../boards/porthole-orangepi-pc-plus.img";
 /// What comes along.
 const PASSENGER: &str = "../boards/passenger.cpio";
 /// U-Boot for QEMU's board.
-const LOADER: &str = "../boards/u-boot/usr/lib/u-boot/qemu_arm/u-boot.bin";
+const LOADER: &str = "../boards/testbed/u-boot.bin";
 /// Bytes of the card.
 const SIZE: u64 = 1 << 30;
 /// The host on which QEMU runs, as the board reaches it.

@@ -7,11 +7,17 @@ use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use std::fs::{File, TryLockError};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 /// Where the signature of the disk is, and what it is: `board/initrd/init` knows it too.
 const SIGNATURE: (usize, [u8; 4]) = (440, [0x50, 0x52, 0x54, 0x48]);
 /// Where the table of partitions has its second entry, that of slot A; the third one is slot B's.
 const FIRST_SLOT: usize = 446 + 16;
+/// A card that somebody else still has after this is being written.
+const BUSY: Duration = Duration::from_secs(10);
+/// How long until it is tried again.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// The card, for one process at a time.
 pub struct Card {
@@ -29,18 +35,28 @@ pub struct Place {
     pub size: u64,
 }
 
+/// Locks the card. udev does so too: it looks at a disk after each process that has written to it (systemd.io, "Locking Block Device Access").
+fn lock(file: &File, path: &Path) -> Result<(), Error> {
+    let mut waited = Duration::ZERO;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if waited < BUSY => thread::sleep(AGAIN),
+            Err(TryLockError::WouldBlock) => return Err(Error::Busy),
+            Err(TryLockError::Error(error)) => return Err(Error::io(path)(error)),
+        }
+        waited += AGAIN;
+    }
+}
+
 impl Card {
-    /// Opens the card; nobody else who opens it like this has it meanwhile.
+    /// Opens the card, once nobody else has it; nobody who opens it like this has it meanwhile.
     ///
     /// # Errors
     /// It cannot be opened, somebody else has it, or it is none of ours.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let file = File::options().read(true).write(true).open(path).map_err(Error::io(path))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(Error::Busy),
-            Err(TryLockError::Error(error)) => return Err(Error::io(path)(error)),
-        }
+        lock(&file, path)?;
         let mut table = [0; SECTOR];
         file.read_exact_at(&mut table, 0).map_err(Error::io(path))?;
         let (at, signature) = SIGNATURE;

@@ -181,11 +181,18 @@ impl Watch {
 
     /// A bundle is on the card: remembers what works, and has the board start again.
     fn written(&mut self, version: String, now: Duration) {
-        let told = ask::state(&self.config.socket);
-        if !told.as_ref().is_ok_and(|told| told.trial.is_some() && !told.is_trial()) {
-            tracing::warn!(version, ?told, "the card has nothing to try");
-            self.inputs.status.update.set(UpdatePhase::Idle);
-            return;
+        match ask::state(&self.config.socket) {
+            Ok(told) if told.trial.is_some() && !told.is_trial() => {}
+            Ok(told) => {
+                tracing::warn!(version, ?told, "the card has nothing to try");
+                self.inputs.status.update.set(UpdatePhase::Idle);
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(version, %error, "an update is written, and the card does not answer: it is asked again");
+                self.inputs.status.update.written(version);
+                return;
+            }
         }
         let from = self.inputs.status.update.report().version.unwrap_or_default();
         let before = self.before(now);

@@ -1,11 +1,13 @@
 //! Bundles that must not be taken: each is refused with its reason, and nothing can be started that could not before.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
+use std::thread;
 
 use anyhow::{Context, Result, ensure};
 use tests::client::said;
 use tests::edge::Settings;
+use tests::wait::{PATIENCE, wait_until};
 
 use crate::board::Board;
 
@@ -76,6 +78,29 @@ fn what_the_builder_did_not_sign_for_this_board_as_a_newer_version_is_refused_be
     assert_eq!(refused(&board, &good)?, keyless);
     fs::write(&key, "ssh-rsa AAAA")?;
     assert!(refused(&board, &good)?.contains("no ed25519 public key"));
+    Ok(())
+}
+
+#[test]
+fn a_card_that_udev_looks_at_is_waited_for_and_one_that_stays_in_use_is_refused() -> Result<()> {
+    let mut board = Board::new(Settings::default())?;
+    let bundle = board.bundle("1.1.0+0")?;
+    let udev = File::open(board.card())?;
+    udev.lock_shared()?;
+    assert_eq!(refused(&board, &bundle)?, "another update is under way");
+    board.started.recv_timeout(PATIENCE)?;
+    let mut update = board.updating(&bundle);
+    let update = thread::spawn(move || update.output());
+    let id = board.started.recv_timeout(PATIENCE)?;
+    let card = fs::canonicalize(board.card())?;
+    let has_opened = || {
+        let files = fs::read_dir(format!("/proc/{id}/fd")).into_iter().flatten().flatten();
+        files.filter_map(|file| fs::read_link(file.path()).ok()).any(|file| file == card)
+    };
+    wait_until("the card to be opened", PATIENCE, || has_opened() || update.is_finished())?;
+    udev.unlock()?;
+    let output = update.join().expect("porthole-edge update")?;
+    assert!(said(&output).contains("1.1.0+0 is written"), "{output:?}");
     Ok(())
 }
 
