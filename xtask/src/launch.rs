@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::{cargo, command, deps, workspace};
+use crate::{cargo, command, cross, deps, workspace};
 
 /// `cargo xtask demo`. Returns only if the demo could not be started.
 pub fn demo(arguments: &[String]) -> Result<bool> {
@@ -20,7 +20,24 @@ pub fn bench(arguments: &[String]) -> Result<bool> {
     let mut release = command::cargo();
     release.args(["build", "--quiet", "--locked", "--release", "--package", "edge", "--package", "remote"]);
     build(release.args(["--package", "tests", "--bins", "--examples"]))?;
+    if measures("instructions", arguments) {
+        cross::counted()?;
+    }
     become_program("release/bench", arguments)
+}
+
+/// Whether the bench, called like that, measures the row `row`.
+fn measures(row: &str, arguments: &[String]) -> bool {
+    let mut words = arguments.iter().map(String::as_str).peekable();
+    let mut all = true;
+    while let Some(word) = words.next() {
+        let named = word.strip_prefix("--row=").or_else(|| words.next_if(|_| word == "--row"));
+        if named == Some(row) {
+            return true;
+        }
+        all &= named.is_none();
+    }
+    all
 }
 
 /// `cargo xtask sim`. Returns only if the simulator could not be started.
@@ -40,4 +57,17 @@ fn become_program(program: &str, arguments: &[String]) -> Result<bool> {
     let program = workspace::target().join(program);
     let error = Command::new(&program).args(arguments).exec();
     Err(error).with_context(|| program.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_measured_when_it_is_named_or_none_is() {
+        let measures =
+            |line: &str| measures("links", &line.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        assert!(measures("") && measures("--long") && measures("--row=cpu --row links"));
+        assert!(!measures("--row cpu") && !measures("--long --row=link"));
+    }
 }

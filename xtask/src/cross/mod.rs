@@ -6,6 +6,7 @@
 //!      -> build       porthole-edge                            linked with the libraries that a board has
 //!      -> sizes       what it weighs                           against board/sizes.toml
 //!      -> test        the unit tests                           under qemu-user
+//!      -> counted     its encoder, and the peer's              for the bench, under qemu-user
 //!      -> container   the edge as `cross` builds it            by Cross.toml, without Docker
 //! ```
 
@@ -38,6 +39,8 @@ cat /usr/lib/binfmt.d/EMULATOR.conf > /proc/sys/fs/binfmt_misc/register
 exec "$@"' sh "$@"
 "#;
 
+/// Where the linker draws what is in the edge.
+const EDGE_MAP: &str = "edge.map";
 /// What makes the linked file small.
 const SMALL: &str = "-Wl,--icf=all,-z,pack-relative-relocs";
 
@@ -139,12 +142,22 @@ pub fn build(target: Target) -> Result<PathBuf> {
     Ok(built(target)?.binary())
 }
 
+/// Builds the edge's encoder for boards as an example, and fetches Debian's ffmpeg: what the bench counts the instructions of.
+pub fn counted() -> Result<()> {
+    let target = Target::Armv7;
+    let cross = Cross::prepare(target)?;
+    println!("Building encode_clip for {}", target.triple());
+    let encoder = ["--profile", "board", "--package", "edge", "--example", "encode_clip", "--"];
+    command::run(cross.cargo("rustc").args(encoder).args(cross.link("encode_clip.map")?))?;
+    libraries::peer(target).map(|_| ())
+}
+
 fn built(target: Target) -> Result<Cross> {
     deps::install(deps::Purpose::Cross)?;
     let cross = Cross::prepare(target)?;
     println!("Building porthole-edge for {}", target.triple());
     let edge = ["--profile", "board", "--package", "edge", "--bin", "porthole-edge", "--"];
-    command::run(cross.cargo("rustc").args(edge).args(cross.link()?))?;
+    command::run(cross.cargo("rustc").args(edge).args(cross.link(EDGE_MAP)?))?;
     Ok(cross)
 }
 
@@ -179,7 +192,7 @@ impl Cross {
 
     /// Where the linker draws what is in it.
     fn map(&self) -> PathBuf {
-        self.target.folder("edge.map")
+        self.target.folder(EDGE_MAP)
     }
 
     /// A command of cargo for this target.
@@ -221,16 +234,16 @@ impl Cross {
         Ok(Some(script))
     }
 
-    /// How the edge is linked: small, with a map. Of the linkers, the one that comes with Rust folds functions that are the same, and
+    /// How the edge is linked: small, with a map of that name. Of the linkers, the one that comes with Rust folds functions that are the same, and
     /// writes the addresses that the loader corrects in a thirtieth of the room (`DT_RELR`, glibc 2.36).
-    fn link(&self) -> Result<Vec<String>> {
+    fn link(&self, map: &str) -> Result<Vec<String>> {
         let linker = sysroot::toolchain()?.join("lib/rustlib").join(sysroot::host()?).join("bin/gcc-ld");
         ensure!(
             linker.join("ld.lld").is_file(),
             "{} is not there: this Rust has no linker",
             linker.display()
         );
-        let map = format!("-Wl,-Map={}", self.map().display());
+        let map = format!("-Wl,-Map={}", self.target.folder(map).display());
         let flags = ["-fuse-ld=lld", &format!("-B{}", linker.display()), SMALL, &map];
         Ok(flags.iter().map(|flag| format!("-Clink-arg={flag}")).collect())
     }

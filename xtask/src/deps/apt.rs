@@ -85,6 +85,8 @@ const PACKAGES: &[Package] = &[
     row("libfaketime", Test, File("/usr/lib/*/faketime/libfaketimeMT.so.1")),
     row("spin", Test, Program("spin")),
     row("nginx-light", Bench, Program("nginx")),
+    // The static one takes no plugins.
+    row("qemu-user", Bench, Program("qemu-arm")),
 ];
 
 const fn row(name: &'static str, needed_to: Purpose, proof: Proof) -> Package {

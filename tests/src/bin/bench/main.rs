@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! main -> a module for each row of the table: latency, ll_hls, cpu, quality, memory, fan_out, segments, chop, restart,
-//!         upload, links
+//!         upload, links; instructions, of the edge as it is built for boards
 //!           |-> peer      ffmpeg, fed by a camera of its own, with nginx in front
 //!           |-> viewers   clients of stream.mp4
 //!           `-> polling   clients of a playlist and its segments
-//!      -> table           verdicts and docs/ref/performance.md
+//!      -> table           verdicts      -> page   docs/ref/performance.md
 //!      -> machine         what it was measured on
 //! ```
 //!
@@ -16,12 +16,14 @@
 mod chop;
 mod cpu;
 mod fan_out;
+mod instructions;
 mod latency;
 mod links;
 mod ll_hls;
 mod machine;
 mod memory;
 mod nginx;
+mod page;
 mod peer;
 mod polling;
 mod quality;
@@ -41,15 +43,19 @@ use ::tests::footage;
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 
+use page::Page;
 use table::{Figure, Outcome};
 
 /// Measures the appliance against its peers and writes docs/ref/performance.md.
 #[derive(Parser)]
 #[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
 struct Options {
-    /// Measure these rows alone, and write nothing
+    /// Measure these rows alone
     #[arg(long)]
     row: Vec<String>,
+    /// Put what these rows say in the place of what docs/ref/performance.md has of them; without --row all of it is written
+    #[arg(long, requires = "row")]
+    write: bool,
     /// Also watch the page for ten minutes, for its drift
     #[arg(long)]
     long: bool,
@@ -63,7 +69,7 @@ struct Row {
     measure: fn(&Bench) -> Result<Vec<Figure>>,
 }
 
-const ROWS: [Row; 11] = [
+const ROWS: [Row; 12] = [
     Row { name: "latency", how: latency::HOW, measure: latency::measure },
     Row { name: "ll_hls", how: ll_hls::HOW, measure: ll_hls::measure },
     Row { name: "cpu", how: cpu::HOW, measure: cpu::measure },
@@ -75,6 +81,7 @@ const ROWS: [Row; 11] = [
     Row { name: "restart", how: restart::HOW, measure: restart::measure },
     Row { name: "upload", how: upload::HOW, measure: upload::measure },
     Row { name: "links", how: links::HOW, measure: links::measure },
+    Row { name: "instructions", how: instructions::HOW, measure: instructions::measure },
 ];
 
 /// What the rows share.
@@ -117,10 +124,15 @@ fn main() -> Result<()> {
         print!("{}", table::plain(&outcome));
         outcomes.push(outcome);
     }
-    if options.row.is_empty() {
-        let page = ::tests::workspace().join("docs/ref/performance.md");
-        fs::write(&page, table::page(&machine, &outcomes)).with_context(|| page.display().to_string())?;
-        println!("Written to {}", page.display());
+    if options.row.is_empty() || options.write {
+        let path = ::tests::workspace().join("docs/ref/performance.md");
+        let mut page = table::page(&machine, &outcomes);
+        if options.write {
+            let newer = std::mem::replace(&mut page, Page::parse(&fs::read_to_string(&path)?)?);
+            page.renew(newer);
+        }
+        fs::write(&path, page.to_string()).with_context(|| path.display().to_string())?;
+        println!("Written to {}", path.display());
     }
     Ok(())
 }

@@ -73,9 +73,12 @@ fn figures(baseline: &Encoding, main: &Encoding, x264: &Encoding) -> Vec<Figure>
     ]
 }
 
+/// What `encode_clip` is told: width, height, pictures a second, bits a second.
+pub const PICTURES: [&str; 4] = ["320", "240", "30", "400000"];
+
 fn ours(raw: &Path, output: &Path, profile: &str) -> Command {
     let mut encode = Command::new(built("examples/encode_clip"));
-    encode.arg(raw).arg(output).args(["320", "240", "30", "400000", profile]);
+    encode.arg(raw).arg(output).args(PICTURES).arg(profile);
     encode
 }
 
@@ -84,10 +87,15 @@ const RAW: [&str; 9] = ["-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", "320x240"
 
 fn theirs(raw: &Path, output: &Path) -> Command {
     let mut ffmpeg = Command::new("ffmpeg");
-    ffmpeg.args(["-v", "error", "-nostdin", "-y"]).args(RAW).arg(raw);
-    ffmpeg.args(["-c:v", "libx264", "-threads", "1", "-preset", "ultrafast", "-tune", "zerolatency"]);
-    ffmpeg.args(RATE).args(["-f", "h264"]).arg(output);
+    x264(ffmpeg.args(["-v", "error"]), raw, output);
     ffmpeg
+}
+
+/// Lets ffmpeg encode a raw file as fast as it can, in one thread.
+pub fn x264<'a>(ffmpeg: &'a mut Command, raw: &Path, output: &Path) -> &'a mut Command {
+    ffmpeg.args(["-nostdin", "-y"]).args(RAW).arg(raw);
+    ffmpeg.args(["-c:v", "libx264", "-threads", "1", "-preset", "ultrafast", "-tune", "zerolatency"]);
+    ffmpeg.args(RATE).args(["-f", "h264"]).arg(output)
 }
 
 /// Runs a command to its end; seconds of CPU time that it took.

@@ -4,6 +4,8 @@ use std::fmt::{self, Display, Write};
 
 use anyhow::Result;
 
+use crate::page::Page;
+
 /// What came out of a row.
 pub struct Outcome {
     /// The row.
@@ -212,32 +214,14 @@ pub fn plain(outcome: &Outcome) -> String {
 }
 
 /// The page.
-pub fn page(machine: &str, outcomes: &[Outcome]) -> String {
-    let mut text = format!(
-        "\
-# Performance
-
-Written by `cargo xtask bench`, which measures the appliance and its peers in the same run. {machine}
-
-| figure | must reach | measured | peer | verdict |
-|---|---|---|---|---|
-"
-    );
-    for cells in outcomes.iter().flat_map(Outcome::rows) {
-        let _ = writeln!(text, "| {} |", cells.join(" | "));
+pub fn page(machine: &str, outcomes: &[Outcome]) -> Page {
+    let short = outcomes.iter().flat_map(Outcome::short);
+    Page {
+        machine: machine.to_owned(),
+        figures: outcomes.iter().flat_map(Outcome::rows).collect(),
+        short: short.map(|figure| (figure.what.clone(), figure.tried.to_owned())).collect(),
+        how: outcomes.iter().map(|outcome| (outcome.name.to_owned(), outcome.how.to_owned())).collect(),
     }
-    let short: Vec<&Figure> = outcomes.iter().flat_map(Outcome::short).collect();
-    if !short.is_empty() {
-        text += "\n## What falls short, and what was tried\n";
-        for figure in short {
-            let _ = write!(text, "\n**{}**: {}\n", figure.what, figure.tried);
-        }
-    }
-    text += "\n## How each row is measured\n\n| row | how |\n|---|---|\n";
-    for outcome in outcomes {
-        let _ = writeln!(text, "| `{}` | {} |", outcome.name, outcome.how);
-    }
-    text
 }
 
 #[cfg(test)]
@@ -267,7 +251,7 @@ mod tests {
         let short = short.tried("Another quantizer.");
         let outcomes = [outcome(Ok(vec![met, short])), outcome(Err(anyhow!("no camera")))];
         assert_eq!(
-            page("Here.", &outcomes),
+            page("Here.", &outcomes).to_string(),
             "\
 # Performance
 
