@@ -30,15 +30,26 @@ impl Frozen {
     /// Freezes all threads called `name` of the process `id`: where several wait for jobs, the others do the work of one that does not come.
     pub fn freeze_all(id: u32, name: &str) -> Result<Vec<Self>> {
         let mut frozen = vec![Self::freeze(id, name)?];
-        while frozen.len() < threads(id).iter().filter(|found| *found == name).count() {
-            frozen.push(Self::freeze_nth(id, name, frozen.len())?);
-        }
+        Self::freeze_others(id, name, &mut frozen)?;
         Ok(frozen)
+    }
+
+    /// Freezes those threads called `name` of the process `id` that are not among `frozen` yet: one may have been started for a job since.
+    pub fn freeze_others(id: u32, name: &str, frozen: &mut Vec<Self>) -> Result<()> {
+        while let Some(other) =
+            numbers(id, name).into_iter().find(|number| frozen.iter().all(|one| one.thread != *number))
+        {
+            frozen.push(Self::stop(other, name)?);
+        }
+        Ok(())
     }
 
     /// Freezes one of the threads called `name` of the process `id`, which are counted from 0 in the order in which they began.
     pub fn freeze_nth(id: u32, name: &str, nth: usize) -> Result<Self> {
-        let thread = thread(id, name, nth)?;
+        Self::stop(thread(id, name, nth)?, name)
+    }
+
+    fn stop(thread: Pid, name: &str) -> Result<Self> {
         ptrace::seize(thread, ptrace::Options::empty()).with_context(|| format!("cannot trace {name}"))?;
         ptrace::interrupt(thread)?;
         let status = waitpid(thread, Some(WaitPidFlag::__WALL))?;
@@ -74,17 +85,34 @@ pub fn threads(id: u32) -> Vec<String> {
 
 /// A thread names itself once it runs: until then it bears the name of the one that made it.
 fn thread(id: u32, name: &str, nth: usize) -> Result<Pid> {
-    let named = || {
-        let named = tasks(id).into_iter().filter(|task| name_of(task).is_some_and(|found| found == name));
-        let mut numbers: Vec<i32> =
-            named.filter_map(|task| task.file_name()?.to_str()?.parse().ok()).collect();
-        numbers.sort_unstable();
-        numbers.get(nth).copied()
-    };
+    let named = || numbers(id, name).get(nth).copied();
     let gone = || tasks(id).is_empty();
     let number = wait_for(name, PATIENCE, || named().map(Some).or_else(|| gone().then_some(None)))
         .with_context(|| format!("no thread {name} among {:?}", threads(id)))?;
-    Ok(Pid::from_raw(number.with_context(|| format!("the process of {name} is no more"))?))
+    number.with_context(|| format!("the process of {name} is no more"))
+}
+
+/// The threads of that name in the order in which they began.
+fn numbers(id: u32, name: &str) -> Vec<Pid> {
+    let named = tasks(id).into_iter().filter(|task| name_of(task).is_some_and(|found| found == name));
+    let mut numbers: Vec<(u64, u32)> =
+        named.filter_map(|task| Some((began(&task)?, number(&task)?))).collect();
+    // Those of the same hundredth of a second by their numbers, which begin anew behind the largest.
+    let largest =
+        fs::read_to_string("/proc/sys/kernel/pid_max").ok().and_then(|text| text.trim_end().parse().ok());
+    let largest = largest.unwrap_or(u32::MAX >> 1);
+    numbers.sort_unstable_by_key(|(began, number)| (*began, (number + largest - id) % largest));
+    numbers.into_iter().map(|(_, number)| Pid::from_raw(number.cast_signed())).collect()
+}
+
+fn number(task: &Path) -> Option<u32> {
+    task.file_name()?.to_str()?.parse().ok()
+}
+
+/// When a thread began: the 22nd field of its line (`proc_pid_stat(5)`). Its name, the second one, ends with the last bracket.
+fn began(task: &Path) -> Option<u64> {
+    let line = fs::read_to_string(task.join("stat")).ok()?;
+    line.rsplit_once(") ")?.1.split(' ').nth(22 - 3)?.parse().ok()
 }
 
 fn tasks(id: u32) -> Vec<PathBuf> {

@@ -288,8 +288,11 @@ fn a_service_of_the_remote_host_with_a_frozen_thread_ends_and_the_next_one_does_
     });
     let mut ended = BTreeMap::new();
     wait_until("their ends", 2 * PATIENCE, || {
-        for (name, busy, _, since) in &mut busy {
-            if !busy.remote.is_running() {
+        for (name, busy, frozen, since) in &mut busy {
+            if busy.remote.is_running() {
+                // It may be no more by now.
+                let _gone = Frozen::freeze_others(busy.id(), name, frozen);
+            } else {
                 ended.entry(*name).or_insert_with(|| since.elapsed());
             }
         }
