@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every check and every test, each as a suite with its own time.
 //!
 //! ```text
-//! install -> fmt -> clippy -> deny -> model -> fuzz --+-> programs -> build -> doc -> one suite per test program --+-> the sum
+//! install -> fmt -> clippy -> deny -> model -> fuzz --+-> programs -> build -> doc -> one suite per test program --+-> of whole systems -> the sum
 //!         -> testbed -> image ------------------------+                          -> those of boards --------------+
 //! ```
 //!
@@ -69,7 +69,10 @@ const CHECKS: [&str; 10] =
     ["fmt", "clippy", "deny", "model", "fuzz", "testbed", "image", "programs", "build", "doc"];
 
 /// The suites of emulated boards. They take their minutes whatever else runs, and wait for most of them: they run beside the others.
-const BOARDS: [&str; 5] = ["testbed", "image", "tests/board", "tests/appliance", "tests/fault_power"];
+const BOARDS: [&str; 3] = ["testbed", "image", "tests/board"];
+
+/// The suites that need all of the machine, and come last: a whole system starts on an emulated board, and keeps its times.
+const ALONE: [&str; 2] = ["tests/appliance", "tests/fault_power"];
 
 /// The suites that are one check.
 fn checks() -> Result<[(&'static str, Command); 7]> {
@@ -127,8 +130,10 @@ fn one(_output: &str, well: bool) -> Count {
 }
 
 impl Session {
-    /// Runs the suites one after another, and those of boards beside them.
+    /// Runs the suites one after another, those of boards beside them, and then those that need to be alone.
     fn side_by_side(&self, suites: Vec<(String, Command)>, count: Counting) -> Result<()> {
+        let (alone, suites): (Vec<_>, Vec<_>) =
+            suites.into_iter().partition(|(name, _)| ALONE.contains(&name.as_str()));
         let (boards, others): (Vec<_>, Vec<_>) =
             suites.into_iter().partition(|(name, _)| BOARDS.contains(&name.as_str()));
         let run = |suites: Vec<(String, Command)>| -> Result<()> {
@@ -138,7 +143,8 @@ impl Session {
             let boards = scope.spawn(|| run(boards));
             run(others)?;
             boards.join().map_err(|_| anyhow!("the suites of boards were not run to their end"))?
-        })
+        })?;
+        run(alone)
     }
 
     fn suite(&self, name: &str, mut command: Command, count: Counting) -> Result<Outcome> {
