@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! test -> unix socket -> virtio port -> shell on the board        run, put
+//!      -> unix socket -> QEMU's USB -> xHCI                          plug
 //!      -> port on loopback -> QEMU's network -> 8080 on the board   web, a browser
 //! ```
 //! `cargo xtask testbed` makes what is booted (`board/testbed/init` is its first program).
 
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -16,11 +17,15 @@ use tempfile::TempDir;
 use crate::port::free_port;
 use crate::process::Process;
 use crate::shell::Shell;
+use crate::usb::{Device, Plugged};
 use crate::wait::wait_until;
 use crate::web::Web;
 
 /// Long enough for anything on a board: the processor is a program.
 pub const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Where QEMU waits for what is plugged into the board's USB.
+const PLUG: &str = "usb";
 
 /// The processor is enough for one board at a time.
 static ONE: Mutex<()> = Mutex::new(());
@@ -37,7 +42,7 @@ pub struct Board {
     /// What the edge shows.
     pub web: Web,
     feed: u16,
-    _folder: TempDir,
+    folder: TempDir,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -50,7 +55,7 @@ impl Board {
         let alone = alone();
         let folder = TempDir::with_prefix("board-")?;
         let (web, feed) = (Web { port: free_port()? }, free_port()?);
-        let socket = folder.path().join("shell");
+        let (socket, plug) = (folder.path().join("shell"), folder.path().join(PLUG));
         let forwards = format!(
             "user,id=net,hostfwd=tcp:127.0.0.1:{}-:8080,hostfwd=tcp:127.0.0.1:{feed}-:9000",
             web.port
@@ -70,9 +75,11 @@ impl Board {
         ]);
         qemu.arg("-chardev").arg(format!("socket,id=shell,path={},server=on,wait=off", socket.display()));
         qemu.args(["-device", "virtio-serial-pci", "-device", "virtserialport,chardev=shell"]);
+        qemu.arg("-chardev").arg(format!("socket,id=plug,path={},server=on,wait=off", plug.display()));
+        qemu.args(["-device", "qemu-xhci,id=usb", "-device", "usb-redir,bus=usb.0,chardev=plug"]);
         let qemu = Process::start(qemu, &folder.path().join("console"))?;
         let shell = Shell::connect(&socket, PATIENCE)?;
-        let mut board = Self { qemu, shell, web, feed, _folder: folder, _alone: alone };
+        let mut board = Self { qemu, shell, web, feed, folder, _alone: alone };
         board.run("true").context("the board does not boot")?;
         Ok(board)
     }
@@ -107,6 +114,11 @@ impl Board {
     pub fn stop_edge(&mut self) -> Result<()> {
         self.run("kill $(cat /run/edge.pid); while [ -d /proc/$(cat /run/edge.pid) ]; do sleep 0.1; done")
             .map(drop)
+    }
+
+    /// Plugs a device into the board's USB until what is returned is dropped.
+    pub fn plug<D: Device>(&self, device: &Arc<Mutex<D>>) -> Result<Plugged> {
+        Plugged::into(&self.folder.path().join(PLUG), device)
     }
 
     /// All that the edge printed.

@@ -55,6 +55,16 @@ pub fn still() -> Result<PathBuf> {
     })
 }
 
+/// The same picture as a JPEG of a few kilobytes.
+pub fn jpeg() -> Result<PathBuf> {
+    made("still.jpg", |file| {
+        let mut ffmpeg = quiet_ffmpeg();
+        picture(&mut ffmpeg, 1);
+        ffmpeg.args(["-frames:v", "1", "-pix_fmt", "yuvj420p", "-q:v", "6", "-f", "mjpeg"]).arg(file);
+        ffmpeg
+    })
+}
+
 /// `seconds` of 320x240 at 30 fps as Motion JPEG in AVI, of real footage if it is there.
 pub fn mjpeg_avi(seconds: u32) -> Result<PathBuf> {
     made(&format!("clip-{seconds}.avi"), |file| {

@@ -10,6 +10,7 @@
 //! | [`shell`] | a shell on either board |
 //! | [`card`] | a card that loses what was not flushed when its power is cut |
 //! | [`nbd`] | the same for QEMU, over a socket |
+//! | [`usb`], [`webcam`] | a camera that is plugged into a board, and that a test plays |
 //! | [`client`] | OpenSSH's own clients |
 //! | [`host`] | a host of the test's own, with accounts and an sshd of its own |
 //! | [`disk`] | a small disk, filled to the page or broken |
@@ -61,8 +62,10 @@ pub mod sshd;
 pub mod strace;
 pub mod ts_rules;
 pub mod usage;
+pub mod usb;
 pub mod wait;
 pub mod web;
+pub mod webcam;
 pub mod work;
 
 use std::path::{Path, PathBuf};

@@ -1,9 +1,11 @@
 //! Cameras and sound behind real drivers: a kernel for armv7 in QEMU, and the edge as boards run it.
 
 mod camera;
+mod clap;
 mod fault;
 mod footage;
 mod sound;
+mod usb;
 
 use std::process::{Command, Stdio};
 

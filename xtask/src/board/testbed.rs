@@ -6,6 +6,7 @@
 //! ```
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 
@@ -17,8 +18,9 @@ use crate::{command, deps, workspace};
 /// What tests have at hand; v4l-utils and alsa-utils bring the libraries that the edge needs, but for OpenSSL's.
 const PACKAGES: [&str; 5] = ["busybox-static", "v4l-utils", "alsa-utils", "kmod", "libssl3t64"];
 
-/// Cameras, sound, the network of QEMU, a watchdog, and radios that hear each other.
-const MODULES: [&str; 6] = ["vivid", "snd-aloop", "virtio_net", "virtio_rng", "softdog", "mac80211_hwsim"];
+/// Cameras, sound, USB, the network of QEMU, a watchdog, and radios that hear each other.
+const MODULES: [&str; 8] =
+    ["vivid", "uvcvideo", "snd-aloop", "xhci-pci", "virtio_net", "virtio_rng", "softdog", "mac80211_hwsim"];
 
 /// Makes it anew; the packages and the kernel are fetched once.
 pub fn make() -> Result<()> {
@@ -36,6 +38,7 @@ pub fn make() -> Result<()> {
         let from = workspace::root().join("board/testbed").join(program);
         fs::copy(&from, root.join(program)).with_context(|| from.display().to_string())?;
     }
+    clapper(&root.join("usr/bin/clapper"))?;
     fs::copy(&edge, root.join("usr/bin/porthole-edge")).with_context(|| edge.display().to_string())?;
     for mount in ["proc", "sys", "dev", "run", "tmp", "root"] {
         fs::create_dir_all(root.join(mount)).context(mount)?;
@@ -47,4 +50,21 @@ pub fn make() -> Result<()> {
     image::script(&testbed.join("boot.scr"))?;
     initrd::pack(&root, &testbed.join("initrd"))?;
     passenger::make(&kernel, &tools)
+}
+
+/// Builds the film clapper.
+fn clapper(program: &Path) -> Result<()> {
+    let mut gcc = command::command("arm-linux-gnueabihf-gcc");
+    gcc.args([
+        "-std=gnu11",
+        "-O2",
+        "-static",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "board/testbed/clapper.c",
+        "-lm",
+        "-o",
+    ]);
+    command::run(gcc.arg(program))
 }
