@@ -6,6 +6,7 @@ mod fault;
 mod footage;
 mod sound;
 mod usb;
+mod wifi;
 
 use std::process::{Command, Stdio};
 

@@ -12,6 +12,9 @@ use crate::debian::{self, Archive};
 /// The package that names the newest one.
 const NEWEST: &str = "linux-image-armmp";
 
+/// What modules ask the kernel for by name while they run, which no table of theirs says: the ciphers of WPA2 and of its management frames.
+const ASKED_FOR: [(&str, &[&str]); 1] = [("mac80211", &["ccm", "cmac"])];
+
 /// An unpacked kernel.
 pub struct Kernel {
     /// Where it was unpacked.
@@ -88,7 +91,7 @@ impl Kernel {
     }
 }
 
-/// The paths of `modules` and of all that they need, by depmod's table of `PATH: PATH PATH ...`.
+/// The paths of `modules` and of all that they need, by depmod's table of `PATH: PATH PATH ...`, and of what they ask for.
 fn with_dependencies<'a>(table: &'a str, modules: &[&str]) -> Result<Vec<&'a str>> {
     let name = |path: &str| {
         let file = path.rsplit('/').next().unwrap_or(path);
@@ -104,6 +107,11 @@ fn with_dependencies<'a>(table: &'a str, modules: &[&str]) -> Result<Vec<&'a str
         paths.push(path);
         paths.extend(needs.split_whitespace());
     }
+    for (asks, wanted) in ASKED_FOR {
+        if paths.iter().any(|path| name(path) == asks) {
+            paths.extend(with_dependencies(table, wanted)?);
+        }
+    }
     paths.sort_unstable();
     paths.dedup();
     Ok(paths)
@@ -117,6 +125,10 @@ mod tests {
 kernel/drivers/media/vivid.ko.xz: kernel/drivers/media/v4l2-tpg.ko.xz kernel/drivers/media/videodev.ko.xz
 kernel/drivers/media/videodev.ko.xz:
 kernel/sound/drivers/snd-aloop.ko.xz: kernel/sound/snd-pcm.ko.xz
+kernel/net/mac80211/mac80211.ko.xz:
+kernel/drivers/net/mac80211_hwsim.ko.xz: kernel/net/mac80211/mac80211.ko.xz
+kernel/crypto/ccm.ko.xz:
+kernel/crypto/cmac.ko.xz:
 ";
 
     #[test]
@@ -128,6 +140,18 @@ kernel/sound/drivers/snd-aloop.ko.xz: kernel/sound/snd-pcm.ko.xz
             "kernel/drivers/media/vivid.ko.xz",
             "kernel/sound/drivers/snd-aloop.ko.xz",
             "kernel/sound/snd-pcm.ko.xz",
+        ];
+        assert_eq!(paths, expected);
+    }
+
+    #[test]
+    fn radios_come_with_the_ciphers_that_they_ask_for() {
+        let paths = with_dependencies(TABLE, &["mac80211_hwsim"]).unwrap();
+        let expected = [
+            "kernel/crypto/ccm.ko.xz",
+            "kernel/crypto/cmac.ko.xz",
+            "kernel/drivers/net/mac80211_hwsim.ko.xz",
+            "kernel/net/mac80211/mac80211.ko.xz",
         ];
         assert_eq!(paths, expected);
     }

@@ -16,7 +16,8 @@ use crate::cross::{self, Target};
 use crate::{command, deps, workspace};
 
 /// What tests have at hand; v4l-utils and alsa-utils bring the libraries that the edge needs, but for OpenSSL's.
-const PACKAGES: [&str; 5] = ["busybox-static", "v4l-utils", "alsa-utils", "kmod", "libssl3t64"];
+const PACKAGES: [&str; 6] =
+    ["busybox-static", "v4l-utils", "alsa-utils", "kmod", "libssl3t64", "wpasupplicant"];
 
 /// Cameras, sound, USB, the network of QEMU, a watchdog, and radios that hear each other.
 const MODULES: [&str; 8] =
