@@ -286,10 +286,13 @@ impl Appliance {
             .with_context(|| format!("{:?}\n{}", self.get("/api/status"), self.console()))
     }
 
-    /// A copy of the card as it is now, of what is durable alone.
-    pub fn copy_card(&self, to: &Path) -> Result<()> {
+    /// A copy of the data partition as it is now, of what is durable alone.
+    pub fn copy_data(&self, to: &Path) -> Result<()> {
         ensure!(self.running.is_none(), "the card is in use");
-        card::write_image(&self.file("card"), to, SIZE)
+        let start = self.start_of(Partition::Data)?;
+        let mut copy = Command::new("dd");
+        copy.args(["status=none", "iflag=skip_bytes", "conv=sparse", "bs=1M", &format!("skip={start}")]);
+        done(copy.arg(format!("if={}", self.file("card").display())).arg(format!("of={}", to.display())))
     }
 
     /// Where a partition begins, by the table on the card.

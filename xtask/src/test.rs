@@ -69,10 +69,10 @@ const CHECKS: [&str; 10] =
     ["fmt", "clippy", "deny", "model", "fuzz", "testbed", "image", "programs", "build", "doc"];
 
 /// The suites of emulated boards. They take their minutes whatever else runs, and wait for most of them: they run beside the others.
-const BOARDS: [&str; 3] = ["testbed", "image", "tests/board"];
+const BOARDS: [&str; 4] = ["testbed", "image", "tests/board", "tests/appliance"];
 
-/// The suites that need all of the machine, and come last: a whole system starts on an emulated board, and keeps its times.
-const ALONE: [&str; 2] = ["tests/appliance", "tests/fault_power"];
+/// The suites that need all of the machine, and come last: a whole appliance records, uploads and is updated on an emulated board.
+const ALONE: [&str; 1] = ["tests/fault_power"];
 
 /// The suites that are one check.
 fn checks() -> Result<[(&'static str, Command); 7]> {

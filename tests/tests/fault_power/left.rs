@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use media::mp4::{Recovered, recover};
-use tests::appliance::{Appliance, Partition};
+use tests::appliance::Appliance;
 
 /// What earlier looks have found.
 #[derive(Debug, Default)]
@@ -21,10 +21,9 @@ impl OnCard {
     /// in any recording. An error if the file system cannot be repaired.
     pub fn lost(&mut self, appliance: &Appliance, finished: i64) -> Result<i64> {
         let folder = tempfile::tempdir()?;
-        let copy = folder.path().join("card");
-        appliance.copy_card(&copy)?;
-        // What e2fsprogs call a file system in the middle of a file.
-        let data = format!("{}?offset={}", copy.display(), appliance.start_of(Partition::Data)?);
+        let copy = folder.path().join("data");
+        appliance.copy_data(&copy)?;
+        let data = copy.display().to_string();
         // 1: something was repaired.
         check(&["-f", "-p", &data], 1)?;
         check(&["-f", "-n", &data], 0)?;
@@ -65,7 +64,7 @@ fn check(arguments: &[&str], most: i32) -> Result<()> {
     ensure!(
         code <= most,
         "e2fsck {arguments:?} ended with {code}: {}",
-        String::from_utf8_lossy(&output.stdout)
+        [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat()
     );
     Ok(())
 }
