@@ -115,13 +115,18 @@ impl Watch {
                 return None;
             }
         };
+        let task = task(&told, &self.memory);
         self.inputs.status.update.tell(|report| {
             report.board = Some(told.board.clone());
             report.version = Some(told.version.clone());
             report.refuses.clone_from(&told.refuses);
+            if matches!(task, Task::Prove(_)) {
+                let seconds_left = self.config.proof_seconds.into();
+                report.phase = UpdatePhase::Proving { missing: Vec::new(), seconds_left };
+            }
         });
         self.show_last();
-        match task(&told, &self.memory) {
+        match task {
             Task::None => {}
             Task::Prove(before) => {
                 tracing::info!(version = told.version, ?before, "this version is being tried");
