@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every check and every test, each as a suite with its own time.
 //!
 //! ```text
-//! install -> fmt -> clippy -> deny -> model -> fuzz --+-> programs -> build -> doc -> one suite per test program --+-> of whole systems -> the sum
+//! install -> fmt -> clippy -> deny -> model -> fuzz --+-> programs -> build -> doc -> one suite per test program --+-> the sum
 //!         -> testbed -> image ------------------------+                          -> those of boards --------------+
 //! ```
 //!
@@ -35,7 +35,8 @@ pub fn run(only: &[String]) -> Result<bool> {
         if wanted("doc") {
             session.suite("doc", doc_tests(), Count::of_tests)?;
         }
-        let programs = programs.iter().filter(|program| wanted(&program.name));
+        let with_all = |name: &str| !(only.is_empty() && NAMED.contains(&name));
+        let programs = programs.iter().filter(|program| wanted(&program.name) && with_all(&program.name));
         let suites = programs.map(|program| (program.name.clone(), start(program))).collect();
         session.side_by_side(suites, Count::of_tests)?;
     }
@@ -71,8 +72,9 @@ const CHECKS: [&str; 10] =
 /// The suites of emulated boards. They take their minutes whatever else runs, and wait for most of them: they run beside the others.
 const BOARDS: [&str; 4] = ["testbed", "image", "tests/board", "tests/appliance"];
 
-/// The suites that need all of the machine, and come last: a whole appliance records, uploads and is updated on an emulated board.
-const ALONE: [&str; 1] = ["tests/fault_power"];
+/// The suites that run where they are named, and not with all others: a whole appliance records, uploads and is updated on an emulated board,
+/// which takes all of the machine for a quarter of an hour.
+const NAMED: [&str; 1] = ["tests/fault_power"];
 
 /// The suites that are one check.
 fn checks() -> Result<[(&'static str, Command); 7]> {
@@ -130,10 +132,8 @@ fn one(_output: &str, well: bool) -> Count {
 }
 
 impl Session {
-    /// Runs the suites one after another, those of boards beside them, and then those that need to be alone.
+    /// Runs the suites one after another, and those of boards beside them.
     fn side_by_side(&self, suites: Vec<(String, Command)>, count: Counting) -> Result<()> {
-        let (alone, suites): (Vec<_>, Vec<_>) =
-            suites.into_iter().partition(|(name, _)| ALONE.contains(&name.as_str()));
         let (boards, others): (Vec<_>, Vec<_>) =
             suites.into_iter().partition(|(name, _)| BOARDS.contains(&name.as_str()));
         let run = |suites: Vec<(String, Command)>| -> Result<()> {
@@ -143,8 +143,7 @@ impl Session {
             let boards = scope.spawn(|| run(boards));
             run(others)?;
             boards.join().map_err(|_| anyhow!("the suites of boards were not run to their end"))?
-        })?;
-        run(alone)
+        })
     }
 
     fn suite(&self, name: &str, mut command: Command, count: Counting) -> Result<Outcome> {
