@@ -21,6 +21,8 @@ use std::str::FromStr;
 pub const NAME_LEN: usize = 39;
 /// Sequence numbers have ten digits: after the last one comes 0.
 pub const SEQUENCES: u64 = 10_000_000_000;
+/// What `NAME.part` is called with when the edge has lost GOPs that it holds: `NAME-lost.part`.
+pub const LOST: &str = "-lost";
 /// The longest token that is read; anything longer is somebody else's.
 pub const MOST_TOKEN_BYTES: usize = 256;
 

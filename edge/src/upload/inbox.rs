@@ -12,7 +12,7 @@ use libssh2_sys::{
 };
 use media::handshake::{Reply, Step};
 use media::mp4::{self, MEDIA_AT, SEAL_TYPE};
-use media::names::{LockToken, MOST_TOKEN_BYTES, RecordingName};
+use media::names::{LOST, LockToken, MOST_TOKEN_BYTES, RecordingName};
 use ssh2::{ErrorCode, File, FileStat, OpenFlags, OpenType, Sftp};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -80,7 +80,7 @@ impl Inbox {
             Step::PeekPart => self.peek(&part, local),
             Step::SetAside => {
                 self.forget(&local.name)?;
-                self.set_aside(&part, &format!("{}/{}-lost.part", self.dir, local.name))
+                self.set_aside(&part, &format!("{}/{}{LOST}.part", self.dir, local.name))
             }
             Step::VerifyPart { from, to } => self.verify(&part, local, *from, *to),
             Step::WriteHead => self.write_head(&part, local),

@@ -114,13 +114,13 @@ pub fn stitch(slices: &[Slice]) -> Stitched {
             stitched.join(slices, (after, before), receipts.before(n), missing);
             end = None;
         }
-        for account in &accounts {
+        for (n, account) in accounts.iter().enumerate() {
             if let (Some(from), Some(to)) = (end, account.begin()) {
                 // The board was off from the last footage of one boot to the first sign of life in the next.
                 let missing = stitched.span(Some(Cause::NoPower), from, to);
                 stitched.findings.push(Finding::Missing { slice: to.slice, missing });
             }
-            stitched.add(account);
+            stitched.add(account, n + 1 < accounts.len());
             end = account.end().or(end);
         }
         last = run.last().copied();
@@ -172,11 +172,12 @@ impl Stitched {
         Missing { cause, boot: from.boot, from: from.at, start, length }
     }
 
-    fn add(&mut self, account: &Account) {
+    /// `over`: the chain goes on in another boot.
+    fn add(&mut self, account: &Account, over: bool) {
         for span in &account.footage {
             self.footage += span.to - span.from;
         }
-        for span in account.missing() {
+        for span in account.missing(over) {
             let edge = |at| Edge { slice: span.slice, boot: account.boot, at };
             let missing = self.span(span.cause, edge(span.from), edge(span.to));
             self.findings.push(Finding::Missing { slice: span.slice, missing });
@@ -390,8 +391,8 @@ impl Account {
         Some(Edge { slice: last.slice, boot: self.boot, at: last.to })
     }
 
-    /// Every span without footage, by time: those that entries name, and what else no GOP covers.
-    fn missing(&self) -> Vec<Span> {
+    /// Every span without footage, by time: those that entries name, and what else no GOP covers. `over`: the boot is.
+    fn missing(&self, over: bool) -> Vec<Span> {
         let mut missing: Vec<Span> = Vec::new();
         // Of each cause the newest: it ends last, because those of one cause that touch are one.
         let mut newest: HashMap<Option<Cause>, usize> = HashMap::new();
@@ -412,13 +413,9 @@ impl Account {
         for span in covered {
             if let Some(end) = end
                 && span.from - end >= SHORTEST_GAP
+                && let Some(cause) = self.cause_of(end, over)
             {
-                missing.push(Span {
-                    slice: span.slice,
-                    cause: self.cause_of(end, span.from),
-                    from: end,
-                    to: span.from,
-                });
+                missing.push(Span { slice: span.slice, cause, from: end, to: span.from });
             }
             end = end.max(Some(span.to));
         }
@@ -426,9 +423,16 @@ impl Account {
         missing
     }
 
-    /// Why there is a hole that no entry names.
-    fn cause_of(&self, from: Ticks90k, to: Ticks90k) -> Option<Cause> {
-        let first = self.starts.partition_point(|start| *start < from);
-        self.starts.get(first).is_some_and(|start| *start <= to).then_some(Cause::NoPower)
+    /// Why there is a hole at `from` that no entry names. A gap is noted when it is over, and a GOP once it is whole: what was in flight when the
+    /// process ended is missing in front of gaps that it has noted. While the process may run, its footage is on its way: `None`.
+    fn cause_of(&self, from: Ticks90k, over: bool) -> Option<Option<Cause>> {
+        let start = self.starts.get(self.starts.partition_point(|start| *start < from));
+        let footage = self.footage.get(self.footage.partition_point(|span| span.from < from));
+        match (start, footage) {
+            (Some(start), Some(footage)) => Some((*start <= footage.from).then_some(Cause::NoPower)),
+            (None, Some(_)) => Some(None),
+            (Some(_), None) => Some(Some(Cause::NoPower)),
+            (None, None) => over.then_some(Some(Cause::NoPower)),
+        }
     }
 }

@@ -250,6 +250,46 @@ fn gaps_have_their_causes_and_pieces_of_one_gap_are_one() {
 }
 
 #[test]
+fn what_was_in_flight_when_the_power_went_is_missing_for_want_of_it_in_front_of_gaps_that_were_noted() {
+    let mut camera = Camera::new();
+    let mut slices = camera.record(0..10, Some(NOON));
+    // The GOP of 12 was not whole when the gap behind it was over.
+    camera.gap(Cause::Overload, 10, 12);
+    camera.gap(Cause::CameraGone, 13, 15);
+    let kept = camera.tail.clone();
+    camera.tail.sign(&camera.key);
+    let told_before = [slices.clone(), camera.tail.waiting().to_vec()].concat();
+    let gaps = [
+        "in 1: overload 2026-11-21T06:15:10.000Z 2.000s",
+        "in 1: camera_gone 2026-11-21T06:15:13.000Z 2.000s",
+    ];
+    assert_eq!(told(&told_before), gaps, "it may come yet");
+
+    camera.tail = kept.clone();
+    let come = [slices.clone(), camera.record(12..13, Some(NOON))].concat();
+    assert_eq!(told(&come), gaps, "it has come");
+
+    camera.tail = kept.clone();
+    let later = [slices.clone(), camera.record(15..16, Some(NOON))].concat();
+    let unexplained = "in 1: unexplained 2026-11-21T06:15:12.000Z 1.000s";
+    assert_eq!(told(&later), [gaps[0], unexplained, gaps[1]], "it cannot come any more");
+
+    camera.tail = kept.clone();
+    camera.note(Entry::Start { at: seconds(18) });
+    let no_power = "in 1: no_power 2026-11-21T06:15:12.000Z 1.000s";
+    let restarted = [slices.clone(), camera.record(20..21, Some(NOON))].concat();
+    let until = "in 1: no_power 2026-11-21T06:15:15.000Z 5.000s";
+    assert_eq!(told(&restarted), [gaps[0], no_power, gaps[1], until], "the process ended");
+
+    camera.tail = kept;
+    camera.boot = Boot::of("two");
+    camera.note(Entry::Start { at: seconds(5) });
+    slices.extend(camera.record(5..6, Some(NOON.plus(seconds(100)))));
+    let off = "in 2: no_power 2026-11-21T06:15:15.000Z 90.000s";
+    assert_eq!(told(&slices), [gaps[0], no_power, gaps[1], off], "the board was off");
+}
+
+#[test]
 fn between_two_boots_the_power_was_off_as_long_as_the_clocks_say() {
     let mut camera = Camera::new();
     let mut slices = camera.record(0..10, Some(NOON));

@@ -137,6 +137,8 @@ pub enum Kind {
     Double,
     /// On its way.
     Arriving,
+    /// A part of which the edge has lost the end in a power cut.
+    EdgeLost,
     /// Being worked on.
     InWork,
     /// Whole, but not a recording of an edge.

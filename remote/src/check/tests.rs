@@ -378,12 +378,17 @@ fn names_tell_what_is_on_its_way_and_what_should_be_gone() {
     std::fs::write(other(1, "part"), "").unwrap();
     std::fs::write(other(2, "part"), "").unwrap();
     std::fs::write(other(2, "lockfile"), token).unwrap();
+    let lost = |name: &str| edge.dir.path().join(format!("{name}-lost.part"));
+    std::fs::write(lost(&edge.names[0].to_string()), "").unwrap();
+    std::fs::write(lost("somebody"), "").unwrap();
     std::fs::write(edge.dir.path().join("notes.txt"), "").unwrap();
     let report = edge.report();
     let kinds = |list: &[Problem]| list.iter().map(|problem| problem.kind).collect::<Vec<_>>();
-    let expected = [Kind::PartWithoutLock, Kind::Locked, Kind::StaleLock, Kind::Superfluous];
+    let expected =
+        [Kind::PartWithoutLock, Kind::PartWithoutLock, Kind::Locked, Kind::StaleLock, Kind::Superfluous];
     assert_eq!(kinds(&report.problems), expected, "{report}");
-    assert_eq!(kinds(&report.notes), [Kind::Arriving, Kind::Arriving, Kind::InWork], "{report}");
+    let expected = [Kind::Arriving, Kind::EdgeLost, Kind::Arriving, Kind::InWork];
+    assert_eq!(kinds(&report.notes), expected, "{report}");
 }
 
 #[test]

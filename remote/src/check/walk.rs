@@ -1,7 +1,7 @@
 //! The files of folders, by what they are, and what their names tell of the handshake (invariants I1 and I4).
 
 use super::report::{Kind, Report};
-use media::names::{CameraId, LockToken, MOST_TOKEN_BYTES, RecordingName};
+use media::names::{CameraId, LOST, LockToken, MOST_TOKEN_BYTES, RecordingName};
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
@@ -89,6 +89,12 @@ impl Files {
         for part in &self.parts {
             if self.locks.contains(&part.with_extension("lockfile")) {
                 report.note(Kind::Arriving, &shown(part), "an upload that is not over, or was broken off");
+            } else if is_lost(part) {
+                report.note(
+                    Kind::EdgeLost,
+                    &shown(part),
+                    "its edge has lost the end of it; a worker saves what is whole",
+                );
             } else {
                 report.problem(Kind::PartWithoutLock, &shown(part), "a part without the lock of its upload");
             }
@@ -145,6 +151,12 @@ const KEPT: [&str; 3] = ["mp4.journal", "tries", "sha256"];
 /// The name of an edge's recording, part or ledger.
 fn name_of(path: &Path) -> Option<RecordingName> {
     path.file_stem()?.to_str()?.parse().ok()
+}
+
+/// Whether it is a part that its edge set aside: it holds GOPs that a power cut took from the edge.
+fn is_lost(part: &Path) -> bool {
+    let stem = part.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    stem.strip_suffix(LOST).is_some_and(|name| name.parse::<RecordingName>().is_ok())
 }
 
 /// Whether it is called like an edge's recording.
