@@ -5,6 +5,7 @@
 // PLAYER is `page` (URL is a page of its own) or one of those in players.html. Watching starts with the first picture.
 // Environment: SCREENSHOT=FILE.png takes one at the end; CORRUPT=PATTERN overwrites the middle of every answer whose
 // address matches that regular expression, once INTACT pictures were seen.
+// LOGIN=JSON is what is sent to /login first, as the login page does.
 // LAST=N then seeks to N seconds before the end of a recording and waits until it has ended.
 //
 //   first_frame_ms   from opening the page, in a browser that has finished its own start, to the first picture
@@ -148,17 +149,25 @@ async function playEnd(page, last) {
   return { ended, duration_s: await page.evaluate(() => document.querySelector('video').duration) };
 }
 
+// Enters as the login page does; the cookie is the browser's.
+async function enter(page, url, login) {
+  const { origin } = new URL(url);
+  const answer = await page.request.post(`${origin}/login`, { data: JSON.parse(login), headers: { Origin: origin } });
+  if (!answer.ok()) throw new Error(`/login answers ${answer.status()}`);
+}
+
 async function main([player, url, seconds]) {
   const server = await servePlayers();
   const browser = await chromium.launch({ executablePath: process.env.CHROMIUM || '/usr/bin/chromium', headless: true, args: FLAGS });
   try {
-    const page = await browser.newPage();
+    const page = await browser.newPage({ ignoreHTTPSErrors: true });
     const errors = [];
     page.on('pageerror', (error) => errors.push(`page: ${error.message}`));
     page.on('console', (message) => { if (message.type() === 'error') errors.push(`console: ${message.text()}`); });
     await page.addInitScript(observe);
     if (process.env.CORRUPT) await corrupt(page, process.env.CORRUPT, Number(process.env.INTACT));
     const players = `http://localhost:${server.address().port}/players.html?player=${player}&url=${encodeURIComponent(url)}`;
+    if (process.env.LOGIN) await enter(page, url, process.env.LOGIN);
     await started();
     const opened = Date.now();
     await page.goto(player === 'page' ? url : players, { waitUntil: 'commit' });

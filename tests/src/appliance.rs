@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use tempfile::{NamedTempFile, TempDir};
 
 use crate::board;
+use crate::browser::{self, Watched};
 use crate::card::{self, Card, Cut, SECTOR};
 use crate::curl::{Answer, curl};
 use crate::dice::Dice;
@@ -211,6 +212,11 @@ impl Appliance {
         format!("https://{ADMIN}:{password}@127.0.0.1:{}{path}", self.secure)
     }
 
+    /// The live view as a browser shows it to the administrator.
+    pub fn watch(&self, duration: Duration) -> Result<Watched> {
+        browser::watch_as(&login(), &format!("{}/", self.origin()), duration)
+    }
+
     /// Where its pages come from.
     fn origin(&self) -> String {
         format!("https://127.0.0.1:{}", self.secure)
@@ -250,7 +256,7 @@ impl Appliance {
         if answer.status != 401 {
             return Ok(answer);
         }
-        let body = json!({ "name": ADMIN, "password": PASSWORD }).to_string();
+        let body = login().to_string();
         let entered = ask(&["-H", "Content-Type: application/json", "-d", &body], "/login")?;
         ensure!(entered.status == 200, "/login answers {}: {}", entered.status, entered.body);
         ask(arguments, path)
@@ -323,6 +329,11 @@ impl Appliance {
     fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
+}
+
+/// What the login page sends.
+fn login() -> Value {
+    json!({ "name": ADMIN, "password": PASSWORD })
 }
 
 /// Writes the image to a card that is a file.

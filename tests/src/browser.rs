@@ -88,6 +88,11 @@ pub fn watch_corrupted(
     run(player, url, duration, &[("CORRUPT", pattern), ("INTACT", &pictures.to_string())])
 }
 
+/// Watches a page that wants to know who asks: `login` is what its login page sends.
+pub fn watch_as(login: &Value, url: &str, duration: Duration) -> Result<Watched> {
+    run(Player::Page, url, duration, &[("LOGIN", &login.to_string())])
+}
+
 /// Watches a recording, seeks to `last` seconds before its end, and watches those. The figures `ended` and `duration_s` say how that went.
 pub fn watch_to_the_end(player: Player, url: &str, duration: Duration, last: u32) -> Result<Watched> {
     run(player, url, duration, &[("LAST", &last.to_string())])

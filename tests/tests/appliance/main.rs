@@ -1,6 +1,7 @@
-//! The image on a board: what starts it again, which slot it starts from, and what the host is called.
+//! The image on a board: what starts it again, which slot it starts from, what the host is called, and its live view.
 
 mod chain;
+mod view;
 
 use anyhow::{Context, Result, ensure};
 use media::update::slots::{COPIES, SECTOR};

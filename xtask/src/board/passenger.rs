@@ -1,5 +1,5 @@
 //! What comes along where an image is tested: a second archive behind the initrd, which the kernel unpacks over the first one. So the image is
-//! what is flashed, to the byte, and has a camera (vivid) and a shell for the test (`board/testbed/switch_root`).
+//! what is flashed, to the byte, and has a camera (vivid), one that a test plays (v4l2loopback) and a shell for the test (`board/testbed/switch_root`).
 //!
 //! ```text
 //! target/boards/passenger.cpio    bin/switch_root  usr/lib/modules/  test/{agent, start, bin/, lib/}
@@ -11,7 +11,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::kernel::Kernel;
-use super::{folder, image, initrd};
+use super::{folder, image, initrd, loopback};
 use crate::{command, workspace};
 
 /// The camera.
@@ -32,6 +32,7 @@ pub fn make(kernel: &Kernel, tools: &Path) -> Result<()> {
     let mut modules = image::words("initrd/modules")?;
     modules.push(CAMERA.to_owned());
     kernel.install(&modules.iter().map(String::as_str).collect::<Vec<_>>(), &root)?;
+    loopback::install(kernel, &root)?;
     kernel.index(&root)?;
     let put =
         |from: &Path, to: &str| fs::copy(from, root.join(to)).with_context(|| from.display().to_string());
