@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::{cargo, command, cross, deps, workspace};
+use crate::{board, cargo, command, cross, deps, workspace};
 
 /// `cargo xtask demo`. Returns only if the demo could not be started.
 pub fn demo(arguments: &[String]) -> Result<bool> {
@@ -22,6 +22,10 @@ pub fn bench(arguments: &[String]) -> Result<bool> {
     build(release.args(["--package", "tests", "--bins", "--examples"]))?;
     if measures("instructions", arguments) {
         cross::counted()?;
+    }
+    if measures("board", arguments) {
+        board::testbed::make()?;
+        board::image::make(&board::image::Wishes::default())?;
     }
     become_program("release/bench", arguments)
 }

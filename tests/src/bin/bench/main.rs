@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! main -> a module for each row of the table: latency, ll_hls, cpu, quality, memory, fan_out, segments, chop, restart,
-//!         upload, links; instructions, of the edge as it is built for boards
+//!         upload, links; instructions and board, of the edge as it is built for boards
 //!           |-> peer      ffmpeg, fed by a camera of its own, with nginx in front
 //!           |-> viewers   clients of stream.mp4
 //!           `-> polling   clients of a playlist and its segments
@@ -13,6 +13,7 @@
 //! `cargo xtask bench` builds it optimised and installs what it needs. Unlike tests, a bench lets time pass: that is what it
 //! measures.
 
+mod board;
 mod chop;
 mod cpu;
 mod fan_out;
@@ -69,7 +70,7 @@ struct Row {
     measure: fn(&Bench) -> Result<Vec<Figure>>,
 }
 
-const ROWS: [Row; 12] = [
+const ROWS: [Row; 13] = [
     Row { name: "latency", how: latency::HOW, measure: latency::measure },
     Row { name: "ll_hls", how: ll_hls::HOW, measure: ll_hls::measure },
     Row { name: "cpu", how: cpu::HOW, measure: cpu::measure },
@@ -82,6 +83,7 @@ const ROWS: [Row; 12] = [
     Row { name: "upload", how: upload::HOW, measure: upload::measure },
     Row { name: "links", how: links::HOW, measure: links::measure },
     Row { name: "instructions", how: instructions::HOW, measure: instructions::measure },
+    Row { name: "board", how: board::HOW, measure: board::measure },
 ];
 
 /// What the rows share.

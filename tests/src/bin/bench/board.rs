@@ -1,0 +1,141 @@
+//! Row: the image on a board that QEMU plays: how long it takes to start, and the memory of the edge.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use ::tests::appliance::Appliance;
+use ::tests::board::PATIENCE;
+use ::tests::built;
+use ::tests::dice::Dice;
+use ::tests::process::Process;
+use ::tests::wait::wait_for;
+use anyhow::{Context, Result, ensure};
+
+use crate::table::{Figure, Unit};
+use crate::{Bench, median};
+
+/// How it is measured.
+pub const HOW: &str = "The image of `cargo xtask image` on QEMU's `virt` with two Cortex-A7, from U-Boot on, with vivid as its camera. All times are \
+    the board's own since the kernel's start. The first picture: when the camera took the oldest one that the live view has. The \
+    bare kernel: the same one, with busybox as all that it starts, when that runs. Starts after a power cut and bare ones by turns, \
+    three each; the medians. The first start also makes the data partition, keys and certificate. Memory: RssAnon and RssFile of \
+    `/proc/PID/status` after 75 s with a viewer of `stream.mp4` over HTTPS, in which a recording was sealed; the ring is on a RAM disk \
+    and so not among them.";
+
+const ROUNDS: u64 = 3;
+/// A recording of one minute ends in it.
+const SPAN: Duration = Duration::from_secs(75);
+const MIB: f64 = 1024.0 * 1024.0;
+
+/// Waits on the board until the edge is there, and not by asking it: it has a start to get on with.
+const STARTED: &str = "until [ -S /run/porthole/control.sock ]; do sleep 1; done; sleep 5";
+/// Memory of the edge on the board.
+const STATUS: &str = "cat /proc/$(systemctl show --property MainPID --value porthole-edge)/status";
+
+/// Measures it.
+pub fn measure(_: &Bench) -> Result<Vec<Figure>> {
+    let folder = tempfile::tempdir()?;
+    let mut board = Appliance::flash()?;
+    board.put("porthole.toml", &Appliance::owner_says("bench", ""))?;
+    let mut dice = Dice::seeded(1);
+    board.power_on()?;
+    let first = first_picture(&mut board)?;
+    let (mut bare, mut starts) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        board.cut(&mut dice)?;
+        bare.push(bare_kernel(folder.path())?);
+        board.power_on()?;
+        starts.push(first_picture(&mut board)?);
+    }
+    let memory = memory(&mut board)?;
+    let (bare, start) = (median(bare), median(starts));
+    let overhead = |what, start: f64| {
+        let figure = Figure::new(what, Unit::Seconds, start - bare);
+        figure
+            .detail(format!("{start:.2} s after the kernel's start"))
+            .peer(format!("bare kernel {bare:.2} s"))
+    };
+    Ok(vec![
+        overhead("start of a board to the first picture, over a bare kernel", start).at_most(2.5),
+        overhead("its very first start", first),
+        Figure::new("resident memory of the edge on a board, 1 viewer", Unit::MiB, memory)
+            .at_most(12.0 * MIB),
+    ])
+}
+
+/// Seconds from the start of the kernel until the camera took the first picture.
+fn first_picture(board: &mut Appliance) -> Result<f64> {
+    board.run(STARTED)?;
+    let camera = board.json("/api/cameras")?["cameras"][0]["name"].as_str().context("no camera")?.to_owned();
+    let oldest = || {
+        let timeline = board.json(&format!("/live/{camera}/timeline")).ok()?;
+        let mut spans = timeline["spans"].as_array()?.iter();
+        spans.find(|span| span["placeholder"] == false && span["first_sequence"] == 0)?["start"].as_f64()
+    };
+    wait_for("a picture of the camera", PATIENCE, oldest).with_context(|| board.console())
+}
+
+/// Bytes of memory of the edge, which records, and has a viewer.
+fn memory(board: &mut Appliance) -> Result<f64> {
+    let camera = board.json("/api/cameras")?["cameras"][0]["name"].as_str().context("no camera")?.to_owned();
+    let mut viewer = Command::new("curl");
+    viewer.args(["-sk", "-o", "/dev/null", &board.url(&format!("/live/{camera}/stream.mp4"))]);
+    let mut viewer = viewer.stdin(Stdio::null()).spawn().context("curl")?;
+    sleep(SPAN);
+    let watching = viewer.try_wait()?.is_none();
+    let status = board.run(STATUS);
+    viewer.kill()?;
+    viewer.wait()?;
+    ensure!(watching, "the viewer has lost the stream");
+    let recordings = &board.json("/api/status")?["recordings"]["count"];
+    ensure!(recordings.as_u64().is_some_and(|count| count > 0), "{recordings} recordings");
+    let status = status?;
+    let bytes = |key: &str| -> Option<f64> {
+        let line = status.lines().find_map(|line| line.strip_prefix(key))?;
+        line.trim().strip_suffix(" kB")?.parse::<f64>().ok().map(|kibibytes| kibibytes * 1024.0)
+    };
+    let parts = bytes("RssAnon:").zip(bytes("RssFile:"));
+    parts.map(|(own, files)| own + files).with_context(|| status.clone())
+}
+
+/// The first program of a bare board.
+const INIT: &str = "#!/bin/busybox sh
+/bin/busybox mount -t proc proc /proc
+/bin/busybox cat /proc/uptime
+/bin/busybox poweroff -f
+";
+
+/// Seconds from the start of the kernel until a program runs, where there is nothing else.
+fn bare_kernel(folder: &Path) -> Result<f64> {
+    let root = folder.join("root");
+    fs::create_dir_all(root.join("bin"))?;
+    fs::create_dir_all(root.join("proc"))?;
+    fs::copy(built("../boards/testbed.tools/usr/bin/busybox"), root.join("bin/busybox"))?;
+    fs::write(root.join("init"), INIT)?;
+    let mut pack = Command::new("sh");
+    let pack = pack
+        .args(["-c", "chmod 755 init && find . | cpio --quiet -o -H newc > ../initrd"])
+        .current_dir(&root);
+    ensure!(pack.status()?.success(), "cpio");
+    let mut qemu = Command::new("qemu-system-arm");
+    qemu.args(["-machine", "virt,highmem=off", "-cpu", "cortex-a7", "-smp", "2", "-m", "512", "-no-reboot"]);
+    qemu.args([
+        "-display",
+        "none",
+        "-monitor",
+        "none",
+        "-serial",
+        "stdio",
+        "-append",
+        "console=ttyAMA0 quiet panic=-1",
+    ]);
+    qemu.arg("-kernel").arg(built("../boards/testbed/kernel")).arg("-initrd").arg(folder.join("initrd"));
+    let mut qemu = Process::start(qemu, &folder.join("console"))?;
+    qemu.wait(PATIENCE)?;
+    let said = qemu.log();
+    let uptime = said.lines().rev().find_map(|line| line.split_whitespace().next()?.parse().ok());
+    uptime.with_context(|| format!("a bare board says no time: {said}"))
+}
