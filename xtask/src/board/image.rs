@@ -196,7 +196,8 @@ fn first_programs(kernel: &Kernel, work: &Path, archive: &Path) -> Result<()> {
 fn squash(root: &Path, file: &Path) -> Result<()> {
     age(root)?;
     let mut squash = command::command("mksquashfs");
-    squash.arg(root).arg(file).args(["-comp", "xz", "-b", "256K", "-all-root", "-no-xattrs", "-no-progress"]);
+    squash.arg(root).arg(file).args(["-comp", "zstd", "-Xcompression-level", "22", "-b", "256K"]);
+    squash.args(["-all-root", "-no-xattrs", "-no-progress"]);
     command::run(squash.args(["-quiet", "-reproducible", "-mkfs-time", "0", "-all-time", "0"]))
 }
 
