@@ -44,6 +44,8 @@ const LOADER: &str = "../boards/testbed/u-boot.bin";
 const SIZE: u64 = 1 << 30;
 /// The host on which QEMU runs, as the board reaches it.
 pub const HOST: &str = "10.0.2.2";
+/// A file for the passenger: which files are not flushed.
+const UNFLUSHED: &str = "unflushed";
 /// Who administers the device.
 const ADMIN: &str = "anna";
 const PASSWORD: &str = "correct horse battery";
@@ -115,6 +117,16 @@ impl Appliance {
         done(&mut xtask)?;
         fs::remove_file(&card)?;
         Ok((bundle, version))
+    }
+
+    /// From the next start on the edge flushes no file whose path contains a text, and does not know it.
+    pub fn flush_no(&self, text: &str) -> Result<()> {
+        self.put(UNFLUSHED, &format!("{text}\n"))
+    }
+
+    /// From the next start on it flushes all again.
+    pub fn flush_all(&self) -> Result<()> {
+        self.put(UNFLUSHED, "")
     }
 
     /// `porthole.toml` for a device called `name`, with an administrator, and `more`.

@@ -139,17 +139,29 @@ fn a_power_cut_costs_one_gop_at_most_leaves_one_of_two_versions_and_the_live_vie
         report["recordings"],
         report["cameras"][0]["gaps"].as_array().map_or(0, Vec::len)
     ));
-    a_card_that_lies_is_noticed(&mut appliance, &mut card);
+    let finished = record_until(Duration::ZERO, &mut appliance, &mut dice).unwrap();
+    card.lost(&appliance, finished.unwrap_or(0)).unwrap();
+    missing_flushes_are_noticed(&mut appliance, &mut card);
 }
 
-/// The same on a card that says it has flushed and has not: all of this must be able to fail.
-fn a_card_that_lies_is_noticed(appliance: &mut Appliance, card: &mut left::OnCard) {
+/// The same on a card that says it has flushed and has not, and with an edge that flushes no recording: all of this must be able to fail.
+fn missing_flushes_are_noticed(appliance: &mut Appliance, card: &mut left::OnCard) {
+    let mut lost = |appliance: &mut Appliance, what| {
+        let finished = newest_gop(appliance).unwrap();
+        wait_until("more footage", PATIENCE, || newest_gop(appliance).is_ok_and(|now| now > finished + 5))
+            .unwrap();
+        let finished = record_until(Duration::ZERO, appliance, &mut Dice::seeded(HEAVY_LOSS)).unwrap();
+        let lost = card.lost(appliance, finished.expect("it has not started again"));
+        println!("{what}: {lost:?}");
+        assert!(lost.is_err() || lost.is_ok_and(|lost| lost > MAY_LOSE), "nobody has noticed {what}");
+    };
+    appliance.flush_no("/recordings/").unwrap();
+    appliance.power_on().unwrap();
+    appliance.wait_for_pictures().unwrap();
+    lost(appliance, "an edge that flushes no recording");
+    appliance.flush_all().unwrap();
+    appliance.power_on().unwrap();
+    appliance.wait_for_pictures().unwrap();
     appliance.let_the_card_lie();
-    let finished = newest_gop(appliance).unwrap();
-    wait_until("more footage", PATIENCE, || newest_gop(appliance).is_ok_and(|now| now > finished + 5))
-        .unwrap();
-    let finished = record_until(Duration::ZERO, appliance, &mut Dice::seeded(HEAVY_LOSS)).unwrap();
-    let lost = card.lost(appliance, finished.expect("it has not started again"));
-    println!("a card that lies: {lost:?}");
-    assert!(lost.is_err() || lost.is_ok_and(|lost| lost > MAY_LOSE), "nobody has noticed");
+    lost(appliance, "a card that lies");
 }

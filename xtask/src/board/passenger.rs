@@ -1,5 +1,6 @@
 //! What comes along where an image is tested: a second archive behind the initrd, which the kernel unpacks over the first one. So the image is
-//! what is flashed, to the byte, and has a camera (vivid), one that a test plays (v4l2loopback) and a shell for the test (`board/testbed/switch_root`).
+//! what is flashed, to the byte, and has a camera (vivid), one that a test plays
+//! (v4l2loopback), a shell for the test, and a way to take flushes away from the edge (`board/testbed/switch_root`).
 //!
 //! ```text
 //! target/boards/passenger.cpio    bin/switch_root  usr/lib/modules/  test/{agent, start, bin/, lib/}
@@ -11,7 +12,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::kernel::Kernel;
-use super::{folder, image, initrd, loopback};
+use super::{folder, image, initrd, loopback, testbed};
 use crate::{command, workspace};
 
 /// The camera.
@@ -36,10 +37,15 @@ pub fn make(kernel: &Kernel, tools: &Path) -> Result<()> {
     kernel.index(&root)?;
     let put =
         |from: &Path, to: &str| fs::copy(from, root.join(to)).with_context(|| from.display().to_string());
-    let testbed = workspace::root().join("board/testbed");
-    put(&testbed.join("switch_root"), "bin/switch_root")?;
-    put(&testbed.join("agent"), "test/agent")?;
-    put(&testbed.join("start"), "test/start")?;
+    let sources = workspace::root().join("board/testbed");
+    put(&sources.join("switch_root"), "bin/switch_root")?;
+    put(&sources.join("agent"), "test/agent")?;
+    put(&sources.join("start"), "test/start")?;
+    testbed::compile(
+        "unflushed.c",
+        &["-shared", "-fPIC", "-D_GNU_SOURCE"],
+        &root.join("test/lib/unflushed.so"),
+    )?;
     put(&tools.join("usr/bin/busybox"), "test/bin/busybox")?;
     put(&tools.join(PROGRAM), "test/bin/v4l2-ctl")?;
     for library in ITS_OWN {

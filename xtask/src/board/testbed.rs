@@ -39,7 +39,7 @@ pub fn make() -> Result<()> {
         let from = workspace::root().join("board/testbed").join(program);
         fs::copy(&from, root.join(program)).with_context(|| from.display().to_string())?;
     }
-    clapper(&root.join("usr/bin/clapper"))?;
+    compile("clapper.c", &["-static", "-lm"], &root.join("usr/bin/clapper"))?;
     fs::copy(&edge, root.join("usr/bin/porthole-edge")).with_context(|| edge.display().to_string())?;
     for mount in ["proc", "sys", "dev", "run", "tmp", "root"] {
         fs::create_dir_all(root.join(mount)).context(mount)?;
@@ -53,19 +53,10 @@ pub fn make() -> Result<()> {
     passenger::make(&kernel, &tools)
 }
 
-/// Builds the film clapper.
-fn clapper(program: &Path) -> Result<()> {
+/// Builds a program of `board/testbed` with these arguments beside the usual ones.
+pub(super) fn compile(source: &str, arguments: &[&str], program: &Path) -> Result<()> {
     let mut gcc = command::command("arm-linux-gnueabihf-gcc");
-    gcc.args([
-        "-std=gnu11",
-        "-O2",
-        "-static",
-        "-Wall",
-        "-Wextra",
-        "-Werror",
-        "board/testbed/clapper.c",
-        "-lm",
-        "-o",
-    ]);
+    gcc.args(["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror"]);
+    gcc.arg(workspace::root().join("board/testbed").join(source)).args(arguments).arg("-o");
     command::run(gcc.arg(program))
 }
