@@ -42,16 +42,60 @@ pub const SERVICES: [&str; 10] = [
     "systemd-timesyncd.service",
 ];
 
-/// Services that have nothing to do on a root file system that is never written, and logins: nobody has a password.
-const MASKED: [&str; 8] = [
+/// Units that have nothing to do on a root file system that is never written, whose journal is in RAM, where nobody logs in. Each is a program
+/// that a slow processor starts before the camera's.
+const MASKED: [&str; 35] = [
     "getty@.service",
     "serial-getty@.service",
+    "systemd-ask-password-console.path",
+    "systemd-ask-password-wall.path",
     "systemd-logind.service",
-    "systemd-firstboot.service",
-    "systemd-journal-catalog-update.service",
-    "systemd-hwdb-update.service",
-    "systemd-update-done.service",
+    "systemd-user-sessions.service",
     "ldconfig.service",
+    "systemd-firstboot.service",
+    "systemd-hwdb-update.service",
+    "systemd-journal-catalog-update.service",
+    "systemd-journal-flush.service",
+    "systemd-machine-id-commit.service",
+    "systemd-random-seed.service",
+    "systemd-remount-fs.service",
+    "systemd-sysusers.service",
+    "systemd-update-done.service",
+    // What the kernel's command line, firmware, a TPM or another disk could ask for.
+    "systemd-hibernate-clear.service",
+    "systemd-network-generator.service",
+    "systemd-pcrmachine.service",
+    "systemd-pcrphase-sysinit.service",
+    "systemd-pcrphase.service",
+    "systemd-tpm2-setup-early.service",
+    "systemd-tpm2-setup.service",
+    "systemd-udev-load-credentials.service",
+    // File systems and modules of the kernel that nobody here uses.
+    "dev-hugepages.mount",
+    "dev-mqueue.mount",
+    "kmod-static-nodes.service",
+    "proc-sys-fs-binfmt_misc.automount",
+    "run-lock.mount",
+    "sys-fs-fuse-connections.mount",
+    "sys-kernel-config.mount",
+    "sys-kernel-debug.mount",
+    "sys-kernel-tracing.mount",
+    "systemd-binfmt.service",
+    "systemd-tmpfiles-setup-dev-early.service",
+];
+
+/// Generators of units for what there is not: all but that of fstab.
+const MASKED_GENERATORS: [&str; 10] = [
+    "systemd-debug-generator",
+    "systemd-getty-generator",
+    "systemd-gpt-auto-generator",
+    "systemd-hibernate-resume-generator",
+    "systemd-rc-local-generator",
+    "systemd-run-generator",
+    "systemd-ssh-generator",
+    "systemd-system-update-generator",
+    "systemd-sysv-generator",
+    "systemd-tpm2-generator",
 ];
 
 /// What a builder says of an image.
@@ -165,6 +209,11 @@ fn root(kernel: &Kernel, edge: &Path, work: &Path) -> Result<PathBuf> {
     };
     systemctl(&[&["enable"], &SERVICES[..]].concat())?;
     systemctl(&[&["mask"], &MASKED[..]].concat())?;
+    let generators = root.join("etc/systemd/system-generators");
+    fs::create_dir_all(&generators).context("generators")?;
+    for generator in MASKED_GENERATORS {
+        std::os::unix::fs::symlink("/dev/null", generators.join(generator)).context(generator)?;
+    }
     systemctl(&["set-default", "multi-user.target"])?;
     Ok(root)
 }
