@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every check and every test, each as a suite with its own time.
 //!
 //! ```text
-//! install -> fmt -> clippy -> deny -> model -> fuzz --+-> programs -> build -> doc -> one suite per test program --+-> the sum
+//! install -> fmt -> clippy -> deny -> model -> fuzz --+-> programs -> build -> doc -> one suite per test program --+-> what must be alone -> the sum
 //!         -> testbed -> image ------------------------+                          -> those of boards --------------+
 //! ```
 //!
@@ -35,10 +35,11 @@ pub fn run(only: &[String]) -> Result<bool> {
         if wanted("doc") {
             session.suite("doc", doc_tests(), Count::of_tests)?;
         }
-        let with_all = |name: &str| !(only.is_empty() && NAMED.contains(&name));
-        let programs = programs.iter().filter(|program| wanted(&program.name) && with_all(&program.name));
-        let suites = programs.map(|program| (program.name.clone(), start(program))).collect();
+        let programs = programs.iter().filter(|program| wanted(&program.name));
+        let suites = programs.map(|program| (program.name.clone(), start(program)));
+        let (alone, suites): (Vec<_>, Vec<_>) = suites.partition(|(name, _)| ALONE.contains(&name.as_str()));
         session.side_by_side(suites, Count::of_tests)?;
+        session.side_by_side(alone, Count::of_tests)?;
     }
     let rows = session.rows.into_inner().unwrap_or_else(PoisonError::into_inner);
     println!("\n{}", tally::table(&rows));
@@ -70,11 +71,10 @@ const CHECKS: [&str; 10] =
     ["fmt", "clippy", "deny", "model", "fuzz", "testbed", "image", "programs", "build", "doc"];
 
 /// The suites of emulated boards. They take their minutes whatever else runs, and wait for most of them: they run beside the others.
-const BOARDS: [&str; 3] = ["testbed", "image", "tests/board"];
+const BOARDS: [&str; 4] = ["testbed", "image", "tests/appliance", "tests/board"];
 
-/// The suites that run where they are named, and not with all others: a whole appliance starts on an emulated board, records, uploads and is
-/// updated, which takes all of the machine for a quarter of an hour.
-const NAMED: [&str; 2] = ["tests/appliance", "tests/fault_power"];
+/// The suites that run after all others: a whole appliance records, uploads and is updated on an emulated board, which takes all of the machine.
+const ALONE: [&str; 1] = ["tests/fault_power"];
 
 /// The suites that are one check.
 fn checks() -> Result<[(&'static str, Command); 7]> {
