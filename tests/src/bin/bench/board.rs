@@ -129,7 +129,8 @@ fn bare_kernel(folder: &Path) -> Result<f64> {
         .current_dir(&root);
     ensure!(pack.status()?.success(), "cpio");
     let mut qemu = Command::new("qemu-system-arm");
-    qemu.args(["-machine", "virt,highmem=off", "-cpu", "cortex-a7", "-smp", "2", "-m", "512", "-no-reboot"]);
+    qemu.args(["-machine", "virt,highmem=off", "-cpu", "cortex-a7", "-smp", "2", "-m", "512"]);
+    qemu.args(["-no-reboot", "-nic", "none"]);
     qemu.args([
         "-display",
         "none",
