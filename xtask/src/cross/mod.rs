@@ -179,6 +179,8 @@ struct Cross {
 
 impl Cross {
     fn prepare(target: Target) -> Result<Self> {
+        let folder = target.folder("");
+        fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
         let native = target.emulator().is_none();
         let sysroot = if native { None } else { Some(sysroot::find(target)?) };
         let libraries = if native { None } else { Some(libraries::unpack(target)?) };

@@ -131,16 +131,8 @@ fn bare_kernel(folder: &Path) -> Result<f64> {
     let mut qemu = Command::new("qemu-system-arm");
     qemu.args(["-machine", "virt,highmem=off", "-cpu", "cortex-a7", "-smp", "2", "-m", "512"]);
     qemu.args(["-no-reboot", "-nic", "none"]);
-    qemu.args([
-        "-display",
-        "none",
-        "-monitor",
-        "none",
-        "-serial",
-        "stdio",
-        "-append",
-        "console=ttyAMA0 quiet panic=-1",
-    ]);
+    qemu.args(["-display", "none", "-monitor", "none", "-serial", "stdio"]);
+    qemu.args(["-append", "console=ttyAMA0 quiet panic=-1"]);
     qemu.arg("-kernel").arg(built("../boards/testbed/kernel")).arg("-initrd").arg(folder.join("initrd"));
     let mut qemu = Process::start(qemu, &folder.join("console"))?;
     qemu.wait(PATIENCE)?;
