@@ -211,7 +211,8 @@ pub fn explain(device: &str, source: io::Error) -> Error {
         Some(Errno::EBUSY) => "is in use by another program",
         Some(Errno::ENOENT | Errno::ENXIO | Errno::ENODEV) => "is not there",
         Some(Errno::EACCES | Errno::EPERM) => "may not be opened; is the user in the group video?",
-        Some(Errno::ENOTTY | Errno::EISDIR) => "is no V4L2 device",
+        // ENOSYS: an emulator of user space alone, which knows none of the calls.
+        Some(Errno::ENOTTY | Errno::EISDIR | Errno::ENOSYS) => "is no V4L2 device",
         Some(Errno::ENOLINK) => "gets no signal; is something plugged into its input, and switched on?",
         Some(Errno::ENOLCK) => "gets a signal that it cannot hold",
         _ => return Error::Io { device, source },
