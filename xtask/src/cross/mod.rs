@@ -205,6 +205,8 @@ impl Cross {
         let tools = self.target.tools();
         let here = self.target.triple().replace('-', "_");
         cargo.env(format!("CXXFLAGS_{here}"), CXXFLAGS);
+        // fdk-aac says when it was compiled: the same sources give the same bytes.
+        cargo.env("SOURCE_DATE_EPOCH", "0");
         if let Some(libraries) = &self.libraries {
             let own = libraries.join("usr/lib").join(tools);
             flags.push_str(&format!(" -L native={} -C link-arg=-Wl,-rpath-link={0}", own.display()));
