@@ -44,7 +44,7 @@ const LOADER: &str = "../boards/testbed/u-boot.bin";
 const SIZE: u64 = 1 << 30;
 /// The host on which QEMU runs, as the board reaches it.
 pub const HOST: &str = "10.0.2.2";
-/// A file for the passenger: which files are not flushed.
+/// A file for the passenger: if it is there, the kernel writes only what it is told to; which files are not flushed.
 const UNFLUSHED: &str = "unflushed";
 /// Who administers the device.
 const ADMIN: &str = "anna";
@@ -124,7 +124,8 @@ impl Appliance {
         self.put(UNFLUSHED, &format!("{text}\n"))
     }
 
-    /// From the next start on it flushes all again.
+    /// From the next start on it flushes all that it should, and nobody else does: what is forgotten is not written half a minute later all
+    /// the same.
     pub fn flush_all(&self) -> Result<()> {
         self.put(UNFLUSHED, "")
     }
@@ -173,6 +174,12 @@ impl Appliance {
         self.server.card()?.cut(dice)
     }
 
+    /// Cuts the power at once. Nothing that was not flushed is on the card.
+    pub fn cut_all(&mut self) -> Result<Cut> {
+        self.running = None;
+        self.server.card()?.cut_all()
+    }
+
     /// From now on a flush makes nothing durable.
     pub fn let_the_card_lie(&self) {
         self.server.card_in_use().lies = true;
@@ -193,6 +200,11 @@ impl Appliance {
     /// Runs a line of shell on the board after which the board does not answer.
     pub fn run_last(&mut self, line: &str) -> Result<()> {
         self.running.as_mut().context("the board has no power")?.shell.send(line)
+    }
+
+    /// Until it starts again, the file system of the data partition does not commit by itself either.
+    pub fn commit_only_when_told(&mut self) -> Result<()> {
+        self.run("mount -o remount,commit=3600 /var/lib/porthole").map(drop)
     }
 
     /// What the board printed on its console since it was flashed.

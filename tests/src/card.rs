@@ -138,6 +138,20 @@ impl Card {
         Ok(cut)
     }
 
+    /// The power goes, and takes all that it can.
+    pub fn cut_all(&mut self) -> Result<Cut> {
+        let mut cut = Cut::default();
+        for write in std::mem::take(&mut self.volatile) {
+            if write.durable {
+                cut.kept += 1;
+                self.keep(&write)?;
+            } else {
+                cut.dropped += 1;
+            }
+        }
+        Ok(cut)
+    }
+
     /// Keeps each sector of a write or does not.
     fn tear(&self, write: &Write, dice: &mut Dice) -> Result<()> {
         let mut from = write.at.start;

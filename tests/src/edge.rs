@@ -5,6 +5,7 @@
 //! /dev/shm/porthole-…/          its ring, on the RAM disk that every Linux has
 //! ```
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
@@ -32,10 +33,10 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// One camera called `front` that shows the pattern, without sound, one-minute recordings.
+    /// One camera called `front` that shows the pattern, without sound. A recording ends at the full hour: hardly ever while a test looks at it.
     fn default() -> Self {
         let settings = Self { values: BTreeMap::new(), cameras: Vec::new() };
-        settings.text("audio.device", "none").set("record.minutes", 1).camera("front", "pattern")
+        settings.text("audio.device", "none").set("record.minutes", 60).camera("front", "pattern")
     }
 }
 
@@ -282,6 +283,25 @@ impl Edge {
     /// The recordings on the edge, oldest first, as `/api/recordings` lists them.
     pub fn recordings(&self) -> Result<Vec<Value>> {
         self.web().list("/api/recordings", "recordings")
+    }
+
+    /// The name of the newest recording in a state (`growing`, `sealed`, ...) that has `seconds` of footage.
+    pub fn recording(&self, state: &str, seconds: f64) -> Option<String> {
+        let recordings = self.recordings().ok()?;
+        let found = recordings.iter().rev().find(|recording| {
+            recording["state"] == state && recording["seconds"].as_f64().is_some_and(|found| found >= seconds)
+        });
+        found?["name"].as_str().map(str::to_owned)
+    }
+
+    /// Waits for such a recording, and gives its name.
+    pub fn wait_for_recording(&mut self, state: &str, seconds: f64) -> Result<String> {
+        let found = RefCell::new(None);
+        self.wait_until(&format!("a recording of {seconds} s, {state}"), |edge| {
+            found.replace(edge.recording(state, seconds));
+            found.borrow().is_some()
+        })?;
+        found.into_inner().context("no recording")
     }
 
     /// Waits until the remote host has given a receipt for every recording but the growing ones, `at_least` so many.

@@ -5,7 +5,8 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::path::Path;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -41,6 +42,11 @@ impl Strace {
     /// Writes the `calls` (`write,fsync`) of all threads into the file `log`, with the paths of their descriptors.
     pub fn record(calls: &str, log: &Path) -> Self {
         Self::quiet(calls).and(FAST).and("-y").and("-o").and(log)
+    }
+
+    /// The same, with all bytes of texts up to `most` of them, in hexadecimal: for [`Call::path`] and [`Call::bytes`].
+    pub fn record_bytes(calls: &str, most: usize, log: &Path) -> Self {
+        Self::record(calls, log).and("-xx").and("-s").and(most.to_string())
     }
 
     /// The first thread that enters the `nth` of its calls of this kind takes the whole program with it.
@@ -122,6 +128,33 @@ impl Strace {
         self.arguments.push(argument.as_ref().to_owned());
         self
     }
+}
+
+impl Call {
+    /// What its descriptor is open on, in a log of [`Strace::record_bytes`].
+    pub fn path(&self) -> Option<PathBuf> {
+        let (_, path) = self.arguments.split_once('<')?;
+        Some(OsString::from_vec(bytes(path.split_once('>')?.0)?).into())
+    }
+
+    /// The bytes that it was given, in a log of [`Strace::record_bytes`]; `None` if not all of them are in it.
+    pub fn bytes(&self) -> Option<Vec<u8>> {
+        let (_, rest) = self.arguments.split_once('"')?;
+        let (text, rest) = rest.split_once('"')?;
+        bytes(text).filter(|_| !rest.starts_with("..."))
+    }
+
+    /// The number that is its last argument: where `pwrite64` writes.
+    pub fn offset(&self) -> Option<u64> {
+        self.arguments.rsplit_once(", ")?.1.parse().ok()
+    }
+}
+
+/// `\x61\x00`
+fn bytes(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = text.split("\\x");
+    let nothing = bytes.next()?.is_empty();
+    nothing.then(|| bytes.map(|byte| u8::from_str_radix(byte, 16).ok()).collect())?
 }
 
 /// Whether somebody traces every thread of a process (proc(5)).
@@ -224,6 +257,23 @@ mod tests {
             found.iter().filter_map(|call| call.arguments.split_once(", ").map(|(_, rest)| rest)).collect();
         assert_eq!(lines, [r#""1\n", 2"#, r#""2\n", 2"#, r#""3\n", 2"#]);
         assert!(found.iter().all(|call| call.name == "write" && call.arguments.contains("/output>")));
+    }
+
+    #[test]
+    fn bytes_are_written_down_whole_or_are_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let bytes = |most| {
+            let log = folder.path().join("log");
+            three_lines(&Strace::record_bytes("write", most, &log), &folder);
+            let calls = calls(&log).unwrap();
+            assert!(calls.iter().all(|call| call.path() == Some(folder.path().join("output"))));
+            calls.iter().map(Call::bytes).collect::<Vec<_>>()
+        };
+        assert_eq!(bytes(2), [b"1\n", b"2\n", b"3\n"].map(|line| Some(line.to_vec())));
+        assert_eq!(bytes(1), [None, None, None]);
+        let call = call(r#"7 pwrite64(3<\x2f\x61>, "\x00\x22\xff", 3, 4096) = 3"#).unwrap();
+        assert_eq!((call.path(), call.offset()), (Some("/a".into()), Some(4096)));
+        assert_eq!(call.bytes(), Some(b"\0\"\xff".to_vec()));
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! GStreamer on every view of a running edge, picture and sound, and on its recordings, sealed and growing.
 
-use serde_json::Value;
 use tests::edge::{Edge, Settings};
 use tests::proxy::Proxy;
 use tests::{footage, players};
@@ -47,12 +46,7 @@ fn damage_is_noticed_on_every_view() {
 fn a_recording_plays_while_it_grows_and_when_it_is_sealed() {
     let mut edge = edge();
     for state in ["growing", "sealed"] {
-        let of_state = |edge: &Edge| -> Option<Value> {
-            let recordings = edge.recordings().ok()?;
-            recordings.into_iter().find(|recording| recording["state"] == state)
-        };
-        edge.wait_until(state, |edge| of_state(edge).is_some()).unwrap();
-        let name = of_state(&edge).unwrap()["name"].as_str().unwrap().to_owned();
+        let name = edge.wait_for_recording(state, 2.0).unwrap();
         players::gstreamer(&edge.url(&format!("/recordings/{name}.mp4"))).unwrap();
         assert!(edge.terminate().unwrap().success());
         edge.start_again().unwrap();

@@ -30,13 +30,7 @@ fn each<'a>(list: &'a Value, field: &str) -> Vec<&'a str> {
 /// Runs the edge until `seconds` of footage of this run are in a recording.
 fn record(edge: &mut Edge, seconds: f64) {
     edge.start_again().unwrap();
-    edge.wait_until("footage", |edge| {
-        let recordings = edge.recordings().unwrap_or_default();
-        recordings.last().is_some_and(|last| {
-            last["state"] == "growing" && last["seconds"].as_f64().is_some_and(|found| found >= seconds)
-        })
-    })
-    .unwrap();
+    edge.wait_for_recording("growing", seconds).unwrap();
 }
 
 /// Cause and seconds of each gap of the first camera.

@@ -260,6 +260,21 @@ fn end(gop: &GopInfo) -> Ticks90k {
     gop.end.unwrap_or(gop.last_video + gop.config.video.frame_duration)
 }
 
+/// Seconds of footage that a power cut would take. A placeholder is no footage.
+fn unsynced_seconds(camera: &CameraStatus, ring: Option<&Ring>) -> f64 {
+    let newest = ring.and_then(Ring::newest);
+    camera.unsynced_seconds(newest.map(|gop| gop.gone_since.unwrap_or_else(|| end(&gop))))
+}
+
+/// `/metrics`: with what is known only by both the ring and the recordings.
+pub(super) fn metrics(sources: &Sources) -> String {
+    for camera in &sources.status.cameras {
+        let ring = sources.rings.iter().find(|ring| ring.camera() == camera.name);
+        camera.metrics.unsynced_seconds.set(unsynced_seconds(camera, ring));
+    }
+    sources.status.metrics.render()
+}
+
 fn cameras_of(sources: &Sources) -> Vec<CameraReport> {
     let report = |camera: &Arc<CameraStatus>| {
         let ring = sources.rings.iter().find(|ring| ring.camera() == camera.name);
@@ -270,7 +285,7 @@ fn cameras_of(sources: &Sources) -> Vec<CameraReport> {
             state: camera.state(),
             viewers: camera.metrics.viewers.get(),
             repairs: repairs(&camera.metrics),
-            unsynced_seconds: camera.metrics.unsynced_seconds.get(),
+            unsynced_seconds: unsynced_seconds(camera, ring),
             codecs: config.map(StreamConfig::codecs),
             video: config.map(|config| video(config, ring, &index)),
             audio: config.and_then(|config| config.audio.as_ref()).map(|audio| AudioReport {

@@ -170,7 +170,7 @@ async fn route(site: &Rc<Site>, path: &str, asked: &Asked<'_>) -> Response<Body>
         ["metrics"] => reply::ok(
             "application/openmetrics-text; version=1.0.0; charset=utf-8",
             Cache::No,
-            Body::Whole(site.sources.status.metrics.render().into()),
+            Body::Whole(api::metrics(&site.sources).into()),
         ),
         _ => reply::not_found(format!("There is nothing at {path:?}.")),
     }

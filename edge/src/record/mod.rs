@@ -17,7 +17,7 @@ mod writer;
 
 use crate::config::Current;
 use crate::ring::{self, GopInfo, Ring};
-use crate::status::{CameraStatus, Cause, Status};
+use crate::status::{CameraStatus, Cause, Durable, Status};
 use crate::store::{self, Store};
 use crate::supervise::{Backoff, Stop, clock};
 use media::ledger::{Entry, SHORTEST_GAP};
@@ -168,15 +168,19 @@ impl Recorder {
         }
         let seconds = self.sync_seconds();
         if let Some(open) = &mut self.open {
-            let now = clock::media_now();
-            open.writer.sync_if_due(seconds, now)?;
-            let newer = (now - open.writer.synced_until()).as_secs_f64();
-            let in_ram = self.inputs.store.in_ram(&self.inputs.own.name);
-            self.inputs.own.metrics.unsynced_seconds.set(in_ram + newer);
+            open.writer.sync_if_due(seconds, clock::media_now())?;
         }
+        self.tell_durable();
         self.tell()?;
         self.inputs.store.tend(now);
         self.rest(now)
+    }
+
+    /// Says what a power cut would leave: all that was taken, if no recording is open.
+    fn tell_durable(&self) {
+        let Inputs { own, store, .. } = &self.inputs;
+        let until = self.open.as_ref().map(|open| open.writer.synced_until()).or(self.last_end);
+        own.set_durable(Durable { until, in_ram: store.in_ram(&own.name) });
     }
 
     /// Seconds between two syncs. A card is spared no longer than the remote host holds what is not synced.

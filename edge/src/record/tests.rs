@@ -250,6 +250,24 @@ fn a_card_is_spared_while_the_remote_host_keeps_up_and_no_longer() {
 }
 
 #[test]
+fn footage_that_a_power_cut_would_take_is_told_also_while_the_recorder_waits_for_a_disk() {
+    let mut camera = Camera::new(600);
+    let own = Arc::clone(&camera.status.cameras[0]);
+    let until = |second: i64| Some(Ticks90k((1000 + second) * SECOND));
+    assert_eq!(own.unsynced_seconds(until(9)), 0.0, "nothing is recorded yet");
+    let mut recorder = camera.recorder();
+    camera.encode(1);
+    camera.encode(2);
+    recorder.follow().expect("records the first second");
+    assert_eq!(own.unsynced_seconds(until(3)), 1.0, "that in flight");
+    camera.encode(3);
+    assert_eq!(own.unsynced_seconds(until(4)), 2.0, "the recorder has not moved");
+    recorder.finish().expect("seals");
+    recorder.follow().expect("has nothing to do");
+    assert_eq!(own.unsynced_seconds(recorder.last_end), 0.0, "all that there is is sealed");
+}
+
+#[test]
 fn a_thread_records_and_seals_when_it_is_asked_to_end() {
     let mut camera = Camera::new(600);
     let inputs = camera.recorder().inputs;

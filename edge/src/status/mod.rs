@@ -51,6 +51,16 @@ pub struct CameraStatus {
     cut: AtomicBool,
     /// [`CameraStatus::pass`] in ticks; [`NO_PASS`] for none.
     pass: AtomicI64,
+    durable: Mutex<Durable>,
+}
+
+/// What a power cut would leave of a camera's footage.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Durable {
+    /// Media time until which it is on the disk; `None` until this process has recorded any.
+    pub until: Option<Ticks90k>,
+    /// Seconds of what was recorded that are in RAM, and without a receipt.
+    pub in_ram: f64,
 }
 
 /// No file is being played.
@@ -123,6 +133,19 @@ impl CameraStatus {
     /// Whether that was asked for since this was last called; for the record thread.
     pub fn take_cut(&self) -> bool {
         self.cut.swap(false, Ordering::Relaxed)
+    }
+
+    /// Says what would be left; for the record thread.
+    pub fn set_durable(&self, durable: Durable) {
+        *lock(&self.durable) = durable;
+    }
+
+    /// Seconds of footage that a power cut would take, of a camera whose newest picture ends at `end`. That is known also while the
+    /// record thread waits for a disk.
+    pub fn unsynced_seconds(&self, end: Option<Ticks90k>) -> f64 {
+        let Durable { until, in_ram } = *lock(&self.durable);
+        let newer = until.zip(end).map_or(0.0, |(until, end)| (end - until).as_secs_f64());
+        in_ram + newer.max(0.0)
     }
 
     /// What it does now.
@@ -303,6 +326,7 @@ impl Status {
                     state: Mutex::default(),
                     cut: AtomicBool::new(false),
                     pass: AtomicI64::new(NO_PASS),
+                    durable: Mutex::default(),
                 })
             })
             .collect();

@@ -44,10 +44,7 @@ fn errors(edge: &Edge) -> f64 {
 
 /// Whether a recording grows and has `seconds` of footage.
 fn records(edge: &Edge, seconds: f64) -> bool {
-    let recordings = edge.recordings().unwrap_or_default();
-    recordings.last().is_some_and(|newest| {
-        newest["state"] == "growing" && newest["seconds"].as_f64().is_some_and(|found| found >= seconds)
-    })
+    edge.recording("growing", seconds).is_some()
 }
 
 /// A viewer who comes now gets pictures for longer than the second that may be there already.

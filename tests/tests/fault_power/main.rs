@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tests::appliance::{Appliance, HOST, PATIENCE};
+use tests::card::Cut;
 use tests::dice::Dice;
 use tests::sshd::{Sshd, View};
 use tests::wait::wait_until;
@@ -19,29 +20,57 @@ use tests::work::{rounds, saw};
 use tests::{players, remote, web};
 use update::{Sent, Took};
 
-/// Finished GOPs that a cut may take from the card. The one in flight is not finished.
+/// Finished GOPs that a cut may take from the card. The one in flight is not finished. More only if the edge has said just before that it
+/// has more than these on its hands: a processor that stands still for a second keeps none of its threads.
 const MAY_LOSE: i64 = 1;
-/// By this seed a card that lies loses most of what it was told to keep.
-const HEAVY_LOSS: u64 = 3;
 
-/// The newest GOP of the live view, which is in flight; so many were finished since the board has started.
-fn newest_gop(appliance: &Appliance) -> Result<i64> {
-    let status = appliance.json("/api/status")?;
-    let newest = status["cameras"][0]["ring"]["last_sequence"].as_i64();
-    newest.with_context(|| status.to_string())
+/// What an edge says of its GOPs.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    /// So many were finished since the board has started; the next one is in flight.
+    finished: i64,
+    /// So many of them are not on the card yet.
+    late: i64,
 }
 
-/// Lets the appliance record until an instant, and cuts its power; so many GOPs were finished at least, if it has not started again meanwhile.
-fn record_until(instant: Duration, appliance: &mut Appliance, dice: &mut Dice) -> Result<Option<i64>> {
+impl Told {
+    fn by(appliance: &Appliance) -> Result<Self> {
+        let status = appliance.json("/api/status")?;
+        let camera = &status["cameras"][0];
+        let (newest, unsynced) = (&camera["ring"]["last_sequence"], &camera["unsynced_seconds"]);
+        let finished = newest.as_i64().with_context(|| status.to_string())?;
+        // A GOP lasts a second, or as much longer as a picture came late.
+        let late = unsynced.as_f64().with_context(|| status.to_string())? as i64;
+        Ok(Self { finished, late })
+    }
+
+    fn may_lose(self) -> i64 {
+        self.late.max(MAY_LOSE)
+    }
+}
+
+/// Lets the appliance record until an instant, and cuts its power; gives what it said last, if it has not started again meanwhile.
+fn record_until(
+    instant: Duration,
+    appliance: &mut Appliance,
+    cut: impl FnOnce(&mut Appliance) -> Result<Cut>,
+) -> Result<Option<Told>> {
     let (begun, starts) = (Instant::now(), appliance.starts());
-    let mut finished = newest_gop(appliance)?;
+    let mut told = Told::by(appliance)?;
     while begun.elapsed() < instant {
         // Nobody answers while the board starts again.
-        finished = newest_gop(appliance).unwrap_or(finished);
+        told = Told::by(appliance).unwrap_or(told);
     }
-    let cut = appliance.cut(dice)?;
-    println!("cut after {instant:?}, {finished} GOPs were finished: {cut:?}");
-    Ok((appliance.starts() == starts).then_some(finished))
+    let cut = cut(appliance)?;
+    println!("cut after {instant:?}, {told:?}: {cut:?}");
+    Ok((appliance.starts() == starts).then_some(told))
+}
+
+/// Waits until all that is finished but for the newest GOP is on the card: an edge that is always late would never get there.
+fn wait_until_on_card(appliance: &Appliance) -> Result<()> {
+    wait_until("footage to be on the card", PATIENCE, || {
+        Told::by(appliance).is_ok_and(|told| told.late <= MAY_LOSE)
+    })
 }
 
 /// One minute of the live view, as a player sees it.
@@ -63,6 +92,7 @@ fn first_boot(sshd: &Sshd) -> Result<Appliance> {
     );
     appliance.put("porthole.toml", &Appliance::owner_says("barn-7", &upload))?;
     appliance.trust_a_builder()?;
+    appliance.flush_all()?;
     appliance.power_on()?;
     appliance.wait_for_pictures()?;
     let setup = appliance.json("/api/setup")?;
@@ -113,11 +143,14 @@ fn a_power_cut_costs_one_gop_at_most_leaves_one_of_two_versions_and_the_live_vie
     let (mut looked, mut worst, mut kept) = (0, 0, 0);
     let rounds = rounds(3);
     for round in 1..=rounds {
+        appliance.commit_only_when_told().unwrap();
+        wait_until_on_card(&appliance).unwrap();
         let sent = Sent::begin(&mut appliance, round + 1).unwrap();
-        let finished = record_until(instant(round, took, &mut dice), &mut appliance, &mut dice).unwrap();
-        let lost = card.lost(&appliance, finished.unwrap_or(0)).unwrap();
-        if finished.is_some() {
-            assert!(lost <= MAY_LOSE, "cut {round} has cost {lost} finished GOPs");
+        let instant = instant(round, took, &mut dice);
+        let told = record_until(instant, &mut appliance, |appliance| appliance.cut(&mut dice)).unwrap();
+        let lost = card.lost(&appliance, told.map_or(0, |told| told.finished)).unwrap();
+        if let Some(told) = told {
+            assert!(lost <= told.may_lose(), "cut {round} has cost {lost} finished GOPs: {told:?}");
             looked += 1;
             worst = worst.max(lost);
         }
@@ -139,21 +172,24 @@ fn a_power_cut_costs_one_gop_at_most_leaves_one_of_two_versions_and_the_live_vie
         report["recordings"],
         report["cameras"][0]["gaps"].as_array().map_or(0, Vec::len)
     ));
-    let finished = record_until(Duration::ZERO, &mut appliance, &mut dice).unwrap();
-    card.lost(&appliance, finished.unwrap_or(0)).unwrap();
+    let told = record_until(Duration::ZERO, &mut appliance, Appliance::cut_all).unwrap();
+    card.lost(&appliance, told.map_or(0, |told| told.finished)).unwrap();
     missing_flushes_are_noticed(&mut appliance, &mut card);
 }
 
 /// The same on a card that says it has flushed and has not, and with an edge that flushes no recording: all of this must be able to fail.
 fn missing_flushes_are_noticed(appliance: &mut Appliance, card: &mut left::OnCard) {
     let mut lost = |appliance: &mut Appliance, what| {
-        let finished = newest_gop(appliance).unwrap();
-        wait_until("more footage", PATIENCE, || newest_gop(appliance).is_ok_and(|now| now > finished + 5))
-            .unwrap();
-        let finished = record_until(Duration::ZERO, appliance, &mut Dice::seeded(HEAVY_LOSS)).unwrap();
-        let lost = card.lost(appliance, finished.expect("it has not started again"));
+        appliance.commit_only_when_told().unwrap();
+        let before = Told::by(appliance).unwrap().finished;
+        let more = || Told::by(appliance).is_ok_and(|told| told.finished > before + 5);
+        wait_until("more footage", PATIENCE, more).unwrap();
+        wait_until_on_card(appliance).unwrap();
+        let told = record_until(Duration::ZERO, appliance, Appliance::cut_all).unwrap();
+        let told = told.expect("it has not started again");
+        let lost = card.lost(appliance, told.finished);
         println!("{what}: {lost:?}");
-        assert!(lost.is_err() || lost.is_ok_and(|lost| lost > MAY_LOSE), "nobody has noticed {what}");
+        assert!(lost.is_err() || lost.is_ok_and(|lost| lost > told.may_lose()), "nobody has noticed {what}");
     };
     appliance.flush_no("/recordings/").unwrap();
     appliance.power_on().unwrap();

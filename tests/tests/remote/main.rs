@@ -37,11 +37,7 @@ fn what_an_edge_uploads_through_sshd_is_archived_byte_for_byte_and_chopped() {
     let mut edge = Edge::prepare(Settings::default().upload_to(&sshd).unwrap()).unwrap();
     sshd.authorize(&edge.public_key().unwrap()).unwrap();
     edge.start_again().unwrap();
-    edge.wait_until("some footage", |edge| {
-        let recordings = edge.recordings().unwrap_or_default();
-        recordings.iter().any(|recording| recording["seconds"].as_f64().is_some_and(|seconds| seconds > 2.0))
-    })
-    .unwrap();
+    edge.wait_for_recording("growing", 2.0).unwrap();
     edge.terminate().unwrap();
     edge.start_again().unwrap();
     edge.wait_for_receipts(1).unwrap();
