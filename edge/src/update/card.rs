@@ -98,7 +98,12 @@ impl Card {
 
     /// Makes the sectors say `state`: by one write, to the older one.
     pub fn set(&self, state: State) -> Result<(), Error> {
-        let slots = self.slots()?;
+        let mut slots = self.slots()?;
+        if slots.state == state {
+            // Whoever wrote that may have died before it was durable.
+            self.sync(COPIES[0], COPIES[1] + SECTOR as u64 - COPIES[0])?;
+            slots = self.slots()?;
+        }
         if slots.state == state {
             return Ok(());
         }

@@ -20,21 +20,37 @@ const MIB: u64 = 1 << 20;
 const PLACES: [u64; 2] = [24 * MIB, 72 * MIB];
 const ROOM: u64 = 48 * MIB;
 const BOARD: &str = "orangepi-pc-plus";
-/// Bytes of what a slot has beside its `release`; another number for each version.
+/// Bytes of what a slot has at least beside its `release`; another number for each version.
 const PAYLOAD: usize = 6 << 20;
+/// The first bytes of a slot, without which it is no file system: an update writes them last.
+const HEAD: usize = 4096;
 
 /// A board whose slot A has version 1.0.0.
 pub struct Board {
     pub edge: Edge,
     /// Process ids of what was started for connections.
     pub started: Receiver<u32>,
-    /// Of what is in a slot of each version that was made, by its name.
-    known: Vec<(String, u64, [u8; 32])>,
+    payload: usize,
+    known: Vec<Known>,
+}
+
+/// What is in a slot of a version that was made.
+struct Known {
+    version: String,
+    length: u64,
+    /// SHA-256 of that, and of all but the head.
+    whole: [u8; 32],
+    rest: [u8; 32],
 }
 
 impl Board {
     /// Ready, and not running.
     pub fn new(settings: Settings) -> Result<Self> {
+        Self::with_payload(PAYLOAD, settings)
+    }
+
+    /// One whose versions have at least so many bytes.
+    pub fn with_payload(payload: usize, settings: Settings) -> Result<Self> {
         let edge = Edge::prepare(settings.clone())?;
         let path = |name: &str| edge.file(name).display().to_string();
         let settings = settings
@@ -49,7 +65,7 @@ impl Board {
         edge.configure(settings)?;
         fs::create_dir(edge.file("flags"))?;
         let started = serve(&edge)?;
-        let mut board = Self { edge, started, known: Vec::new() };
+        let mut board = Self { edge, started, payload, known: Vec::new() };
         board.make_key("builder")?;
         let image = board.image("1.0.0+0", BOARD)?;
         fs::copy(&image, board.card()).context("card")?;
@@ -76,7 +92,7 @@ impl Board {
         let [slot, release, kernel, image] =
             ["slot.fat", "new-release", "kernel", "image"].map(|name| self.edge.file(name));
         fs::write(&release, format!("board={board}\nversion={version}\n"))?;
-        let length = PAYLOAD + 8192 * usize::from(Sha256::digest(version)[0]);
+        let length = self.payload + 8192 * usize::from(Sha256::digest(version)[0]);
         let noise: Vec<u8> =
             (0_u64..).flat_map(|n| Sha256::digest(format!("{version} {n}"))).take(length).collect();
         fs::write(&kernel, noise)?;
@@ -89,7 +105,8 @@ impl Board {
         let used = used.next_multiple_of(4096);
         File::create(&image)?.write_all_at(&slot, PLACES[0])?;
         slot.truncate(used as usize);
-        self.known.push((version.to_owned(), used, Sha256::digest(&slot).into()));
+        let [whole, rest] = [&slot[..], &slot[HEAD..]].map(|bytes| Sha256::digest(bytes).into());
+        self.known.push(Known { version: version.to_owned(), length: used, whole, rest });
         Ok(image)
     }
 
@@ -161,9 +178,27 @@ impl Board {
 
     /// The version that would be started if the power went now, which must be whole. Nothing is changed by that.
     pub fn would_boot(&self) -> Result<String> {
+        self.version_in(self.would_start()?)
+    }
+
+    /// What would be started if that could not be read: nothing that is torn, but for its head.
+    pub fn last_resort_is_whole(&self) -> Result<()> {
+        let slot = self.would_start()?.other();
+        if !self.is_readable(slot) {
+            return Ok(());
+        }
+        for known in &self.known {
+            let rest = self.bytes_in(slot, known.length)?.split_off(HEAD);
+            if Sha256::digest(rest)[..] == known.rest[..] {
+                return Ok(());
+            }
+        }
+        bail!("slot {slot} can be read, and is torn")
+    }
+
+    fn would_start(&self) -> Result<Slot> {
         let slot = self.slots()?.state.boot(true).slot;
-        let slot = if self.is_readable(slot) { slot } else { slot.other() };
-        self.version_in(slot)
+        Ok(if self.is_readable(slot) { slot } else { slot.other() })
     }
 
     pub fn write_state(&self, state: State) -> Result<()> {
@@ -177,9 +212,7 @@ impl Board {
 
     /// What the card has in its slot B.
     pub fn slot_b(&self) -> Result<Vec<u8>> {
-        let mut slot = vec![0; ROOM as usize];
-        File::open(self.card())?.read_exact_at(&mut slot, PLACES[1])?;
-        Ok(slot)
+        self.bytes_in(Slot::B, ROOM)
     }
 
     /// What is remembered of the last update.
@@ -188,7 +221,8 @@ impl Board {
         serde_json::from_slice(&text).unwrap_or_default()
     }
 
-    fn at(slot: Slot) -> u64 {
+    /// Where a slot begins.
+    pub fn at(slot: Slot) -> u64 {
         PLACES[usize::from(slot == Slot::B)]
     }
 
@@ -201,15 +235,18 @@ impl Board {
 
     /// The version in a slot, by all of its bytes.
     fn version_in(&self, slot: Slot) -> Result<String> {
-        let card = File::open(self.card())?;
-        for (version, length, sha256) in &self.known {
-            let mut bytes = vec![0; *length as usize];
-            card.read_exact_at(&mut bytes, Self::at(slot))?;
-            if Sha256::digest(&bytes)[..] == sha256[..] {
-                return Ok(version.clone());
+        for known in &self.known {
+            if Sha256::digest(self.bytes_in(slot, known.length)?)[..] == known.whole[..] {
+                return Ok(known.version.clone());
             }
         }
         bail!("slot {slot} has nothing whole in it")
+    }
+
+    fn bytes_in(&self, slot: Slot, length: u64) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; length as usize];
+        File::open(self.card())?.read_exact_at(&mut bytes, Self::at(slot))?;
+        Ok(bytes)
     }
 }
 

@@ -5,5 +5,6 @@ mod board;
 mod hostile;
 mod loader;
 mod page;
+mod power;
 mod proof;
 mod sudden;
