@@ -23,6 +23,8 @@ const INSTRUMENTED: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-covera
     -Cllvm-args=-sanitizer-coverage-trace-compares";
 /// An input that takes longer is a fault.
 const LONGEST_RUN: &str = "-timeout=20";
+/// Bytes of an input that are printed.
+const MOST_SHOWN: usize = 2048;
 
 /// Builds the fuzz targets and runs `only`, or all of them, for so long together. Returns whether none found a fault.
 pub fn run(only: &[String], time: Duration) -> Result<bool> {
@@ -44,7 +46,23 @@ pub fn run(only: &[String], time: Duration) -> Result<bool> {
     if !failed.is_empty() {
         println!("found faults in {}: the inputs are in {}", failed.join(", "), folder("found").display());
     }
+    for target in &failed {
+        show(&folder("found").join(target))?;
+    }
     Ok(failed.is_empty())
+}
+
+/// Prints the short inputs in `found`: a log that outlives its machine is enough to repeat the fault.
+fn show(found: &Path) -> Result<()> {
+    for entry in fs::read_dir(found).with_context(|| found.display().to_string())? {
+        let path = entry?.path();
+        let input = fs::read(&path).with_context(|| path.display().to_string())?;
+        match input.len() {
+            0..=MOST_SHOWN => println!("{}: b\"{}\"", path.display(), input.escape_ascii()),
+            bytes => println!("{}: {bytes} bytes", path.display()),
+        }
+    }
+    Ok(())
 }
 
 /// Every target has a corpus.
