@@ -7,13 +7,17 @@
 //! The cost is in the code and not in the text: a file must not be able to ask for more memory than there is.
 
 use super::secret::{hex, random, same, unhex};
+use crate::supervise::within;
 use argon2::{Algorithm, Argon2, Params, Version};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// OWASP's choice for little memory: KiB, passes, lanes.
 const COST: (u32, u32, u32) = (7 << 10, 5, 1);
+/// What a board may take for it that has much else to do, as at its start.
+const SLOW: Duration = Duration::from_secs(60);
 /// Says which cost it was.
 const KIND: &str = "1";
 /// Characters of a password.
@@ -95,7 +99,7 @@ fn hash(password: &str, salt: &[u8]) -> Result<[u8; 32], Error> {
     let params = Params::new(memory, passes, lanes, None).map_err(failed)?;
     let mut hash = [0; 32];
     let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-    argon.hash_password_into(password.as_bytes(), salt, &mut hash).map_err(failed)?;
+    within(SLOW, || argon.hash_password_into(password.as_bytes(), salt, &mut hash)).map_err(failed)?;
     Ok(hash)
 }
 
@@ -135,6 +139,29 @@ impl<'de> Deserialize<'de> for Account {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::supervise::{Pulses, STUCK_AFTER, monotonic};
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Instant;
+
+    #[test]
+    fn a_thread_that_looks_at_a_password_may_take_long() {
+        let (pulses, seen) = (Pulses::default(), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                pulses.adopt("auth");
+                while !seen.load(Ordering::Relaxed) {
+                    Account::new("anna", "correct horse").expect("made");
+                }
+            });
+            let deadline = Instant::now() + Duration::from_secs(60);
+            while !seen.load(Ordering::Relaxed) && Instant::now() < deadline {
+                let later = pulses.health(monotonic() + 2 * STUCK_AFTER);
+                seen.store(later.iter().any(|thread| thread.moving), Ordering::Relaxed);
+                std::thread::yield_now();
+            }
+            assert!(seen.swap(true, Ordering::Relaxed), "it stands still while it hashes");
+        });
+    }
 
     #[test]
     fn an_account_comes_back_from_its_text_and_opens_with_its_password_alone() {

@@ -271,6 +271,7 @@ pub(super) fn metrics(sources: &Sources) -> String {
     for camera in &sources.status.cameras {
         let ring = sources.rings.iter().find(|ring| ring.camera() == camera.name);
         camera.metrics.unsynced_seconds.set(unsynced_seconds(camera, ring));
+        camera.metrics.at_risk_seconds.set(camera.at_risk_seconds(media_now()));
     }
     sources.status.metrics.render()
 }

@@ -29,6 +29,7 @@ fn house() -> House {
         format,
         width: 640,
         height: 480,
+        stand_in: false,
         fps: 30.0,
         since,
     });
