@@ -7,6 +7,7 @@ use remote::chop::Options;
 use remote::config::{Config, Role};
 use remote::enroll::{self, Enrollment};
 use remote::supervise;
+use remote::sweep::trust::{Moment, Trust};
 use remote::{receive, serve};
 use service::answer::{reason, say};
 use service::{config, logs};
@@ -198,8 +199,20 @@ fn chop(file: &Path, out: &Path, account: String) -> anyhow::Result<ExitCode> {
 
 fn sweep(place: &Place, dry_run: bool) -> anyhow::Result<ExitCode> {
     let config = place.config()?;
-    let now = supervise::wall_now();
-    let report = remote::sweep::sweep(&config.dir, &config.sweep.policy(), now, dry_run, &|| false)?;
+    let (mut trust, now) = (Trust::load(&config.dir), Moment::now());
+    let wall = now.wall;
+    let policy = trust.policy(config.sweep.policy(), now);
+    if let Some(left) = trust.left() {
+        eprintln!(
+            "The clock may have jumped: for {} more minutes nothing leaves for its age.",
+            left.as_secs().div_ceil(60)
+        );
+    }
+    // A full disk must not keep a sweep from making room.
+    if !dry_run && let Err(error) = trust.store(&config.dir) {
+        eprintln!("A jump of the clock would be forgotten: {error}");
+    }
+    let report = remote::sweep::sweep(&config.dir, &policy, wall, dry_run, &|| false)?;
     say(&format!("{report}\n"))?;
     Ok(if report.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -28,6 +28,13 @@ pub struct Item {
     pub days: Option<f64>,
 }
 
+impl Item {
+    /// It is sealed, and nothing of it is on the way.
+    fn waits(&self) -> bool {
+        self.sealed == Some(Journal::Sealed) && !self.begun
+    }
+}
+
 /// What must be done to have room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Victim {
@@ -37,6 +44,17 @@ pub enum Victim {
     Thin(u64),
     /// Remove this one: footage is lost.
     Drop(u64),
+}
+
+/// The recording that is thinned next, if one may be and `uploading` is as in [`next_victim`]. That takes room for a copy of its IDRs beside it, which
+/// must be left until then.
+pub fn next_thinned(items: impl Iterator<Item = Item>, uploading: bool) -> Option<u64> {
+    items.filter(|item| uploading && item.waits() && !item.thinned).map(|item| item.order).min()
+}
+
+/// The recording of those on which nobody has begun that is dropped first: also where there is no room to thin another one.
+pub fn next_dropped(items: impl Iterator<Item = Item>) -> Option<u64> {
+    items.filter(Item::waits).map(|item| item.order).min()
 }
 
 /// The next one to go, if any must and any may.
@@ -57,11 +75,10 @@ pub fn next_victim(
     if !needed {
         return None;
     }
-    let waiting = |item: &Item| stands(item, Journal::Sealed) && !item.begun;
     oldest(&|item| stands(item, Journal::Acknowledged))
         .map(Victim::Leave)
-        .or_else(|| oldest(&|item| waiting(item) && !item.thinned).map(Victim::Thin))
-        .or_else(|| oldest(&|item| waiting(item)).map(Victim::Drop))
+        .or_else(|| next_thinned(items.clone(), uploading).map(Victim::Thin))
+        .or_else(|| next_dropped(items.clone()).map(Victim::Drop))
         .or_else(|| oldest(&|item| stands(item, Journal::Sealed)).map(Victim::Drop))
         .or_else(|| oldest(&|item| stands(item, Journal::Committing)).map(Victim::Drop))
 }
@@ -94,6 +111,8 @@ mod tests {
         assert_eq!(next(&all[..3]), Some(Victim::Drop(2)));
         assert_eq!(next(&all[..2]), Some(Victim::Drop(3)));
         assert_eq!(next(&all[..1]), None, "what grows stays");
+        assert_eq!(next_thinned(all.into_iter(), true), Some(5));
+        assert_eq!(next_thinned(all.into_iter(), false), None, "nothing is thinned without one");
     }
 
     #[test]

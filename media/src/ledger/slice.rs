@@ -138,6 +138,11 @@ impl Slice {
         self
     }
 
+    /// Whether it is about footage that is left in the recording that carries it.
+    pub fn is_own(&self) -> bool {
+        self.recording.is_some() && self.form != Form::Dropped
+    }
+
     /// The GOPs among the entries.
     pub fn gops(&self) -> impl Iterator<Item = &Gop> + Clone {
         self.entries.iter().filter_map(|entry| match entry {

@@ -103,6 +103,8 @@ pub fn stitch(slices: &[Slice]) -> Stitched {
     }
     let receipts = Receipts::of(slices, &runs);
     let (mut last, mut end): (Option<usize>, Option<Edge>) = (None, None);
+    // Whether footage of the runs so far is here.
+    let mut kept = false;
     for (n, run) in runs.iter().enumerate() {
         let groups = run.chunk_by(|&one, &next| boot_of(slices, one) == boot_of(slices, next));
         let accounts: Vec<Account> = groups.map(|group| Account::of(slices, group)).collect();
@@ -111,9 +113,14 @@ pub fn stitch(slices: &[Slice]) -> Stitched {
         } else if let (Some(after), Some(&before)) = (last, run.first()) {
             let begin = accounts.iter().find_map(Account::begin);
             let missing = end.zip(begin).map(|(end, begin)| stitched.span(None, end, begin));
-            stitched.join(slices, (after, before), receipts.before(n), missing);
+            let finding = join(slices, (after, before), receipts.before(n), missing);
+            // In front of all footage is only what newer files have taken along: retention has swept what followed it.
+            if kept || !matches!(finding, Finding::Absent { .. }) {
+                stitched.findings.push(finding);
+            }
             end = None;
         }
+        kept |= run.iter().filter_map(|&index| slices.get(index)).any(Slice::is_own);
         for (n, account) in accounts.iter().enumerate() {
             if let (Some(from), Some(to)) = (end, account.begin()) {
                 // The board was off from the last footage of one boot to the first sign of life in the next.
@@ -133,6 +140,23 @@ fn boot_of(slices: &[Slice], index: usize) -> Option<Boot> {
     slices.get(index).map(|slice| slice.boot)
 }
 
+/// What it means that a run does not continue the one in front of it.
+fn join(
+    slices: &[Slice],
+    (after, before): (usize, usize),
+    receipts: usize,
+    missing: Option<Missing>,
+) -> Finding {
+    let position =
+        |index: usize, head: fn(&Slice) -> Head| slices.get(index).map(|slice| head(slice).position);
+    let last = position(after, |slice| slice.after);
+    let next = position(before, |slice| slice.before);
+    match next.zip(last).and_then(|(next, last)| next.checked_sub(last)) {
+        Some(entries) if entries > 0 => Finding::Absent { after, before, entries, receipts, missing },
+        _ => Finding::BegunAnew { after, before, missing },
+    }
+}
+
 /// Where footage begins or ends.
 #[derive(Clone, Copy, Debug)]
 struct Edge {
@@ -142,24 +166,6 @@ struct Edge {
 }
 
 impl Stitched {
-    /// What it means that a run does not continue the one in front of it.
-    fn join(
-        &mut self,
-        slices: &[Slice],
-        (after, before): (usize, usize),
-        receipts: usize,
-        missing: Option<Missing>,
-    ) {
-        let position =
-            |index: usize, head: fn(&Slice) -> Head| slices.get(index).map(|slice| head(slice).position);
-        let last = position(after, |slice| slice.after);
-        let next = position(before, |slice| slice.before);
-        self.findings.push(match next.zip(last).and_then(|(next, last)| next.checked_sub(last)) {
-            Some(entries) if entries > 0 => Finding::Absent { after, before, entries, receipts, missing },
-            _ => Finding::BegunAnew { after, before, missing },
-        });
-    }
-
     fn span(&self, cause: Option<Cause>, from: Edge, to: Edge) -> Missing {
         let start = self.dates.wall_of(from.boot, from.at);
         let length = if from.boot == to.boot {

@@ -169,6 +169,31 @@ fn a_recording_that_had_a_receipt_and_is_not_there_was_taken_away() {
 }
 
 #[test]
+fn what_newer_files_have_taken_along_of_swept_times_makes_no_hole() {
+    let (mut camera, slices) = three();
+    let dropped = slices[0].clone().dropped(&camera.key);
+    for recording in [2, 3] {
+        camera.note(Entry::Receipt { at: seconds(125), recording });
+    }
+    let newest = camera.record(130..131, Some(NOON));
+    let mut left = [vec![dropped], slices[1..].to_vec(), newest].concat();
+    let in_between = left.clone();
+    assert_eq!(told(&left)[1..], Vec::<String>::new(), "all is here but the footage that was dropped");
+    left.remove(1);
+    assert_eq!(told(&left).len(), 1, "the oldest has left: {:?}", told(&left));
+    left.remove(1);
+    assert_eq!(told(&left).len(), 1, "all but the newest have left: {:?}", told(&left));
+    let mut taken = [vec![slices[0].clone()], in_between].concat();
+    taken.retain(|slice| slice.recording != Some(2));
+    assert_eq!(
+        told(&taken).iter().filter(|line| line.contains("1 receipts")).count(),
+        1,
+        "{:?}",
+        told(&taken)
+    );
+}
+
+#[test]
 fn two_continuations_of_one_head_are_a_fork() {
     let (camera, mut slices) = three();
     let Slice { camera: id, recording, boot, before, .. } = slices[1];
@@ -247,6 +272,21 @@ fn gaps_have_their_causes_and_pieces_of_one_gap_are_one() {
             "in 3: no_power 2026-11-21T08:15:13.000Z 88.000s",
         ]
     );
+}
+
+#[test]
+fn every_cause_that_an_entry_can_say_is_told() {
+    let mut camera = Camera::new();
+    let mut slices = camera.record(0..10, Some(NOON));
+    for (cause, from) in Cause::ALL.into_iter().zip(10..) {
+        camera.gap(cause, from, from + 1);
+    }
+    slices.extend(camera.record(16..20, Some(NOON)));
+    let told = told(&slices);
+    let names = ["camera_gone", "no_power", "clock_unset", "overload", "disk_full", "thinned"];
+    let expected = names.map(|name| format!("in 1: {name} 2026-11-21T06:15:1"));
+    assert_eq!(told.len(), names.len(), "{told:?}");
+    assert!(told.iter().zip(&expected).all(|(told, expected)| told.starts_with(expected)), "{told:?}");
 }
 
 #[test]

@@ -4,11 +4,13 @@
 //! ```text
 //! folders --walk--> NAME.mp4 --seal, footage--+--> slices --signature, key, name--> by camera --stitch--> gaps with causes
 //!             |     NAME.ledger --------------+                                                           absent, forked
+//!             |     hls/NAME/ ---> playlists, and the segments that they name
 //!             +---> locks, parts: I1, I4, and whose edge is sending
 //! ```
 //!
-//! It reads every byte of footage, changes nothing, and believes nothing that it reads.
+//! It reads every byte of footage in recordings, changes nothing, and believes nothing that it reads.
 
+mod hls;
 mod keys;
 mod report;
 mod walk;
@@ -18,14 +20,14 @@ pub use report::{Camera, Gap, Kind, Problem, Report, Trust};
 
 use crate::inbox::whole::Opened;
 use media::ledger::slice::{Forged, MOST_BYTES};
-use media::ledger::{Dates, Finding, Form, Missing, Slice, Tail, stitch};
+use media::ledger::{Dates, Finding, Missing, Slice, Tail, stitch};
 use media::mp4::demux::{Examined, examine, ledger};
 use media::mp4::{Movie, ReadError};
 use media::names::{CameraId, RecordingName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use walk::{Files, open, shown};
+use walk::{Files, HLS, open, shown};
 
 /// A name shows the second, and a clock drifts: 3 s in microseconds.
 const SET_LATER: i64 = 3_000_000;
@@ -42,8 +44,14 @@ pub fn check(dirs: &[PathBuf], keys: &Keys) -> io::Result<Report> {
     for path in &files.recordings {
         ledgers.recording(path, &mut report);
     }
+    for path in &files.hls {
+        ledgers.hls(path, &mut report);
+    }
     for path in &files.ledgers {
         ledgers.alone(path, &mut report);
+    }
+    for path in files.digests.iter().filter(|path| !path.with_extension("ledger").exists()) {
+        ledgers.of_hls_alone(path, "its digest", &mut report);
     }
     for path in &files.aside {
         ledgers.aside(path, &mut report);
@@ -56,6 +64,8 @@ pub fn check(dirs: &[PathBuf], keys: &Keys) -> io::Result<Report> {
 #[derive(Default)]
 struct Ledgers {
     carried: Vec<Carried>,
+    /// HLS that was looked at.
+    hls: BTreeMap<PathBuf, hls::Found>,
     /// Cameras whose edge is sending just now.
     sending: BTreeSet<CameraId>,
     /// Cameras of which the end of the ledger is here: this is their edge's own folder.
@@ -113,7 +123,7 @@ impl Ledgers {
             Ok(slices) => slices,
             Err(error) => return report.problem(Kind::Signature, &file, error),
         };
-        if let (Some(_), false) = (&examined, slices.iter().any(is_own)) {
+        if let (Some(_), false) = (&examined, slices.iter().any(Slice::is_own)) {
             match name {
                 Some(_) => {
                     report.problem(Kind::Unsigned, &file, "its seal carries no ledger slice of its own")
@@ -124,7 +134,7 @@ impl Ledgers {
             }
         }
         for slice in slices {
-            let camera = examined.as_ref().filter(|_| is_own(&slice)).and_then(|examined| {
+            let camera = examined.as_ref().filter(|_| slice.is_own()).and_then(|examined| {
                 if let Err(forged) = of_file(&slice, name, examined) {
                     report.problem(Kind::from(&forged), &file, &forged);
                 }
@@ -139,8 +149,10 @@ impl Ledgers {
         let file = shown(path);
         let mut bytes = Vec::new();
         let read = open(path).and_then(|opened| opened.take(MOST_BYTES as u64 + 1).read_to_end(&mut bytes));
-        if let Err(error) = read {
-            return report.problem(Kind::Unreadable, &file, error);
+        match read {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            Err(error) => return report.problem(Kind::Unreadable, &file, error),
         }
         // On the edge itself there is the end of the chain too, where slices wait.
         let slices = match Tail::parse(&bytes) {
@@ -152,8 +164,8 @@ impl Ledgers {
         };
         match slices {
             Ok(slices) => {
-                if slices.iter().any(is_own) && !path.with_extension("mp4").exists() {
-                    of_hls_alone(path, report);
+                if slices.iter().any(Slice::is_own) {
+                    self.of_hls_alone(path, "its ledger", report);
                 }
                 slices.into_iter().for_each(|slice| self.carry(slice, None, &file));
             }
@@ -171,13 +183,46 @@ impl Ledgers {
         }
     }
 
+    /// Looks at `hls/NAME/`, once.
+    fn hls(&mut self, path: &Path, report: &mut Report) -> hls::Found {
+        *self.hls.entry(path.to_owned()).or_insert_with(|| hls::look(path, report))
+    }
+
+    /// Looks for what there is of a recording of which the MP4 was not kept: `what` is at `path`.
+    fn of_hls_alone(&mut self, path: &Path, what: &str, report: &mut Report) {
+        if path.with_extension("mp4").exists() {
+            return;
+        }
+        let file = shown(path);
+        let name = path.file_stem().unwrap_or_default();
+        let hls = path.parent().and_then(Path::parent).map(|dir| dir.join(HLS).join(name));
+        match hls.map_or(hls::Found::Nothing, |hls| self.hls(&hls, report)) {
+            hls::Found::Here | hls::Found::Leaving => {
+                report.note(
+                    Kind::HlsAlone,
+                    &file,
+                    "its MP4 was not kept: its HLS cannot be held against a ledger",
+                );
+            }
+            // A sweep takes what is in the archive before the last of the HLS.
+            hls::Found::Nothing if !path.exists() => {}
+            hls::Found::Nothing => {
+                report.problem(
+                    Kind::Absent,
+                    &file,
+                    format!("{what} is here, but neither its MP4 nor its HLS"),
+                );
+            }
+        }
+    }
+
     fn carry(&mut self, slice: Slice, camera: Option<&str>, file: &str) {
         self.carried.push(Carried { slice, camera: camera.map(str::to_owned), file: file.to_owned() });
     }
 
     /// Puts the slices of each camera together.
     fn account(self, keys: &Keys, report: &mut Report) {
-        let Self { carried, sending, ends } = self;
+        let Self { carried, sending, ends, .. } = self;
         for (id, known) in accepted(carried, keys, report) {
             let stitched = stitch(&known.slices);
             let trust = keys.trust(&known.key);
@@ -308,27 +353,10 @@ fn tell(finding: &Finding, place: Place, files: &[String], camera: &mut Camera, 
 /// A name never changes; where it has no date, or that of a clock that was put right later, the ledger knows better.
 fn note_date(slice: &Slice, dates: &Dates, file: &str, report: &mut Report) {
     let name = Path::new(file).file_stem().and_then(|name| name.to_str()?.parse::<RecordingName>().ok());
-    let (Some(name), Some(start), true) = (name, slice.start(dates), is_own(slice)) else { return };
+    let (Some(name), Some(start), true) = (name, slice.start(dates), slice.is_own()) else { return };
     if name.start.is_none_or(|named| (named.0 - start.0).abs() > SET_LATER) {
         report.note(Kind::Dated, file, format!("began at {}", start.rfc3339()));
     }
-}
-
-/// A recording of which the MP4 was not kept: its ledger is all that can be looked at.
-fn of_hls_alone(path: &Path, report: &mut Report) {
-    let file = shown(path);
-    let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
-    let hls = path.parent().and_then(Path::parent).map(|dir| dir.join("hls").join(name));
-    if hls.is_some_and(|hls| hls.join(format!("{name}-out.m3u8")).exists()) {
-        report.note(Kind::HlsAlone, &file, "its MP4 was not kept: its HLS cannot be held against the ledger");
-    } else {
-        report.problem(Kind::Absent, &file, "its ledger is here, but neither its MP4 nor its HLS");
-    }
-}
-
-/// Whether a slice is about the footage of the recording that carries it.
-fn is_own(slice: &Slice) -> bool {
-    slice.recording.is_some() && slice.form != Form::Dropped
 }
 
 /// Whether a slice is that of the file: of its name, and of its footage.

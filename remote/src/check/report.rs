@@ -123,6 +123,8 @@ pub enum Kind {
     Removed,
     /// Footage is missing, and the ledger does not say why.
     Unexplained,
+    /// A playlist or a segment of a recording's HLS is missing or damaged.
+    BrokenHls,
     /// A recording is visible beside the lock of its upload.
     Locked,
     /// A part without the lock of its upload.

@@ -95,6 +95,15 @@ impl Edge {
         self.seal(name, range, &[]);
     }
 
+    /// Puts what no recording carries into a file of its own, which has the next number.
+    pub(crate) fn cut(&mut self) {
+        let slices = self.tail.cut(&self.key);
+        self.tail.advance(&slices);
+        let name = RecordingName::new(None, id_of(&self.key), 100 + self.names.len() as u64);
+        self.names.push(name);
+        std::fs::write(self.dir.path().join(format!("{name}.ledger")), write_all(&slices)).unwrap();
+    }
+
     /// Writes the file of a recording; `ledger` in the place of what its seal should carry.
     fn seal(&mut self, name: RecordingName, range: std::ops::Range<i64>, ledger: &[u8]) {
         let about = About { camera: "front".to_owned(), start: None };
@@ -235,17 +244,20 @@ fn enrolled_keys_are_believed_before_the_first_one_and_a_key_that_is_not_enrolle
 fn a_recording_of_which_the_hls_alone_was_kept_keeps_its_place_by_its_ledger() {
     let edge = Edge::with_three();
     let name = edge.names[1];
-    std::fs::create_dir_all(edge.dir.path().join(format!("hls/{name}"))).unwrap();
+    let hls = edge.dir.path().join("hls");
+    std::fs::create_dir_all(hls.join(name.to_string())).unwrap();
     let archive = edge.dir.path().join("archive");
     std::fs::create_dir(&archive).unwrap();
     std::fs::write(archive.join(format!("{name}.ledger")), edge.ledger(1)).unwrap();
     std::fs::write(archive.join(format!("{name}.sha256")), "").unwrap();
     std::fs::remove_file(edge.path(1)).unwrap();
     assert_eq!(edge.problems(), [(Kind::Absent, 1)], "neither MP4 nor HLS");
-    std::fs::write(edge.dir.path().join(format!("hls/{name}/{name}-out.m3u8")), "").unwrap();
+    hls::tests::make(&hls, &name.to_string());
     let report = edge.report();
     assert!(report.is_clean() && report.cameras[0].gaps.is_empty(), "{report}");
-    assert_eq!(report.notes[0].kind, Kind::HlsAlone);
+    assert_eq!(report.notes.iter().map(|note| note.kind).collect::<Vec<_>>(), [Kind::HlsAlone]);
+    std::fs::remove_file(hls.join(format!("{name}/{name}-front-1.ts"))).unwrap();
+    assert_eq!(edge.problems(), [(Kind::BrokenHls, 1)]);
 }
 
 #[test]

@@ -14,7 +14,11 @@ const MOST_DEEP: usize = 4;
 /// Files that are looked at; with more it is said that there are more.
 const MOST_FILES: usize = 1 << 20;
 /// Folders of the remote host in which there are no recordings.
-const OTHERS: [&str; 3] = ["tmp", "hls", "cache"];
+const OTHERS: [&str; 2] = ["tmp", "cache"];
+/// The folder of HLS: a folder for each recording, whose files are looked at with its playlist.
+pub const HLS: &str = "hls";
+/// The folder of what the remote host has accepted.
+const ARCHIVE: &str = "archive";
 /// The folder of what was put aside: only recordings of edges are looked for in it.
 const ASIDE: &str = "quarantine";
 
@@ -25,6 +29,10 @@ pub struct Files {
     pub recordings: Vec<PathBuf>,
     /// `NAME.ledger`, and on an edge `CAMERA8.ledger`.
     pub ledgers: Vec<PathBuf>,
+    /// `hls/NAME/`.
+    pub hls: Vec<PathBuf>,
+    /// `archive/NAME.sha256`: of these recordings the HLS alone is kept.
+    pub digests: Vec<PathBuf>,
     /// Recordings of edges that were put aside.
     pub aside: Vec<PathBuf>,
     locks: BTreeSet<PathBuf>,
@@ -51,7 +59,10 @@ impl Files {
                 if count > MOST_FILES {
                     return Err(io::Error::other(format!("more than {MOST_FILES} files")));
                 }
-                if !entry.file_type().map_err(named)?.is_dir() {
+                let is_dir = entry.file_type().map_err(named)?.is_dir();
+                if dir.ends_with(HLS) {
+                    files.hls.extend(Some(path).filter(|_| is_dir));
+                } else if !is_dir {
                     match path.iter().any(|folder| folder == ASIDE) {
                         true => files.aside.extend(Some(path).filter(|path| is_of_edge(path))),
                         false => files.add(path),
@@ -63,6 +74,8 @@ impl Files {
         }
         files.recordings.sort_by(|one, other| one.file_name().cmp(&other.file_name()));
         files.ledgers.sort();
+        files.hls.sort();
+        files.digests.sort();
         files.aside.sort();
         files.others.sort();
         Ok(files)
@@ -72,6 +85,9 @@ impl Files {
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("mp4") => self.recordings.push(path),
             Some("ledger") => self.ledgers.push(path),
+            Some("sha256") if path.parent().is_some_and(|dir| dir.ends_with(ARCHIVE)) => {
+                self.digests.push(path)
+            }
             Some("lockfile") => drop(self.locks.insert(path)),
             Some("part") => drop(self.parts.insert(path)),
             _ => self.others.push(path),

@@ -36,14 +36,7 @@ const MOST_CLAIMS: usize = 4096;
 
 /// Looks again and again until the stop is asked for.
 pub fn run(inbox: &Inbox, stop: &Stop) {
-    let mut janitor = Janitor {
-        inbox,
-        scan: Scan::default(),
-        watches: HashMap::new(),
-        claims: Watch::default(),
-        next_probe: Duration::ZERO,
-        offered: false,
-    };
+    let mut janitor = Janitor::new(inbox);
     let mut trouble = None;
     while !stop.asked() {
         let now = janitor.look(stop).err().map(|error| error.to_string());
@@ -83,7 +76,18 @@ struct SeenLock {
     file: Option<File>,
 }
 
-impl Janitor<'_> {
+impl<'a> Janitor<'a> {
+    fn new(inbox: &'a Inbox) -> Self {
+        Self {
+            inbox,
+            scan: Scan::default(),
+            watches: HashMap::new(),
+            claims: Watch::default(),
+            next_probe: Duration::ZERO,
+            offered: false,
+        }
+    }
+
     fn look(&mut self, stop: &Stop) -> Result<(), Error> {
         let mut trouble = self.probe();
         self.offered = false;
@@ -210,7 +214,7 @@ impl Janitor<'_> {
 
     /// Offers the claims whose owner is dead, and removes tries without a claim.
     fn look_at_claims(&mut self) -> Result<(), Error> {
-        let (inbox, now) = (self.inbox, supervise::wall_now());
+        let inbox = self.inbox;
         let claims = &inbox.folders.claim;
         for file in claims.names()?.take(MOST_CLAIMS) {
             beat();
@@ -218,20 +222,31 @@ impl Janitor<'_> {
             match FileName::of(&file) {
                 FileName::Recording(name) => self.offer_claim(&file, name, false)?,
                 FileName::Part(name) => self.offer_claim(&file, name, true)?,
-                _ => {
-                    let name = file.to_str().and_then(|file| file.split_once(".tries"));
-                    if let Some(name) = name.and_then(|(name, _)| Name::new(name))
-                        && !is_claimed(claims, &name)?
-                        // Else a worker may be about to take it, here or in another service.
-                        && !self.inbox.queue.knows(&name)
-                        && claims.look(&file)?.is_some_and(|meta| now.saturating_sub(meta.changed) >= FORSAKEN)
-                    {
-                        claims.remove(&file)?;
-                    }
-                }
+                _ => self.remove_forsaken(&file)?,
             }
         }
         self.claims.end_pass();
+        Ok(())
+    }
+
+    /// Removes tries that have had no claim for as long as this janitor has seen them as they are.
+    fn remove_forsaken(&mut self, file: &OsStr) -> Result<(), Error> {
+        let claims = &self.inbox.folders.claim;
+        let Some((tries, (name, _))) =
+            file.to_str().and_then(|file| Some((file, file.split_once(".tries")?)))
+        else {
+            return Ok(());
+        };
+        let Some(name) = Name::new(name) else { return Ok(()) };
+        // Else a worker may be about to take it, here or in another service.
+        if is_claimed(claims, &name)? || self.inbox.queue.knows(&name) {
+            return Ok(());
+        }
+        let looked = Looked { lock: None, recording: None, part: claims.look(file)?.map(mark) };
+        let alone = self.claims.look(tries, &looked, supervise::monotonic()).part;
+        if alone.is_some_and(|alone| alone.quiet >= FORSAKEN) {
+            claims.remove(file)?;
+        }
         Ok(())
     }
 
@@ -303,4 +318,41 @@ fn remove_lock(account: &Account, name: &Name, seen: &SeenLock, inbox: &Inbox) -
         tracing::info!(account = account.name, %name, "lock removed: its owner is gone");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chop::Chop;
+    use crate::config::Config;
+    use crate::status::Status;
+    use media::Ticks90k;
+
+    #[test]
+    fn tries_without_a_claim_go_once_they_were_seen_for_long_enough_whatever_the_wall_clock_says() {
+        let dir = tempfile::tempdir().expect("dir");
+        let config = Config { dir: dir.path().to_owned(), ..Config::default() };
+        let work = Box::new(Chop { segment: Ticks90k::SECOND });
+        let inbox = Inbox::open(config, Arc::new(Status::default()), work).expect("opens");
+        let tries = |name: &str| dir.path().join("claim").join(name);
+        for name in ["a.tries", "b.tries", "b.tries.tmp", "c.tries", "c.mp4", "notes"] {
+            std::fs::write(tries(name), "camera 1 0\n").expect("writes");
+        }
+        // By its stamp it is old enough, as it would be if the clock was set ahead.
+        std::thread::sleep(FORSAKEN);
+        let mut janitor = Janitor::new(&inbox);
+        let stop = Stop::default();
+        janitor.look(&stop).expect("looks");
+        assert!(tries("a.tries").exists(), "seen for the first time");
+        std::thread::sleep(FORSAKEN / 2);
+        std::fs::write(tries("a.tries"), "camera 2 0\n").expect("writes");
+        janitor.look(&stop).expect("looks");
+        std::thread::sleep(FORSAKEN / 2);
+        janitor.look(&stop).expect("looks");
+        let left = ["a.tries", "b.tries", "b.tries.tmp", "c.tries", "notes"].map(|name| tries(name).exists());
+        assert_eq!(left, [true, false, false, true, true], "another one is waited for anew");
+        std::thread::sleep(FORSAKEN / 2);
+        janitor.look(&stop).expect("looks");
+        assert!(!tries("a.tries").exists());
+    }
 }

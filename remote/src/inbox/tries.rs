@@ -4,7 +4,7 @@
 //! claim/NAME.tries     ACCOUNT STARTS FAILURES\n
 //! ```
 //!
-//! It is written before the claim is taken, and without a claim it stays for some seconds: whoever goes on after a crash knows whose it is.
+//! It is written before the claim is taken, and without a claim it stays for some seconds of a janitor's sight: whoever goes on after a crash knows whose it is.
 
 use super::name::Name;
 use super::quarantine::NOBODY;

@@ -257,7 +257,7 @@ impl Playlists {
 
 /// Boot and span of the footage of the recording that carries these slices.
 fn own_span(slices: &[Slice]) -> Option<(Boot, (Ticks90k, Ticks90k))> {
-    let own = slices.iter().find(|slice| slice.recording.is_some() && slice.form != Form::Dropped)?;
+    let own = slices.iter().find(|slice| slice.is_own())?;
     Some((own.boot, own.span()?))
 }
 

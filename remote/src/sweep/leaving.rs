@@ -2,15 +2,18 @@
 //!
 //! ```text
 //! hls/NAME/NAME.leaving   v1 <when it was withdrawn, s since 1970> <for how long somebody may play it, s>
-//! sweep.stamp             v1 <when, s since 1970> <withdrawn> <removed> <failed> <bytes freed>
+//! cache/sweep.stamp       v1 <when, s since 1970> <withdrawn> <removed> <failed> <bytes freed>
 //! ```
 
 use super::Report;
 use super::recordings::playlists;
 use crate::folder::{Error, Folder};
 use media::hls::vod::Outline;
+use std::path::Path;
 use std::time::Duration;
 
+/// The folder of what a sweep writes down about itself.
+pub const NOTES: &str = "cache";
 /// Where it is written down when the last sweep was.
 pub const STAMP: &str = "sweep.stamp";
 /// The longest file that is read: a playlist of some hundred thousand segments.
@@ -60,9 +63,14 @@ pub fn playing_time(folder: &Folder, name: &str) -> Result<Option<Duration>, Err
     Ok(Some(Duration::try_from_secs_f64(seconds.ceil()).unwrap_or(LONGEST).min(LONGEST)))
 }
 
+/// Where a sweep keeps notes: above it is only root's.
+pub fn notes(dir: &Path) -> Result<Folder, Error> {
+    Folder::open(dir)?.make_folder(NOTES)
+}
+
 /// Writes down that a sweep was there.
-pub fn stamp(dir: &Folder, now: Duration, report: &Report) -> Result<(), Error> {
+pub fn stamp(notes: &Folder, now: Duration, report: &Report) -> Result<(), Error> {
     let Report { withdrawn, removed, failures, freed, .. } = report;
     let counts = [withdrawn.len(), removed.len(), failures.len()].map(|count| count.to_string()).join(" ");
-    dir.replace(STAMP, format!("v1 {} {counts} {freed}\n", now.as_secs()).as_bytes())
+    notes.replace(STAMP, format!("v1 {} {counts} {freed}\n", now.as_secs()).as_bytes())
 }

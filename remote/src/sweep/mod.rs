@@ -14,10 +14,13 @@ pub mod recordings;
 pub mod service;
 #[cfg(test)]
 mod tests;
+pub mod trust;
 
 use crate::folder::{self, Folder};
 use leaving::Leaving;
-use recordings::{Hls, Recording};
+use media::names::CameraId;
+use recordings::{Hls, Ledger, Recording};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
@@ -108,9 +111,58 @@ pub fn sweep(
     sweep.run(policy)?;
     let report = sweep.report;
     if !dry_run {
-        leaving::stamp(&Folder::open(dir)?, now, &report)?;
+        leaving::stamp(&leaving::notes(dir)?, now, &report)?;
     }
     Ok(report)
+}
+
+/// How far a recording has left.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Left {
+    /// Its files are still there, for those who play it.
+    Waiting,
+    /// It is gone.
+    Gone,
+}
+
+/// What is left of the cameras' recordings after a sweep: by that ledger files leave.
+#[derive(Default)]
+struct Rest {
+    /// The lowest number of each camera.
+    oldest: BTreeMap<CameraId, u64>,
+    /// The highest number of each camera that leaves, or has just left.
+    leaving: BTreeMap<CameraId, u64>,
+    /// By NAME, where that is no edge's.
+    foreign: BTreeSet<String>,
+}
+
+impl Rest {
+    fn add(&mut self, recording: &Recording) {
+        match recording.place() {
+            Some((camera, number)) => {
+                let oldest = self.oldest.entry(camera).or_insert(number);
+                *oldest = number.min(*oldest);
+            }
+            None => _ = self.foreign.insert(recording.name.clone()),
+        }
+    }
+
+    fn leaves(&mut self, recording: &Recording) {
+        if let Some((camera, number)) = recording.place() {
+            let newest = self.leaving.entry(camera).or_insert(number);
+            *newest = number.max(*newest);
+        }
+    }
+
+    /// Whether no recording needs the file: what is left of its camera lies behind it, and retention has come to it, by its own age or
+    /// because it takes what lies behind it.
+    fn lets_go(&self, ledger: &Ledger, old: bool) -> bool {
+        let Some((camera, number)) = ledger.place() else {
+            return old && !self.foreign.contains(&ledger.name);
+        };
+        let needed = self.oldest.get(&camera).is_some_and(|oldest| *oldest <= number);
+        !needed && (old || self.leaving.get(&camera).is_some_and(|newest| *newest > number))
+    }
 }
 
 impl Sweep<'_> {
@@ -119,59 +171,68 @@ impl Sweep<'_> {
         recordings::in_order(&mut recordings);
         let staying = recordings.iter().filter(|recording| !recording.is_leaving());
         let mut bytes: u64 = staying.map(|recording| recording.bytes).sum();
-        let mut oldest_kept = None;
+        let (mut rest, mut waiting) = (Rest::default(), BTreeSet::new());
         for recording in recordings {
             let old = self.now.saturating_sub(recording.since) >= policy.keep;
             let too_much = policy.bytes.is_some_and(|most| bytes > most);
             let leaving = recording.is_leaving();
             if !(old || too_much || leaving) {
                 self.report.kept += 1;
-                oldest_kept = oldest_kept.or(Some(recording.since));
+                rest.add(&recording);
                 continue;
             }
             if !leaving {
                 bytes = bytes.saturating_sub(recording.bytes);
             }
-            match self.let_go(&recording) {
-                Err(Error::Folder(error)) => self.report.failures.push((recording.name, error.to_string())),
-                other => other?,
+            rest.leaves(&recording);
+            let camera = recording.place().map(|(camera, _)| camera);
+            match self.let_go(&recording, camera.is_some_and(|camera| waiting.contains(&camera))) {
+                Ok(Left::Gone) => {}
+                Ok(Left::Waiting) => {
+                    rest.add(&recording);
+                    waiting.extend(camera);
+                }
+                Err(Error::Folder(error)) => {
+                    rest.add(&recording);
+                    self.report.failures.push((recording.name, error.to_string()));
+                }
+                Err(stopped) => return Err(stopped),
             }
         }
-        self.let_ledgers_go(policy, oldest_kept)
+        self.let_ledgers_go(policy, &rest)
     }
 
-    /// Ledger entries without a recording leave with the recordings that arrived when they did: alone they would say that
-    /// everything behind them is missing.
-    fn let_ledgers_go(&mut self, policy: &Policy, oldest_kept: Option<Duration>) -> Result<(), Error> {
-        for (file, since) in recordings::ledgers(&self.archive)? {
-            let old = self.now.saturating_sub(since) >= policy.keep;
-            if (old || oldest_kept.is_some_and(|oldest| since < oldest)) && !self.dry_run {
-                self.step(|| self.archive.remove(&file))?;
+    fn let_ledgers_go(&mut self, policy: &Policy, rest: &Rest) -> Result<(), Error> {
+        for ledger in recordings::ledgers(&self.archive)? {
+            let old = self.now.saturating_sub(ledger.since) >= policy.keep;
+            if rest.lets_go(&ledger, old) && !self.dry_run {
+                self.step(|| self.archive.remove(recordings::ledger(&ledger.name)))?;
             }
         }
         Ok(())
     }
 
-    /// The next step of a recording that has to leave.
-    fn let_go(&mut self, recording: &Recording) -> Result<(), Error> {
-        let Some(hls) = &recording.hls else { return self.remove(recording, None) };
-        let folder = self.hls.folder(&recording.name)?;
-        let Some(folder) = folder else { return Ok(()) };
+    /// The next step of a recording that has to leave. `behind`: one of its camera that was recorded before it has not left yet, and
+    /// it must not leave out of the middle of a ledger.
+    fn let_go(&mut self, recording: &Recording, behind: bool) -> Result<Left, Error> {
+        let Some(hls) = &recording.hls else { return self.remove(recording, None, behind) };
+        let Some(folder) = self.hls.folder(&recording.name)? else { return Ok(Left::Waiting) };
         let mark = Leaving::read(&folder, &recording.name)?;
         if hls.playlists.is_empty() {
             if hls.segments.is_empty() {
-                return self.remove(recording, Some((&folder, hls)));
+                return self.remove(recording, Some((&folder, hls)), behind);
             }
             // A mark from the future: the clock went back since.
             if let Some(Leaving { since, wait }) = mark.filter(|mark| mark.since <= self.now) {
                 if self.now >= since + wait {
-                    return self.remove(recording, Some((&folder, hls)));
+                    return self.remove(recording, Some((&folder, hls)), behind);
                 }
                 self.report.waiting += 1;
-                return Ok(());
+                return Ok(Left::Waiting);
             }
         }
-        self.withdraw(recording, &folder, hls, mark)
+        self.withdraw(recording, &folder, hls, mark)?;
+        Ok(Left::Waiting)
     }
 
     /// The playlists go. Who has one may play it to its end: how long that takes is written down first.
@@ -197,8 +258,17 @@ impl Sweep<'_> {
         self.step(|| folder.sync())
     }
 
-    /// Everything goes: segments, recording, mark, folder.
-    fn remove(&mut self, recording: &Recording, hls: Option<(&Folder, &Hls)>) -> Result<(), Error> {
+    /// Everything goes: segments, recording and what the archive has of its ledger, mark, folder. Not yet if it is `behind` another.
+    fn remove(
+        &mut self,
+        recording: &Recording,
+        hls: Option<(&Folder, &Hls)>,
+        behind: bool,
+    ) -> Result<Left, Error> {
+        if behind {
+            self.report.waiting += 1;
+            return Ok(Left::Waiting);
+        }
         let name = &recording.name;
         if !self.dry_run {
             if let Some((folder, hls)) = hls {
@@ -208,14 +278,15 @@ impl Sweep<'_> {
                 self.step(|| folder.sync())?;
             }
             self.step(|| self.archive.remove(recordings::digest(name)))?;
+            self.step(|| self.archive.remove(recordings::ledger(name)))?;
             if let Some(mp4) = &recording.mp4 {
                 let file = recordings::mp4(name);
                 // Another one may have come under the name meanwhile.
                 if self.archive.look(&file)?.is_some_and(|now| now.id == mp4.id) {
                     self.step(|| self.archive.remove(&file))?;
-                    self.step(|| self.archive.sync())?;
                 }
             }
+            self.step(|| self.archive.sync())?;
             if let Some((folder, _)) = hls {
                 self.step(|| folder.remove(leaving::file(name)))?;
                 // It stays if there is anything in it that is not ours.
@@ -225,7 +296,7 @@ impl Sweep<'_> {
         }
         self.report.freed += recording.bytes;
         self.report.removed.push(name.clone());
-        Ok(())
+        Ok(Left::Gone)
     }
 
     /// One change; or the end, if that was asked for.

@@ -4,7 +4,7 @@ use super::leaving;
 use crate::chop::is_name;
 use crate::folder::{Error, Folder, Kind, Meta};
 use crate::supervise::beat;
-use media::names::{CameraId, RecordingName};
+use media::names::{CameraId, NAME_LEN, RecordingName};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -39,6 +39,11 @@ impl Recording {
     pub fn is_leaving(&self) -> bool {
         self.hls.as_ref().is_some_and(|hls| hls.leaving)
     }
+
+    /// Camera and number, if it is one of an edge: so the recordings of a camera follow on.
+    pub fn place(&self) -> Option<(CameraId, u64)> {
+        place(&self.name)
+    }
 }
 
 /// The file of a recording in the archive.
@@ -49,6 +54,11 @@ pub fn mp4(name: &str) -> String {
 /// What the archive keeps of a recording whose HLS alone is wanted.
 pub fn digest(name: &str) -> String {
     format!("{name}.sha256")
+}
+
+/// What the archive keeps of the ledger without a recording that carries it.
+pub fn ledger(name: &str) -> String {
+    format!("{name}.ledger")
 }
 
 /// Both playlists of a recording: the multivariant one, and the one it names.
@@ -94,14 +104,10 @@ pub fn find(hls: &Folder, archive: &Folder) -> Result<Vec<Recording>, Error> {
 /// Sorts recordings in the order in which they leave. After an outage the newest come first; so that retention takes no recording out
 /// of the middle of a ledger, one of an edge counts as arrived no sooner than all that were recorded before it.
 pub fn in_order(recordings: &mut [Recording]) {
-    let number = |recording: &Recording| {
-        let name = recording.name.parse::<RecordingName>().ok();
-        name.map(|name| (name.camera, name.sequence))
-    };
-    recordings.sort_by_cached_key(number);
+    recordings.sort_by_cached_key(Recording::place);
     let mut before: Option<(CameraId, Duration)> = None;
     for recording in recordings.iter_mut() {
-        let Some((camera, _)) = number(recording) else { continue };
+        let Some((camera, _)) = recording.place() else { continue };
         if let Some((_, since)) = before.filter(|(of, _)| *of == camera) {
             recording.since = recording.since.max(since);
         }
@@ -111,20 +117,40 @@ pub fn in_order(recordings: &mut [Recording]) {
     recordings.sort_by_key(|recording| recording.since);
 }
 
-/// Files in the archive with ledger entries that no recording carries, and when they arrived.
-pub fn ledgers(archive: &Folder) -> Result<Vec<(String, Duration)>, Error> {
+/// `archive/NAME.ledger`: entries that no recording in the archive carries.
+pub struct Ledger {
+    /// Its NAME.
+    pub name: String,
+    /// When it arrived, since 1970.
+    pub since: Duration,
+}
+
+impl Ledger {
+    /// Camera and number. What an edge cuts into a file has the next number: it lies behind all recordings of a lower one but
+    /// the one that was growing then, and in front of all of a higher one.
+    pub fn place(&self) -> Option<(CameraId, u64)> {
+        // What an edge has set aside has a word behind its name.
+        place(self.name.get(..NAME_LEN)?)
+    }
+}
+
+/// All ledger files in the archive.
+pub fn ledgers(archive: &Folder) -> Result<Vec<Ledger>, Error> {
     let mut found = Vec::new();
     for entry in archive.names()? {
         let entry = entry?;
-        let Some(file) = entry.to_str().filter(|file| file.strip_suffix(".ledger").is_some_and(is_name))
-        else {
-            continue;
-        };
+        let name = entry.to_str().and_then(|file| file.strip_suffix(".ledger")).filter(|name| is_name(name));
+        let Some(name) = name else { continue };
         if let Some(meta) = archive.look(&entry)?.filter(|meta| meta.kind == Kind::File) {
-            found.push((file.to_owned(), meta.changed));
+            found.push(Ledger { name: name.to_owned(), since: meta.changed });
         }
     }
     Ok(found)
+}
+
+/// Camera and number of a recording of an edge.
+fn place(name: &str) -> Option<(CameraId, u64)> {
+    name.parse::<RecordingName>().ok().map(|name| (name.camera, name.sequence))
 }
 
 /// What is ours in the folder of a recording that was made at `made`, when its playlists were, and its bytes. `None` if the folder holds only files of others.

@@ -1,6 +1,9 @@
 //! What a sweep promises: only what is ours leaves, in an order that no player notices, and again after each crash.
 
 use super::*;
+use crate::check::tests::{Edge, seconds};
+use crate::check::{Keys, check};
+use media::ledger::{Boot, Cause, Entry};
 use std::cell::Cell;
 use std::fs;
 use tempfile::TempDir;
@@ -33,7 +36,7 @@ fn host(names: &[&str]) -> (TempDir, Duration) {
     (dir, crate::supervise::wall_now() + SECOND)
 }
 
-/// Everything below `dir` but the stamp.
+/// Everything below `dir` but the notes of the sweep.
 fn files(dir: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let mut folders = vec![dir.to_owned()];
@@ -47,13 +50,52 @@ fn files(dir: &Path) -> Vec<String> {
             }
         }
     }
-    found.retain(|file| file != leaving::STAMP);
+    found.retain(|file| !file.starts_with("cache/"));
     found.sort();
     found
 }
 
 fn swept(dir: &TempDir, policy: &Policy, now: Duration) -> Report {
     sweep(dir.path(), policy, now, false, &|| false).expect("sweeps")
+}
+
+/// What an edge with these receipts and gaps has cut: a recording of a second for each letter, and a file with a gap for each dot.
+fn chain(plan: &str) -> Edge {
+    let mut edge = Edge::new();
+    let boot = Boot::of("one");
+    for (n, kind) in plan.chars().enumerate() {
+        let at = seconds(n as i64);
+        if kind == '.' {
+            edge.tail
+                .note(boot, Entry::Gap { cause: Cause::CameraGone, from: at, to: seconds(n as i64 + 1) });
+            edge.cut();
+        } else {
+            edge.record(n as i64..n as i64 + 1);
+            edge.tail.note(boot, Entry::Receipt { at, recording: 100 + n as u64 });
+        }
+    }
+    edge
+}
+
+/// The files of an edge arrive in the archive, in this order.
+fn arrive(dir: &TempDir, edge: &Edge, order: impl IntoIterator<Item = usize>) {
+    for n in order {
+        for kind in ["mp4", "ledger"] {
+            let file = format!("{}.{kind}", edge.names[n]);
+            if edge.dir.path().join(&file).exists() {
+                // The times of files are no finer than this.
+                std::thread::sleep(Duration::from_millis(10));
+                fs::copy(edge.dir.path().join(&file), dir.path().join("archive").join(&file))
+                    .expect("copies");
+            }
+        }
+    }
+}
+
+/// What `check` has against the archive.
+fn problems(dir: &TempDir) -> Vec<String> {
+    let report = check(&[dir.path().to_owned()], &Keys::Enrolled(Vec::new())).expect("checks");
+    report.problems.iter().map(|problem| format!("{}: {}", problem.file, problem.detail)).collect()
 }
 
 #[test]
@@ -66,6 +108,95 @@ fn ledger_files_leave_with_the_recordings_of_their_time() {
     assert!(ledger.exists());
     assert_eq!(swept(&dir, &POLICY, now + WEEK), Report::default());
     assert_eq!(files(dir.path()), ["archive/notes"]);
+}
+
+#[test]
+fn a_ledger_file_stays_as_long_as_anything_in_front_of_it_whenever_it_came() {
+    // Two recordings arrive; after an outage the ledger file comes first, and the newest recordings before the others.
+    let edge = chain("RRRR.RRRR");
+    let outage = [0, 1, 4, 8, 7, 6, 5, 3, 2];
+    let (dir, _) = host(&[]);
+    arrive(&dir, &edge, outage);
+    assert_eq!(problems(&dir), [""; 0]);
+    let ledger = dir.path().join(format!("archive/{}.ledger", edge.names[4]));
+    let now = crate::supervise::wall_now();
+    for left in (0..8).rev() {
+        let recordings = files(dir.path()).into_iter().filter(|file| file.ends_with(".mp4"));
+        let bytes: u64 =
+            recordings.map(|file| fs::metadata(dir.path().join(file)).expect("there").len()).sum();
+        let report = swept(&dir, &Policy { keep: WEEK, bytes: Some(bytes - 1) }, now);
+        assert_eq!((report.removed.len(), report.kept), (1, left));
+        assert_eq!(problems(&dir), [""; 0], "{left} are left");
+        assert_eq!(ledger.exists(), left >= 4, "{left} are left");
+    }
+    assert!(files(dir.path()).is_empty(), "{:?}", files(dir.path()));
+
+    // The same by age.
+    arrive(&dir, &edge, outage);
+    let arrived = |n: usize| {
+        let meta = Folder::open(&dir.path().join("archive")).expect("opens");
+        meta.look(recordings::mp4(&edge.names[n].to_string())).expect("looks").expect("there").changed
+    };
+    let (second, last) = (arrived(1), arrived(2));
+    assert_eq!(swept(&dir, &POLICY, second + WEEK).kept, 6);
+    assert_eq!(problems(&dir), [""; 0]);
+    assert!(ledger.exists());
+    assert_eq!(swept(&dir, &POLICY, last + WEEK).kept, 0);
+    assert!(files(dir.path()).is_empty(), "{:?}", files(dir.path()));
+}
+
+#[test]
+fn a_ledger_file_waits_for_what_has_not_come_and_leaves_a_host_without_recordings_by_its_age() {
+    let edge = chain("RR.RR");
+    let (dir, _) = host(&[]);
+    arrive(&dir, &edge, [2, 4]);
+    let ledger = dir.path().join(format!("archive/{}.ledger", edge.names[2]));
+    let now = crate::supervise::wall_now();
+    assert_eq!(swept(&dir, &POLICY, now).kept, 1);
+    assert!(ledger.exists(), "what lies in front of it is on its way");
+    fs::remove_file(dir.path().join(format!("archive/{}.mp4", edge.names[4]))).expect("removes");
+    swept(&dir, &POLICY, now + WEEK - SECOND);
+    assert!(ledger.exists());
+    swept(&dir, &POLICY, now + WEEK);
+    assert!(files(dir.path()).is_empty());
+}
+
+#[test]
+fn the_ledger_of_a_recording_whose_hls_alone_is_kept_stays_and_leaves_with_it() {
+    let edge = chain("RR");
+    let names: Vec<String> = edge.names.iter().map(ToString::to_string).collect();
+    let (dir, _) = host(&[&names[0], &names[1]]);
+    for name in &names {
+        fs::remove_file(dir.path().join(format!("archive/{name}.mp4"))).expect("removes");
+        fs::write(dir.path().join(format!("archive/{name}.ledger")), "ledger").expect("writes");
+        fs::write(dir.path().join(format!("archive/{name}.sha256")), "digest").expect("writes");
+    }
+    let of = |name: &str| files(dir.path()).into_iter().filter(|file| file.contains(name)).count();
+    let now = crate::supervise::wall_now() + SECOND;
+    let each = (files(dir.path()).iter().filter(|file| file.contains(&format!("hls/{}/", names[0]))))
+        .map(|file| fs::metadata(dir.path().join(file)).expect("there").len())
+        .sum::<u64>();
+    let policy = Policy { keep: WEEK, bytes: Some(each) };
+    assert_eq!(swept(&dir, &policy, now).withdrawn, names[..1]);
+    assert!(dir.path().join(format!("archive/{}.ledger", names[0])).exists());
+    assert_eq!(swept(&dir, &policy, now + PLAYING).removed, names[..1]);
+    assert_eq!((of(&names[0]), of(&names[1])), (0, 7));
+    swept(&dir, &POLICY, now + WEEK);
+    assert!(dir.path().join(format!("archive/{}.ledger", names[1])).exists(), "somebody may play it");
+    swept(&dir, &POLICY, now + WEEK + PLAYING);
+    assert!(files(dir.path()).is_empty());
+}
+
+#[test]
+fn a_short_recording_does_not_leave_before_a_long_one_in_front_of_it() {
+    let edge = chain("RR");
+    let names: Vec<String> = edge.names.iter().map(ToString::to_string).collect();
+    let (dir, now) = host(&[&names[0], &names[1]]);
+    let long = PLAYLIST.replacen("6.00000", "60.00000", 1);
+    fs::write(dir.path().join(format!("hls/{0}/{0}-out.m3u8", names[0])), long).expect("writes");
+    assert_eq!(swept(&dir, &POLICY, now + WEEK).withdrawn, names);
+    assert_eq!(swept(&dir, &POLICY, now + WEEK + PLAYING).waiting, 2);
+    assert_eq!(swept(&dir, &POLICY, now + WEEK + PLAYING * 4).removed, names);
 }
 
 #[test]
@@ -91,7 +222,9 @@ fn playlists_go_first_and_the_rest_when_nobody_can_be_playing_any_more() {
     assert_eq!((report.removed.as_slice(), report.waiting), (&["a".to_owned()][..], 0));
     assert_eq!(report.freed, 1000 + 3 * 188 + 17, "recording, segments, mark");
     assert!(!dir.path().join("hls/a").exists() && files(dir.path()).is_empty());
-    let stamp = fs::read_to_string(dir.path().join(leaving::STAMP)).expect("stamp");
+    let beside = fs::read_dir(dir.path()).expect("lists").map(|entry| entry.expect("reads").path());
+    assert!(beside.into_iter().all(|path| path.is_dir()), "only root may write there");
+    let stamp = fs::read_to_string(dir.path().join(leaving::NOTES).join(leaving::STAMP)).expect("stamp");
     assert_eq!(stamp, format!("v1 {} 0 1 0 {}\n", (now + WEEK + PLAYING).as_secs(), report.freed));
 }
 
@@ -126,7 +259,7 @@ fn a_dry_run_says_what_would_leave_and_changes_nothing() {
         "withdrawn  a\nwithdrawn  b\n2 withdrawn, 0 removed, 0 waiting, 0 kept, 0 failed, 0 bytes freed"
     );
     assert_eq!(files(dir.path()), all);
-    assert!(!dir.path().join(leaving::STAMP).exists());
+    assert!(!dir.path().join(leaving::NOTES).exists());
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tempfile::TempDir;
+use tests::clock::Clock;
 use tests::remote::Remote;
 use tests::wait::{PATIENCE, wait_until};
 use tests::web::metric;
@@ -63,7 +64,7 @@ fn what_there_is_no_room_for_leaves_the_service_in_the_safe_order() {
     remote.wait_until("the playlists to go first", |remote| of(remote, "a") == withdrawn).unwrap();
     assert_eq!(remote.get("/hls/a/a-camera-0.ts").unwrap().status, 200, "whoever plays it may finish");
     assert_eq!(remote.get("/hls/a/a.m3u8").unwrap().status, 404);
-    let stamp = |remote: &Remote| fs::read_to_string(remote.file("sweep.stamp")).unwrap_or_default();
+    let stamp = |remote: &Remote| fs::read_to_string(remote.file("cache/sweep.stamp")).unwrap_or_default();
     remote.wait_until("the stamp", |remote| stamp(remote).ends_with(" 1 0 0 0\n")).unwrap();
     remote
         .wait_until("the metric", |remote| {
@@ -83,6 +84,39 @@ fn what_there_is_no_room_for_leaves_the_service_in_the_safe_order() {
         .unwrap();
     assert_eq!(of(&remote, "b"), second);
     remote.terminate().unwrap();
+}
+
+#[test]
+fn a_host_that_starts_with_its_clock_a_year_ahead_lets_nothing_go_for_its_age() {
+    let clock = Clock::new().unwrap();
+    let mut remote = Remote::prepare("").unwrap();
+    fs::create_dir_all(remote.inbox()).unwrap();
+    remote.start().unwrap();
+    put(&remote.inbox(), "a", &sealed(1));
+    remote.wait_until_settled(1).unwrap();
+    remote.terminate().unwrap();
+    let all = of(&remote, "a");
+    let sweep_by = |clock: &Clock| {
+        let mut sweep = Command::new(tests::built("porthole-remote"));
+        sweep.arg("sweep").arg("--dir").arg(remote.dir()).envs(clock.environment());
+        let output = sweep.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    clock.set(365 * 24 * 3600).unwrap();
+    assert!(sweep_by(&clock).starts_with("The clock may have jumped: for 1440 more minutes"));
+    assert_eq!(of(&remote, "a"), all);
+
+    // What the last sweep wrote down is all that the next one knows: its day is over, so the clock has been right.
+    let notes = remote.file("cache/sweep.clock");
+    let text = fs::read_to_string(&notes).unwrap();
+    let (known, left) = text.trim_end().rsplit_once(' ').unwrap();
+    assert_eq!(left, "86400");
+    fs::write(&notes, format!("{known} 0\n")).unwrap();
+    assert_eq!(sweep_by(&clock), "");
+    assert!(!of(&remote, "a").contains(&"a/a.m3u8".to_owned()), "a year is over");
+    clock.set(0).unwrap();
+    assert!(sweep_by(&clock).starts_with("The clock may have jumped: for 1440 more minutes"), "and back");
 }
 
 #[test]

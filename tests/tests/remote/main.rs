@@ -8,6 +8,7 @@ mod recordings;
 use std::fs;
 use std::io::{Seek, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::process::Command;
 
 use media::Ticks90k;
 use media::ledger::slice::write_all;
@@ -256,6 +257,28 @@ fn where_only_the_hls_is_kept_a_digest_guards_the_name() {
     put(&remote.inbox(), "a", &sealed(1));
     remote.wait_until("the same one to be known", |remote| remote.log().contains("known already")).unwrap();
     remote.wait_until_settled(1).unwrap();
+    remote.terminate().unwrap();
+
+    let check = |form: &[&str]| {
+        let mut check = Command::new(tests::built("porthole-remote"));
+        let output =
+            check.arg("check").args(form).args(["archive", "hls"].map(|dir| remote.file(dir))).output();
+        let output = output.unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (status, text) = check(&[]);
+    assert_eq!(status, Some(0), "{text}");
+    let segment = remote.file("hls/a/a-camera-0.ts");
+    fs::remove_file(&segment).unwrap();
+    let named = format!("PROBLEM  {}: this segment is not here\n", segment.display());
+    let (status, text) = check(&[]);
+    assert!(status == Some(1) && text.contains(&named), "{text}");
+    let (status, json) = check(&["--json"]);
+    let problems = serde_json::from_str::<serde_json::Value>(&json).unwrap()["problems"].take();
+    assert_eq!((status, &problems[0]["kind"]), (Some(1), &"broken_hls".into()), "{problems}");
+    assert_eq!(problems[0]["file"], segment.display().to_string());
+    fs::remove_dir_all(remote.file("hls/a")).unwrap();
+    assert_eq!(check(&[]).0, Some(1), "nothing is left of it");
 }
 
 #[test]
