@@ -73,9 +73,6 @@ enum Command {
     Provision {
         /// The file; that it is not there is fine.
         file: PathBuf,
-        /// Where wpa_supplicant looks for its configuration [default: wpa_supplicant.conf in auth.dir].
-        #[arg(long, env = "PORTHOLE_EDGE_WIFI", value_name = "FILE")]
-        wifi: Option<PathBuf>,
         #[command(flatten)]
         at: At,
     },
@@ -177,8 +174,8 @@ fn obey(command: Command) -> anyhow::Result<()> {
             let places = Places { name: HOST_NAME.into(), zones: ZONES.into(), zone: localtime };
             return Ok(name_host(&Settings::overlay(load(&at)?)?.device, &places)?);
         }
-        Command::Provision { file, wifi, at } => {
-            let applied = provision(&file, wifi.as_deref(), &load(&at)?)?;
+        Command::Provision { file, at } => {
+            let applied = provision(&file, &load(&at)?)?;
             say(&format!("{}: {}\n", file.display(), if applied { "applied" } else { "nothing to do" }))
         }
     }

@@ -188,7 +188,7 @@ impl Recorder {
         let Inputs { own, current, .. } = &self.inputs;
         let config = current.get();
         match config.upload {
-            Some(_) if own.metrics.at_risk_seconds.get() > KEEPS_UP => 1,
+            Some(_) if own.at_risk_seconds(clock::media_now()) > KEEPS_UP => 1,
             _ => config.record.sync_seconds,
         }
     }

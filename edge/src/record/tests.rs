@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::ring::{Limits, Writer as RingWriter};
-use crate::status::RecordingState;
+use crate::source::Mode;
+use crate::status::{Alone, CameraState, RecordingState};
 use crate::store::fixture::{config_in, stream};
 use crate::supervise::Pulses;
 use media::mp4::{Movie, demux};
@@ -240,12 +241,27 @@ fn a_card_is_spared_while_the_remote_host_keeps_up_and_no_longer() {
     let camera = Camera::new(600);
     let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIH0XDKDZpZ89hNCaej8mrOhs+CKiEI11242Un8zWzkXJ";
     let upload = format!("[upload]\nhost = \"h\"\nuser = \"u\"\nhost_key = \"{key}\"");
+    let mode = Mode {
+        device: "front".to_owned(),
+        format: "I420".to_owned(),
+        width: 320,
+        height: 240,
+        frame_duration: Ticks90k(3000),
+    };
     for (upload, at_risk, seconds) in [("", 0.0, 30), (&upload, 1.2, 30), (&upload, 3.5, 1), ("", 3.5, 30)] {
         let text = format!("{upload}\n[record]\nsync_seconds = 30");
         let current = Current::new(crate::config::Config::parse(&text).expect("good"));
         let recorder = Recorder::new(Inputs { current, ..camera.recorder().inputs });
-        recorder.inputs.own.metrics.at_risk_seconds.set(at_risk);
+        let own = &recorder.inputs.own;
+        own.set_alone(Alone { seconds: at_risk, at: None });
         assert_eq!(recorder.sync_seconds(), seconds, "{at_risk} s at risk, {upload}");
+        // Since then the upload has waited for an answer.
+        let since = Ticks90k(clock::media_now().0 - 30 * SECOND);
+        own.set_alone(Alone { seconds: 0.0, at: Some(since) });
+        assert_eq!(recorder.sync_seconds(), 30, "the camera delivers nothing, {upload}");
+        own.set_state(CameraState::streaming(&mode, false, since));
+        assert_eq!(recorder.sync_seconds(), if upload.is_empty() { 30 } else { 1 }, "{upload}");
+        own.set_state(CameraState::default());
     }
 }
 

@@ -23,10 +23,10 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 
 const MOST_BYTES: u64 = 16 << 10;
-/// The file in `auth.dir` with the digest of what was applied.
-const APPLIED: &str = "provisioned";
-/// The Wi-Fi, in `auth.dir` unless another place is named.
-pub const WIFI: &str = "wpa_supplicant.conf";
+/// The file in `auth.dir` with the digest of what was applied. It outlives a factory reset, which would be undone by what it undoes otherwise.
+pub(super) const APPLIED: &str = "provisioned";
+/// The Wi-Fi, in `auth.dir`, which a factory reset empties.
+const WIFI: &str = "wpa_supplicant.conf";
 /// The device's public key, beside `porthole.toml`, to be enrolled.
 const PUBLIC_KEY: &str = "porthole.pub";
 
@@ -97,11 +97,11 @@ struct Admin {
     password: Spanned<String>,
 }
 
-/// Applies the file, once; says whether there was anything to do. `wifi` is where the Wi-Fi is written to. No file is nothing to do.
+/// Applies the file, once; says whether there was anything to do. No file is nothing to do.
 ///
 /// # Errors
 /// It cannot be applied; what was applied before that is applied again the next time.
-pub fn provision(file: &Path, wifi: Option<&Path>, config: &Config) -> Result<bool, Error> {
+pub fn provision(file: &Path, config: &Config) -> Result<bool, Error> {
     let dir = &config.auth.as_ref().ok_or(Error::NoAuth)?.dir;
     let failed = |path: &Path| {
         let path = path.to_owned();
@@ -122,7 +122,7 @@ pub fn provision(file: &Path, wifi: Option<&Path>, config: &Config) -> Result<bo
     let wishes = Wishes::read(file, &text)?;
     let secrets = wishes.secrets(file, &text)?;
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed(dir))?;
-    wishes.apply(file, &wifi.map_or_else(|| dir.join(WIFI), Path::to_owned), dir, config)?;
+    wishes.apply(file, dir, config)?;
     let erased = erase(file, text, &secrets).map_err(failed(file))?;
     files::replace(&applied, digest(&erased).as_bytes(), &OpenOptions::new()).map_err(failed(&applied))?;
     tracing::info!(file = %file.display(), "applied; its secrets are erased");
@@ -170,7 +170,7 @@ impl Wishes {
     }
 
     /// Each step replaces a whole file, by the same content however often it is done.
-    fn apply(&self, file: &Path, wifi: &Path, dir: &Path, config: &Config) -> Result<(), Error> {
+    fn apply(&self, file: &Path, dir: &Path, config: &Config) -> Result<(), Error> {
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |source| Error::Io { path, source }
@@ -186,8 +186,9 @@ impl Wishes {
         settings.save(dir)?;
         if let Some(wishes) = self.wifi.as_ref().filter(|wifi| !wifi.password.as_ref().is_some_and(is_erased))
         {
-            let saved = files::replace(wifi, wishes.file().as_bytes(), OpenOptions::new().mode(0o600));
-            saved.map_err(failed(wifi))?;
+            let wifi = dir.join(WIFI);
+            let saved = files::replace(&wifi, wishes.file().as_bytes(), OpenOptions::new().mode(0o600));
+            saved.map_err(failed(&wifi))?;
         }
         if let Some(admin) = self.admin.as_ref().filter(|admin| !is_erased(&admin.password)) {
             let account = Account::new(&admin.name, admin.password.get_ref())?;

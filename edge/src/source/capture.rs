@@ -252,7 +252,8 @@ impl<'a> Capture<'a> {
     }
 
     fn read(&mut self, mut opened: Opened) -> End {
-        let source = opened.source.as_mut();
+        let Opened { source, stand_in } = &mut opened;
+        let (source, stand_in) = (source.as_mut(), *stand_in);
         tracing::info!(camera = self.own.name, mode = %source.mode(), "camera opened");
         // A source of one frame in ten seconds is not silent between two of them.
         let three_frames = Ticks90k(3 * source.mode().frame_duration.0);
@@ -260,7 +261,7 @@ impl<'a> Capture<'a> {
         let mut delivered = false;
         let mut heard = clock::media_now();
         self.awake = heard;
-        let mut look = opened.stand_in.then(|| Look::new(&self.patience, heard));
+        let mut look = stand_in.then(|| Look::new(&self.patience, heard));
         while !self.stop.asked() {
             let captured = match self.next(source) {
                 Ok(captured) => captured,
@@ -276,7 +277,7 @@ impl<'a> Capture<'a> {
                 if !delivered && captured == Captured::Frame {
                     delivered = true;
                     patience = self.patience.silence.max(three_frames);
-                    self.found(source);
+                    self.found(source, stand_in);
                 }
             }
             if let Some(look) = &mut look
@@ -388,7 +389,7 @@ impl<'a> Capture<'a> {
     }
 
     /// The first picture after an opening was sent.
-    fn found(&mut self, source: &dyn Source) {
+    fn found(&mut self, source: &dyn Source, stand_in: bool) {
         self.opening.delivered();
         self.ladder.delivered();
         let since = self.last.unwrap_or(self.begun);
@@ -397,7 +398,7 @@ impl<'a> Capture<'a> {
             self.own.metrics.camera_repairs.inc();
             self.own.metrics.camera_repair_seconds.inc_by((since - broken).to_duration().as_secs_f64());
         }
-        self.own.set_state(CameraState::streaming(source.mode(), since));
+        self.own.set_state(CameraState::streaming(source.mode(), stand_in, since));
         self.complaint.clear();
     }
 

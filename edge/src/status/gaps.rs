@@ -6,7 +6,7 @@
 //!                                           +--------- remember, at the start of the next process
 //! ```
 
-use media::ledger::{Boot, Finding, Missing, Stitched};
+use media::ledger::{Boot, Finding, Missing, SHORTEST_GAP, Stitched};
 use media::{Ticks90k, WallTime};
 use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
@@ -107,19 +107,28 @@ impl Gaps {
         }
     }
 
-    /// Footage that never came although the camera was there: a gap `overload`, unless one is known there already.
+    /// Footage that never came although the camera was there: what no gap of this process covers of it is a gap `overload`. A camera that stood
+    /// still covers its own part; pictures that were left out in front of it or behind it are missing besides.
     pub fn hole(&self, camera: &str, (from, to): (Ticks90k, Ticks90k), start: Option<WallTime>) {
-        if !self.touches(camera, from, to) {
-            self.open(camera, Cause::Overload, from, start);
-            self.close(camera, Cause::Overload, to);
+        let gaps = &mut self.lock().gaps;
+        let here = |known: &&Known| known.times == Times::Here && known.gap.camera == camera;
+        let known = gaps.iter().filter(here).map(|known| (known.gap.from, known.gap.to.unwrap_or(to)));
+        let mut covered: Vec<_> = known.filter(|(begin, end)| *begin < to && *end > from).collect();
+        covered.sort_unstable();
+        let mut end = from;
+        for (next, until) in covered.into_iter().chain([(to, to)]) {
+            if next - end >= SHORTEST_GAP {
+                let start = start.map(|start| start.plus(end - from));
+                let gap = Gap::over(camera, Cause::Overload, (end, next), start);
+                push(gaps, Known { gap, told: Some(end), times: Times::Here });
+            }
+            end = end.max(until);
         }
     }
 
     /// A gap that is over, and in the ledger already. It takes the place of one of the same span: what was thinned may be dropped.
-    pub fn add(&self, camera: &str, cause: Cause, (from, to): (Ticks90k, Ticks90k), start: Option<WallTime>) {
-        let camera = camera.to_owned();
-        let mut gap = Gap { camera, cause, from, to: None, start, seconds: None, lasts: true };
-        gap.end(to);
+    pub fn add(&self, camera: &str, cause: Cause, span: (Ticks90k, Ticks90k), start: Option<WallTime>) {
+        let gap = Gap::over(camera, cause, span, start);
         let gaps = &mut self.lock().gaps;
         gaps.retain(|known| {
             (known.times, &known.gap.camera, known.gap.from, known.gap.to)
@@ -135,15 +144,6 @@ impl Gaps {
             .gaps
             .iter()
             .any(|known| known.times == Times::Here && known.gap.camera == camera && lasts(&known.gap))
-    }
-
-    /// Whether a gap of this process lies between two moments of a camera.
-    fn touches(&self, camera: &str, from: Ticks90k, to: Ticks90k) -> bool {
-        let lies = |gap: &Gap| gap.from < to && gap.to.is_none_or(|end| end > from);
-        self.lock()
-            .gaps
-            .iter()
-            .any(|known| known.times == Times::Here && known.gap.camera == camera && lies(&known.gap))
     }
 
     /// What the ledger of a camera tells of earlier processes, to the one that began at a moment of a boot. Where the ring knew nothing of them, as
@@ -264,6 +264,14 @@ impl Known {
 }
 
 impl Gap {
+    /// One that is over.
+    fn over(camera: &str, cause: Cause, (from, to): (Ticks90k, Ticks90k), start: Option<WallTime>) -> Self {
+        let camera = camera.to_owned();
+        let mut gap = Self { camera, cause, from, to: None, start, seconds: None, lasts: true };
+        gap.end(to);
+        gap
+    }
+
     fn end(&mut self, to: Ticks90k) {
         self.to = Some(to);
         self.seconds = Some((to - self.from).as_secs_f64());
@@ -331,6 +339,30 @@ mod tests {
         gaps.remember("back", &ended(1, None), PROCESS);
         gaps.begin("back", Ticks90k(5 + 90_000));
         assert_eq!(gaps.list()[1].seconds, Some(1.0));
+    }
+
+    #[test]
+    fn of_a_hole_only_what_no_other_gap_covers_is_a_gap_of_its_own() {
+        let tenths = |n: i64| Ticks90k(9_000 * n);
+        let gaps = Gaps::default();
+        gaps.open("front", Cause::CameraGone, tenths(20), None);
+        gaps.close("front", Cause::CameraGone, tenths(40));
+        gaps.open("front", Cause::Overload, tenths(42), None);
+        gaps.close("front", Cause::Overload, tenths(90));
+        // Another camera, and one that lasts but began later.
+        gaps.open("back", Cause::Overload, tenths(0), None);
+        gaps.open("front", Cause::Overload, tenths(200), None);
+        gaps.hole("front", (tenths(0), tenths(100)), Some(WallTime(7)));
+        let found: Vec<_> =
+            gaps.list().into_iter().skip(4).map(|gap| (gap.cause, gap.from, gap.to)).collect();
+        let expected =
+            [(0, 20), (90, 100)].map(|(from, to)| (Cause::Overload, tenths(from), Some(tenths(to))));
+        assert_eq!(found, expected);
+        assert_eq!(gaps.list()[5].start, Some(WallTime(9_000_007)));
+        assert!(gaps.list()[3].lasts, "the one that began later is not over");
+        assert_eq!(gaps.news("front", tenths(201)).len(), 4, "all of them but the one that lasts are told");
+        gaps.hole("front", (tenths(0), tenths(100)), None);
+        assert_eq!(gaps.list().len(), 6, "once");
     }
 
     #[test]

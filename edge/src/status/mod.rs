@@ -14,6 +14,7 @@ pub use update::{LastUpdate, Update, UpdatePhase, UpdateReport};
 use crate::config::Config;
 use crate::source::Mode;
 use crate::supervise::Pulses;
+use crate::supervise::clock::media_now;
 use media::{Ticks90k, WallTime};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -52,6 +53,16 @@ pub struct CameraStatus {
     /// [`CameraStatus::pass`] in ticks; [`NO_PASS`] for none.
     pass: AtomicI64,
     durable: Mutex<Durable>,
+    alone: Mutex<Alone>,
+}
+
+/// Footage of a camera that is on the edge alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Alone {
+    /// Seconds of it.
+    pub seconds: f64,
+    /// At this media time; `None`: nothing is uploaded. From then on as much is added as time goes by while the camera delivers.
+    pub at: Option<Ticks90k>,
 }
 
 /// What a power cut would leave of a camera's footage.
@@ -85,6 +96,9 @@ pub enum CameraState {
         height: u32,
         /// Pictures a second by the driver's word.
         fps: f64,
+        /// The test pattern stands in for a camera that was not found.
+        #[serde(skip)]
+        stand_in: bool,
         /// Since when, on the media clock.
         #[serde(skip)]
         since: Ticks90k,
@@ -100,9 +114,10 @@ pub enum CameraState {
 }
 
 impl CameraState {
-    /// The state of a camera that was opened in `mode`.
-    pub fn streaming(mode: &Mode, since: Ticks90k) -> Self {
+    /// The state of a camera that was opened in `mode`, or of what stands in for one.
+    pub fn streaming(mode: &Mode, stand_in: bool, since: Ticks90k) -> Self {
         Self::Streaming {
+            stand_in,
             device: mode.device.clone(),
             format: mode.format.clone(),
             width: mode.width,
@@ -146,6 +161,19 @@ impl CameraStatus {
         let Durable { until, in_ram } = *lock(&self.durable);
         let newer = until.zip(end).map_or(0.0, |(until, end)| (end - until).as_secs_f64());
         in_ram + newer.max(0.0)
+    }
+
+    /// Says what only the edge has; for the upload.
+    pub fn set_alone(&self, alone: Alone) {
+        *lock(&self.alone) = alone;
+    }
+
+    /// Seconds of footage that the remote host has not confirmed at media time `now`. That is known also while the upload waits for an
+    /// answer.
+    pub fn at_risk_seconds(&self, now: Ticks90k) -> f64 {
+        let Alone { seconds, at } = *lock(&self.alone);
+        let at = at.filter(|_| matches!(self.state(), CameraState::Streaming { .. }));
+        seconds + at.map_or(0.0, |at| (now - at).as_secs_f64().max(0.0))
     }
 
     /// What it does now.
@@ -327,6 +355,7 @@ impl Status {
                     cut: AtomicBool::new(false),
                     pass: AtomicI64::new(NO_PASS),
                     durable: Mutex::default(),
+                    alone: Mutex::default(),
                 })
             })
             .collect();
@@ -369,9 +398,15 @@ impl Status {
         *lock(&self.storage) = Some(storage);
     }
 
-    /// The upload, if a remote host is configured.
+    /// The upload, if a remote host is configured; what is at risk as it is now.
     pub fn upload(&self) -> Option<UploadStatus> {
-        lock(&self.upload).clone()
+        let upload = lock(&self.upload).clone()?;
+        let now = media_now();
+        let risk = |camera: &Arc<CameraStatus>| AtRisk {
+            camera: camera.name.clone(),
+            seconds: camera.at_risk_seconds(now),
+        };
+        Some(UploadStatus { at_risk: self.cameras.iter().map(risk).collect(), ..upload })
     }
 
     /// Says what the upload does; for the upload.

@@ -13,7 +13,8 @@ const SECTORS_WRITTEN: usize = 6;
 /// A shorter time says nothing of a day.
 const LEAST_MEASURED: Ticks90k = Ticks90k(60 * Ticks90k::SECOND.0);
 
-/// The disk of a folder, as it was when the folder was opened.
+/// The disk of a folder, as it was when the folder was opened; by default nothing is known of it.
+#[derive(Default)]
 pub struct Disk {
     ram: bool,
     /// What the kernel counts of it; `None` where nothing is counted, as of a RAM disk.
@@ -35,6 +36,11 @@ impl Disk {
                 "RECORDINGS ARE ON A RAM DISK: a power cut takes all that is not on the remote host; set record.dir to a disk");
         }
         Self { ram, stat: written.map(|_| stat), written: written.unwrap_or(0), since: now }
+    }
+
+    /// Whether a power cut takes what is on it.
+    pub fn is_ram(&self) -> bool {
+        self.ram
     }
 
     /// What the status says of it.

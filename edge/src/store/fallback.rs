@@ -8,6 +8,7 @@
 //!    +--- then recordings, one by one ----------+
 //! ```
 
+use super::disk::Disk;
 use super::folder::{Entry, Folder, journal_of, lock};
 use super::repair::{self, Looked};
 use super::{Error, Stage, files, journal};
@@ -74,6 +75,8 @@ impl Folder {
         let card = self.places.card();
         std::fs::create_dir_all(card).map_err(Error::io("make", card))?;
         self.lock = Some(lock(card)?);
+        // Before that it may not have been there, or been another one.
+        self.disk = Disk::of(card, clock::media_now());
         Ok(())
     }
 

@@ -129,7 +129,7 @@ impl Folder {
             counters: HashMap::new(),
             boot: boot.to_owned(),
             entries: BTreeMap::new(),
-            disk: Disk::of(dir, clock::media_now()),
+            disk: Disk::default(),
             shown: Ticks90k::ZERO,
             lock: None,
             away: Away::default(),

@@ -254,8 +254,11 @@ impl Store {
     pub fn in_ram(&self, camera: &str) -> f64 {
         let state = self.lock();
         let entries = state.iter().flat_map(Folder::entries);
+        let all = state.as_ref().is_some_and(|folder| folder.disk.is_ram());
         let only_here = |entry: &&Entry| {
-            entry.in_ram && entry.journal.camera == camera && entry.journal.stage < Stage::Acknowledged
+            (all || entry.in_ram)
+                && entry.journal.camera == camera
+                && entry.journal.stage < Stage::Acknowledged
         };
         entries.filter(only_here).map(|entry| entry.journal.seconds).sum()
     }
@@ -335,12 +338,20 @@ impl Store {
         if folder.is_in_ram() { record.ram_bytes } else { record.bytes }
     }
 
+    /// Room that is left on the disk: for a recording that begins, and for a copy of the one that is thinned next.
+    fn spare(&self, folder: &Folder) -> u64 {
+        let thinned = room::next_thinned(self.items(folder), self.shared.current.get().upload.is_some());
+        let entry = folder.here().find(|entry| Some(entry.journal.order) == thinned);
+        BEGIN_ROOM + entry.map_or(0, |entry| entry.bytes)
+    }
+
     /// Lets recordings leave until all of them and `more` bytes fit into the bound, and the disk itself is not nearly full.
     fn make_room(&self, folder: &mut Folder, more: u64) -> Result<(), Error> {
         let most = self.bound(folder);
         loop {
             let over = folder.here().map(|entry| entry.bytes).sum::<u64>() + more > most;
-            let needed = over || files::free(folder.dir()).is_ok_and(|free| free < BEGIN_ROOM);
+            let spare = self.spare(folder);
+            let needed = over || files::free(folder.dir()).is_ok_and(|free| free < spare);
             match self.victim(folder, needed) {
                 Some(victim) => {
                     self.sacrifice(folder, victim)?;
@@ -354,15 +365,19 @@ impl Store {
 
     fn victim(&self, folder: &Folder, needed: bool) -> Option<room::Victim> {
         let config = self.shared.current.get();
+        room::next_victim(self.items(folder), config.upload.is_some(), config.record.days, needed)
+    }
+
+    /// What the policy knows of the recordings that are where new ones go.
+    fn items<'a>(&self, folder: &'a Folder) -> impl Iterator<Item = room::Item> + Clone + 'a {
         let (now, wall) = (clock::media_now(), clock::wall_now());
-        let items = folder.here().map(|entry| room::Item {
+        folder.here().map(move |entry| room::Item {
             order: entry.journal.order,
             sealed: (entry.journal.stage != Stage::Growing).then(|| entry.journal.stage.upload()),
             begun: entry.journal.token.is_some(),
             thinned: entry.journal.thinned,
             days: folder.days(entry, now, wall),
-        });
-        room::next_victim(items, config.upload.is_some(), config.record.days, needed)
+        })
     }
 
     fn sacrifice(&self, folder: &mut Folder, victim: room::Victim) -> Result<(), Error> {
@@ -375,7 +390,9 @@ impl Store {
                 Ok(thinned) => self.show_loss(folder, &thinned, Cause::Thinned),
                 Err(error) => {
                     tracing::warn!(%error, "cannot be thinned");
-                    return self.sacrifice(folder, room::Victim::Drop(order));
+                    // Where there is no room for that, the oldest makes it.
+                    let oldest = room::next_dropped(self.items(folder)).filter(|_| error.is_disk_full());
+                    return self.sacrifice(folder, room::Victim::Drop(oldest.unwrap_or(order)));
                 }
             },
             room::Victim::Drop(order) => {

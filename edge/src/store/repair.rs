@@ -8,6 +8,8 @@ use media::Ticks90k;
 use media::ledger::Hash;
 use media::mp4::{About, Growing, Movie, ReadAt, Recovered, Seal, Step, Torn, demux, recover};
 use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// A recording that was looked at, and sealed if it was torn.
@@ -68,8 +70,8 @@ pub fn look(path: &Path) -> Result<Looked, Error> {
 }
 
 /// Makes sure that the recording at `path` is sealed: cuts it to its last whole GOP and seals it if it is not, with the ledger
-/// slices that `sign` gives. What stands behind `cut` does not count; a recording that was sealed just there, and perhaps not durably, keeps its
-/// slices, since the ledger may have moved on behind them. `None`: not one GOP was finished.
+/// slices that `sign` gives. What stands behind `cut` does not count. A recording that was sealed just there, and perhaps not durably, is sealed
+/// once more with the slices that it has: the ledger may have moved on behind them, and they are nowhere else. `None`: not one GOP was finished.
 ///
 /// # Errors
 /// The file cannot be read or written, or was never a recording; it is as it was, then.
@@ -80,7 +82,7 @@ pub fn seal(
 ) -> Result<Option<Sealed>, Error> {
     let file = OpenOptions::new().read(true).write(true).open(path).map_err(Error::io("open", path))?;
     let source = Source::of(file, path)?;
-    let carried = cut.and_then(|cut| carried(&source, cut));
+    let standing = cut.and_then(|cut| standing(&source, cut));
     let source = source.cut(cut.unwrap_or(u64::MAX));
     match recover(&source).map_err(Error::unreadable(path))? {
         Recovered::Empty => Ok(None),
@@ -90,11 +92,18 @@ pub fn seal(
         }
         Recovered::Torn(torn) => {
             let Torn { mut growing, about, repair } = *torn;
-            growing.carry(carried.map_or_else(|| sign(&growing, &about), Ok)?);
+            let stands = standing.is_some();
+            let (slices, about) =
+                standing.map_or_else(|| Ok((sign(&growing, &about)?, about)), Ok::<_, Error>)?;
+            growing.carry(slices);
+            let seal = growing.seal(&about);
             let write = || {
-                source.file().set_len(growing.size())?;
-                files::apply(source.file(), &repair)?;
-                files::apply(source.file(), &growing.seal(&about))
+                // The same bytes once more do no harm, wherever this ends; without its seal the recording would be all that knew of the slices.
+                if !(stands && is_there(source.file(), &seal)?) {
+                    source.file().set_len(growing.size())?;
+                    files::apply(source.file(), &repair)?;
+                }
+                files::apply(source.file(), &seal)
             };
             write().map_err(Error::io("seal", path))?;
             let seal = growing.seal_box();
@@ -110,11 +119,26 @@ pub fn seal(
     }
 }
 
-/// The ledger slices of a recording whose seal stands at `cut`.
-fn carried(source: &Source, cut: u64) -> Option<Bytes> {
+/// The ledger slices of a recording whose seal stands at `cut`, and what that says.
+fn standing(source: &Source, cut: u64) -> Option<(Bytes, About)> {
     let movie = Movie::open(source).ok().filter(|movie| movie.torn.is_none())?;
     let is_sealed = movie.seal?.size == source.size() && demux::footage_end(source).ok()? == cut;
-    if is_sealed { demux::ledger(source).ok() } else { None }
+    let about = About { camera: movie.title.unwrap_or_default(), start: movie.anchor?.start };
+    Some((demux::ledger(source).ok().filter(|_| is_sealed)?, about))
+}
+
+/// Whether all that `steps` write stands in the file already.
+fn is_there(file: &File, steps: &[Step]) -> io::Result<bool> {
+    for step in steps {
+        if let Step::Write { offset, bytes } = step {
+            let mut there = vec![0; bytes.len()];
+            file.read_exact_at(&mut there, *offset)?;
+            if there != *bytes {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
 }
 
 /// Rewrites the sealed recording at `path` so that it holds nothing but its IDR pictures; gives its new size. `sign` makes of

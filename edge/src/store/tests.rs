@@ -7,6 +7,11 @@ use media::Track;
 use media::handshake::Content;
 use media::mp4::{Movie, demux};
 use media::names::LockToken;
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 /// Room for three recordings of [`PICTURES`] and what is kept free for one that begins.
 const SMALL: u64 = 32 << 20;
@@ -156,6 +161,31 @@ fn a_recording_that_was_sealed_where_it_is_to_be_cut_is_sealed_there_once_more_w
     let again = seal("what it holds behind this one, once its journal could not be written").expect("sealed");
     assert_eq!(again, first);
     assert!(std::fs::read(&path).expect("there") == bytes);
+}
+
+#[test]
+fn a_seal_that_stands_is_not_taken_away_before_it_is_written_once_more() {
+    let shelf = Shelf::new(|_| {});
+    let store = shelf.store();
+    let by_recorder = seal(&store, (0, 3), 10).expect("room");
+    let (by_repair, _) = grow(&store, (3, 6), 10).expect("room");
+    drop(store);
+    let repair = |path: &Path, cut, slices: &'static str| {
+        repair::seal(path, cut, |_, _| Ok(slices.into())).map(|_| ())
+    };
+    repair(&shelf.path(&by_repair), None, "slices that the ledger knows no more").expect("sealed");
+    for name in [by_recorder, by_repair] {
+        let bytes = std::fs::read(shelf.path(&name)).expect("there");
+        let cut = demux::footage_end(&bytes[..]).expect("sealed");
+        // A file that cannot become shorter.
+        let copy = memfd_create(c"recording", MFdFlags::MFD_ALLOW_SEALING).expect("memory");
+        let copy = std::fs::File::from(copy);
+        copy.write_all_at(&bytes, 0).expect("written");
+        fcntl(&copy, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK)).expect("sealed");
+        let path = format!("/proc/self/fd/{}", copy.as_raw_fd());
+        repair(Path::new(&path), Some(cut), "others").expect("it stands");
+        assert!(std::fs::read(&path).expect("there") == bytes);
+    }
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! What the upload sees of the store: what is not on the remote host yet, and what is new.
 
+use super::files::{self, SLOW_DISK};
 use super::folder::{Entry, Folder};
 use super::journal::Journal;
 use super::ledgers::EXTENSION;
 use super::{Error, Stage, Store};
-use crate::supervise::clock;
+use crate::supervise::{clock, within};
 use media::Ticks90k;
 use media::handshake::Content;
 use media::mp4::MEDIA_AT;
@@ -238,8 +239,14 @@ impl Store {
             }
         }
         if let Some(folder) = state.as_ref() {
-            let kept = folder.here().filter(|entry| is_pending(entry)).map(|entry| entry.bytes).sum();
-            backlog.room = self.bound(folder).saturating_sub(kept);
+            let bytes = |pending| {
+                folder.here().filter(move |entry| is_pending(entry) == pending).map(|entry| entry.bytes)
+            };
+            let (kept, may_leave): (u64, u64) = (bytes(true).sum(), bytes(false).sum());
+            let free = within(SLOW_DISK, || files::free(folder.dir()));
+            let free = free.unwrap_or(u64::MAX).saturating_add(may_leave);
+            let room = self.bound(folder).saturating_sub(kept);
+            backlog.room = room.min(free.saturating_sub(self.spare(folder)));
         }
         backlog
     }

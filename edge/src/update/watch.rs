@@ -163,7 +163,8 @@ impl Watch {
                 continue;
             };
             let before = self.newest.insert(camera.name.clone(), newest.sequence);
-            let streams = matches!(camera.state(), CameraState::Streaming { .. });
+            // A pattern that stands in for a camera proves nothing of its driver.
+            let streams = matches!(camera.state(), CameraState::Streaming { stand_in: false, .. });
             if streams && before.is_some_and(|before| before != newest.sequence) {
                 self.seen.insert(camera.name.clone(), now);
             }

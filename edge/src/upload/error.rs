@@ -150,6 +150,11 @@ impl Error {
         }
     }
 
+    /// Whether one file of the remote host was refused: perhaps that one alone, perhaps as all of them are.
+    pub fn may_be_about_one(&self) -> bool {
+        matches!(self, Self::NoPermission { .. } | Self::Refused { .. })
+    }
+
     /// Whether it concerns one recording alone: the others are gone on with at once.
     pub fn is_about_one(&self) -> bool {
         matches!(self, Self::Fault { .. } | Self::Recording { .. })

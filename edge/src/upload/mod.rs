@@ -52,6 +52,9 @@ const SHOWN_EVERY: Ticks90k = Ticks90k(Ticks90k::SECOND.0 / 4);
 /// Recordings that are held back at most; beyond that the wait is for all.
 const MOST_HELD_BACK: usize = 256;
 
+/// Sessions in a row that a recording may end before the others go on without it.
+const BLAMED: u32 = 3;
+
 /// What an uploader works with.
 pub struct Inputs {
     /// Where the recordings come from.
@@ -98,6 +101,7 @@ pub fn run(inputs: Inputs, stop: Stop) {
         desk: Desk::default(),
         pace: Pace::default(),
         held_back: HashMap::new(),
+        blamed: None,
         backoff: Backoff::new(shortest, longest),
         receipts: 0,
         failure: None,
@@ -144,6 +148,8 @@ struct Uploader {
     desk: Desk,
     pace: Pace,
     held_back: HashMap<RecordingName, HeldBack>,
+    /// Whose file was refused last, and how often in a row.
+    blamed: Option<(RecordingName, u32)>,
     /// Of what concerns all recordings; begins anew when bytes are on the remote host's disk.
     backoff: Backoff,
     receipts: u64,
@@ -179,6 +185,10 @@ impl Uploader {
                 Ok(Turn::Busy)
             }
             Err(error) if error.is_about_one() => self.hold_back(name, error),
+            Err(error) if self.is_to_blame(name, &error) => {
+                self.lose_session();
+                self.hold_back(name, error)
+            }
             Err(error) => Err(error),
         }
     }
@@ -313,6 +323,18 @@ impl Uploader {
             }
         }
         Error::Fault { remote, name, fault }
+    }
+
+    /// Whether a recording has ended session after session by itself: the others cannot wait for it.
+    fn is_to_blame(&mut self, name: RecordingName, error: &Error) -> bool {
+        let store = &self.inputs.store;
+        let waiting = || store.backlog().sealed + store.growing().len() as u64;
+        if !error.may_be_about_one() || waiting() < 2 {
+            return false;
+        }
+        let before = self.blamed.filter(|(blamed, _)| *blamed == name).map_or(0, |(_, times)| times);
+        self.blamed = Some((name, before + 1));
+        before + 1 >= BLAMED
     }
 
     /// One recording cannot go now; the others go on, unless there are too many of those.

@@ -5,8 +5,11 @@
 
 use media::Ticks90k;
 
-/// The smallest and the largest piece, in bytes.
-const PIECES: (u64, u64) = (32 << 10, 512 << 10);
+/// Where it flows this much is confirmed at a time, in bytes.
+pub const CONFIRMED: u64 = 256 << 10;
+/// The smallest and the largest piece, in bytes. The largest keeps everybody at work on a fast link: the edge encrypts one part of it while the
+/// server decrypts another, writes a third and syncs a fourth.
+const PIECES: (u64, u64) = (32 << 10, 4 * CONFIRMED);
 /// The largest one of a long path: an OpenSSH server lets 2 MiB be on their way, headers included.
 const LONGEST: u64 = (2 << 20) - (32 << 10);
 /// How long a piece may take beyond the round trip.
@@ -65,8 +68,8 @@ impl Pace {
     /// `bytes` were confirmed after `took`, which says nothing of the round trip: they may have been on their way before.
     pub fn wrote(&mut self, bytes: u64, took: Ticks90k) {
         let beyond = took - self.round_trip.unwrap_or(took);
-        // A small write says nothing of how large a piece may be; where it flows half of one is confirmed at a time.
-        if bytes >= self.piece.min(PIECES.1) / 2 {
+        // A small write says nothing of how large a piece may be.
+        if bytes >= (self.piece / 2).min(CONFIRMED) {
             if beyond < SPAN {
                 let most = if self.is_long() { LONGEST } else { PIECES.1 };
                 let times = if beyond < Ticks90k(SPAN.0 / 8) { 4 } else { 2 };

@@ -9,15 +9,13 @@ use super::error::Error;
 use super::lane::{Lane, MOST_DATA, Said};
 use super::link::Link;
 use super::local::Local;
+use super::pace::CONFIRMED;
 use libssh2_sys::{LIBSSH2_FX_BAD_MESSAGE, LIBSSH2_FX_FAILURE};
 use media::handshake::{Flow, Reply};
 use media::names::RecordingName;
 use ssh2::ErrorCode;
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
-
-/// Where it flows this much is confirmed at a time: half a piece.
-const ENOUGH: u64 = 256 << 10;
 
 /// Why a part did not go on.
 pub enum Failure {
@@ -109,7 +107,7 @@ impl Parts {
         most: Most,
     ) -> Result<Reply, Failure> {
         let to = if most.flows { to } else { to.min(from.saturating_add(most.on_its_way)) };
-        let enough = from + (to - from).min(if most.flows { ENOUGH } else { u64::MAX });
+        let enough = from + (to - from).min(if most.flows { CONFIRMED } else { u64::MAX });
         if self.files.get(&local.name).is_some_and(|part| !part.flow.goes_on_at(from)) {
             self.settle(link)?;
             self.go_to(&local.name, from);

@@ -1,7 +1,7 @@
 //! What the status says of the upload: what is at risk, what waits, and how long that will take.
 
 use super::{Uploader, link};
-use crate::status::{AtRisk, UploadState, UploadStatus};
+use crate::status::{Alone, UploadState, UploadStatus};
 use crate::store::Backlog;
 use crate::supervise::clock;
 use media::Ticks90k;
@@ -23,6 +23,7 @@ impl Uploader {
             latest.map(|held| held.failure.clone())
         });
         let forecast = Forecast::new(left, &backlog, rate);
+        self.tell_alone(now, &backlog);
         self.inputs.status.set_upload(UploadStatus {
             remote: link::remote_name(config),
             state,
@@ -31,17 +32,17 @@ impl Uploader {
             bytes_per_second: rate.map(|rate| rate as u64),
             seconds_to_finish: forecast.finish,
             seconds_to_full: forecast.full,
-            at_risk: self.at_risk(now, &backlog),
+            at_risk: Vec::new(),
             receipts: self.receipts,
             failure,
         });
         self.shown = now;
     }
 
-    /// Footage of each camera that is on the edge alone.
-    fn at_risk(&self, now: Ticks90k, backlog: &Backlog) -> Vec<AtRisk> {
+    /// Says which footage of each camera is on the edge alone.
+    fn tell_alone(&self, now: Ticks90k, backlog: &Backlog) {
         let growing = self.inputs.store.growing();
-        let cameras = self.inputs.status.cameras.iter().map(|camera| {
+        for camera in &self.inputs.status.cameras {
             let sealed = backlog.seconds.iter().find(|(name, _)| *name == camera.name);
             let mut seconds = sealed.map_or(0.0, |(_, seconds)| *seconds);
             for task in
@@ -56,11 +57,8 @@ impl Uploader {
                 let newest = if pending.held { now } else { pending.end };
                 seconds += confirmed.map_or(pending.seconds, |until| (newest - until).as_secs_f64());
             }
-            let seconds = seconds.max(0.0);
-            camera.metrics.at_risk_seconds.set(seconds);
-            AtRisk { camera: camera.name.clone(), seconds }
-        });
-        cameras.collect()
+            camera.set_alone(Alone { seconds: seconds.max(0.0), at: Some(now) });
+        }
     }
 }
 

@@ -186,7 +186,7 @@ impl Store {
                 continue;
             };
             let torn = self.entry(&name).and_then(|entry| entry.torn);
-            let carried = torn.and_then(|torn| carried(&file.bytes(), torn));
+            let standing = torn.and_then(|torn| standing(&file.bytes(), torn));
             let mut pages = file.bytes();
             torn.into_iter().for_each(|torn| pages.set_len(torn));
             match recover(&pages) {
@@ -200,14 +200,18 @@ impl Store {
                     self.host.world.tell(|| format!("{name}: {} GOPs are left", growing.gops().len()));
                     let lost = self.host.world.judge.borrow().lost(&name, growing.gops().len());
                     lost.into_iter().for_each(|lost| self.host.world.fail(lost));
-                    let slices = match carried {
-                        Some(slices) => slices,
-                        None => self.draft(&name, growing.gops()).await?,
+                    let stands = standing.is_some();
+                    let (slices, about) = match standing {
+                        Some(standing) => standing,
+                        None => (self.draft(&name, growing.gops()).await?, about),
                     };
                     growing.carry(slices);
-                    file.set_len(growing.size()).await?;
-                    apply(&file, &repair).await?;
-                    apply(&file, &growing.seal(&about)).await?;
+                    let seal = growing.seal(&about);
+                    if !(stands && is_there(&file.bytes(), &seal)) {
+                        file.set_len(growing.size()).await?;
+                        apply(&file, &repair).await?;
+                    }
+                    apply(&file, &seal).await?;
                     self.host.world.judge.borrow_mut().sealed(&name, growing.seal_box());
                     self.sealed(&name, growing.seal_box().size).await?;
                 }
@@ -422,10 +426,22 @@ impl Store {
     }
 }
 
-/// The ledger slices of a recording whose seal stands at `end`.
-fn carried(source: &Pages, end: u64) -> Option<Bytes> {
+/// The ledger slices of a recording whose seal stands at `end`, and what that says.
+fn standing(source: &Pages, end: u64) -> Option<(Bytes, About)> {
     verify(source).ok().filter(|_| footage_end(source).ok() == Some(end))?;
-    ledger(source).ok()
+    let movie = Movie::open(source).ok()?;
+    let about = About { camera: movie.title.unwrap_or_default(), start: movie.anchor?.start };
+    Some((ledger(source).ok()?, about))
+}
+
+/// Whether all that `steps` write stands there already.
+fn is_there(source: &Pages, steps: &[Step]) -> bool {
+    let stands = |step: &Step| {
+        let Step::Write { offset, bytes } = step else { return true };
+        let mut there = vec![0; bytes.len()];
+        source.read(*offset, &mut there) == bytes.len() && there == *bytes
+    };
+    steps.iter().all(stands)
 }
 
 /// The IDRs of a recording as one that grows, what writes it, and what it is about; `None`: it cannot be read.

@@ -130,6 +130,15 @@ fn gaps_are_in_the_ledger_with_their_causes_and_come_back_after_a_restart_with_t
     assert_eq!(shown, expected, "and there was no footage since");
 }
 
+/// Why footage is missing in the ledger, in its order; nothing else may be found.
+fn causes(camera: &Camera) -> Vec<Option<Cause>> {
+    let cause = |finding| match finding {
+        Finding::Missing { missing, .. } => missing.cause,
+        other => panic!("{other:?}"),
+    };
+    stitched(camera).findings.into_iter().map(cause).collect()
+}
+
 #[test]
 fn footage_that_never_came_to_the_ring_is_a_gap_too() {
     let mut camera = Camera::new(600);
@@ -141,14 +150,25 @@ fn footage_that_never_came_to_the_ring_is_a_gap_too() {
     recorder.finish().expect("seals");
     let gaps = camera.status.gaps.list();
     assert_eq!(gaps.iter().map(|gap| gap.cause).collect::<Vec<_>>(), [Cause::Overload]);
-    let causes = |finding| match finding {
-        Finding::Missing { missing, .. } => missing.cause,
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(
-        stitched(&camera).findings.into_iter().map(causes).collect::<Vec<_>>(),
-        [Some(Cause::Overload)]
-    );
+    assert_eq!(causes(&camera), [Some(Cause::Overload)]);
+}
+
+#[test]
+fn footage_that_never_came_beside_a_gap_that_is_known_has_its_cause_too() {
+    let mut camera = Camera::new(600);
+    let mut recorder = camera.recorder();
+    for second in [1, 2, 3] {
+        camera.encode(second);
+        recorder.follow().expect("records");
+    }
+    // The camera stood still for two seconds of the four.
+    let gaps = &camera.status.gaps;
+    gaps.open("front", Cause::CameraGone, Ticks90k(1005 * SECOND), None);
+    gaps.close("front", Cause::CameraGone, Ticks90k(1007 * SECOND));
+    camera.encode(8);
+    recorder.follow().expect("records");
+    recorder.finish().expect("seals");
+    assert_eq!(causes(&camera), [Cause::Overload, Cause::CameraGone, Cause::Overload].map(Some));
 }
 
 #[test]

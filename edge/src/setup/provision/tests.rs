@@ -36,7 +36,7 @@ impl Card {
     }
 
     fn provision(&self) -> Result<bool, String> {
-        let done = provision(&self.file(), None, &self.config);
+        let done = provision(&self.file(), &self.config);
         done.map_err(|error| error.to_string().replace(&self.file().display().to_string(), "FILE"))
     }
 
@@ -137,13 +137,22 @@ fn what_cannot_be_is_named_and_nothing_is_applied_or_erased() {
 }
 
 #[test]
-fn a_factory_reset_beside_the_file_comes_first() {
-    let card = Card::new("name = \"barn\"");
+fn a_factory_reset_undoes_the_file_and_leaves_the_next_one() {
+    let card = Card::new(&whole());
+    let now = || Settings::overlay(card.config.clone()).expect("settings");
     assert_eq!(card.provision(), Ok(true));
-    fs::write(card.state(auth::FILE), "somebody's").expect("written");
+    assert_eq!(now().device.name, "barn");
+    assert!(card.text(WIFI).contains("sesame, open"));
     let flag = card.file().with_file_name(RESET);
     fs::write(&flag, "").expect("written");
+    assert_eq!(card.provision(), Ok(false));
+    assert!(!flag.exists() && !card.state(auth::FILE).exists() && !card.state(WIFI).exists());
+    assert_eq!(now(), card.config);
+    // Nor does the next start apply it again.
+    assert_eq!(card.provision(), Ok(false));
+    assert_eq!(now(), card.config);
+    fs::write(&flag, "").expect("written");
+    fs::write(card.file(), "name = \"stable\"").expect("written");
     assert_eq!(card.provision(), Ok(true));
-    assert!(!flag.exists() && !card.state(auth::FILE).exists());
-    assert_eq!(Settings::overlay(card.config.clone()).expect("settings").device.name, "barn");
+    assert_eq!(now().device.name, "stable");
 }
