@@ -57,6 +57,11 @@ impl Budget {
         self.suite.get(suite).and_then(|share| share.campaign.or(share.rounds))
     }
 
+    /// Whether `suite` has a number of its own for `cargo xtask faults`.
+    pub fn has_campaign(&self, suite: &str) -> bool {
+        self.suite.get(suite).is_some_and(|share| share.campaign.is_some())
+    }
+
     /// An error if a suite is listed that does not exist.
     pub fn check<'a>(&self, suites: impl Iterator<Item = &'a str>) -> Result<()> {
         let suites: Vec<&str> = suites.collect();

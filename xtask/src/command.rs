@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::Write;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -59,6 +60,11 @@ pub fn empty(folder: &Path) -> Result<()> {
         std::fs::remove_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
     std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())
+}
+
+/// A port of 127.0.0.1 that is free now.
+pub fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr())?.port())
 }
 
 /// The command as somebody would type it.

@@ -6,9 +6,11 @@
 //!
 //! The mirror is the one that this machine asks; every list is checked against Debian's keyring.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -51,28 +53,59 @@ fn package(line: &str) -> Option<Package> {
     Some(Package { name: words.next()?, version: words.next()?, architecture: words.next()? })
 }
 
-/// The packages of a suite for an architecture.
+/// What the name of a suite with corrections of faults that can be attacked ends with; it is kept beside the others.
+const SECURITY: &str = "-security";
+/// Firmware is not Debian's own, but may be passed on.
+const COMPONENTS: &str = "main non-free-firmware";
+
+/// Whose lists this process has read: they do not change beneath it.
+static READ: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// The packages of some suites for an architecture.
 pub struct Archive {
     folder: PathBuf,
 }
 
 impl Archive {
-    /// Asks for the lists of `suite` (`trixie`) for `architecture` (`armhf`).
-    pub fn open(suite: &str, architecture: &str) -> Result<Self> {
-        let archive =
-            Self { folder: workspace::target().join("debian").join(format!("{suite}-{architecture}")) };
-        archive.configure(suite, architecture)?;
-        command::run(archive.apt("apt-get").args(["-qq", "update"]))?;
+    /// Asks for the lists of `suites` (`trixie`, `trixie-security`) for `architecture` (`armhf`). A mirror may be in the middle of a change of those
+    /// after the first: they are done without then, and it is said.
+    pub fn open(suites: &[&str], architecture: &str) -> Result<Self> {
+        let name = format!("{}-{architecture}", suites.join("+"));
+        let archive = Self { folder: workspace::target().join("debian").join(name) };
+        let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+        if !read.contains(&archive.folder) {
+            if let Err(error) = archive.update(suites, architecture) {
+                let [first, others @ ..] = suites else { return Err(error) };
+                ensure!(!others.is_empty(), error);
+                eprintln!(
+                    "WARNING: {architecture}: without {}, which cannot be read: {error:#}",
+                    others.join(", ")
+                );
+                archive.update(&[first], architecture)?;
+            }
+            read.insert(archive.folder.clone());
+        }
         Ok(archive)
     }
 
-    fn configure(&self, suite: &str, architecture: &str) -> Result<()> {
+    fn update(&self, suites: &[&str], architecture: &str) -> Result<()> {
+        self.configure(suites, architecture)?;
+        command::run(self.apt("apt-get").args(["-qq", "update"]))
+    }
+
+    fn configure(&self, suites: &[&str], architecture: &str) -> Result<()> {
         ensure!(Path::new(KEYRING).is_file(), "{KEYRING} is not there; it proves what Debian's packages are");
         for folder in ["lists/partial", "archives/partial", "none"] {
             let folder = self.folder.join(folder);
             fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
         }
-        let source = format!("deb [signed-by={KEYRING} arch={architecture}] {} {suite} main\n", mirror()?);
+        let mirror = mirror()?;
+        let source = |suite: &&str| {
+            let beside = if suite.ends_with(SECURITY) { SECURITY } else { "" };
+            let mirror = mirror.trim_end_matches('/');
+            format!("deb [signed-by={KEYRING} arch={architecture}] {mirror}{beside} {suite} {COMPONENTS}\n")
+        };
+        let sources: String = suites.iter().map(source).collect();
         let here = self.folder.display();
         let configuration = format!(
             "APT::Architecture \"{architecture}\";\nAPT::Architectures \"{architecture}\";\n\
@@ -82,7 +115,7 @@ impl Archive {
              Dir::Etc::SourceList \"{here}/sources.list\";\nDir::Etc::SourceParts \"{here}/none\";\n\
              Dir::Etc::Parts \"{here}/none\";\n"
         );
-        for (file, text) in [("sources.list", source.as_str()), ("apt.conf", &configuration), ("status", "")]
+        for (file, text) in [("sources.list", sources.as_str()), ("apt.conf", &configuration), ("status", "")]
         {
             let path = self.folder.join(file);
             fs::write(&path, text).with_context(|| path.display().to_string())?;
@@ -107,6 +140,13 @@ impl Archive {
     pub fn depends(&self, package: &str) -> Result<Vec<String>> {
         let list = command::output(self.apt("apt-cache").args(["depends", package]))?;
         Ok(list.lines().filter_map(|line| line.trim().strip_prefix("Depends: ").map(str::to_owned)).collect())
+    }
+
+    /// What `unpack` of these packages would unpack today: a package a line, with its version.
+    pub fn newest(&self, packages: &[&str]) -> Result<String> {
+        let plan =
+            command::output(self.apt("apt-get").args(["-qq", "--simulate", "install"]).args(packages))?;
+        Ok(installed(&plan))
     }
 
     /// Unpacks packages (`NAME` or `NAME=VERSION`), and what they depend on, into a folder.
@@ -180,6 +220,17 @@ pub fn mirror() -> Result<String> {
     }
 }
 
+/// `NAME VERSION` of each line `Inst NAME (VERSION ORIGIN [ARCHITECTURE]) ...` of a simulation.
+fn installed(plan: &str) -> String {
+    let package = |line: &str| {
+        let (name, rest) = line.strip_prefix("Inst ")?.split_once(" (")?;
+        Some(format!("{name} {}\n", rest.split(' ').next()?))
+    };
+    let mut packages: Vec<String> = plan.lines().filter_map(package).collect();
+    packages.sort_unstable();
+    packages.concat()
+}
+
 /// The second column of a table with bars.
 fn second_columns(table: &str) -> Vec<String> {
     table.lines().filter_map(|line| line.split('|').nth(1)).map(|version| version.trim().to_owned()).collect()
@@ -200,6 +251,13 @@ mod tests {
         assert_eq!(names, ["adduser", "udev"]);
         assert_eq!(packages[1].version, "257.9-1~deb13u1");
         assert!(is_whole(folder.path()));
+    }
+
+    #[test]
+    fn what_would_be_installed_is_told_with_its_versions() {
+        let plan = "NOTE: simulation\nInst udev (257.9-1 Debian:13/stable [armhf])\nInst libssl3t64 (3.5.7-1 Debian:13, Debian-Security:13 [armhf]) []\n\
+                    Conf udev (257.9-1 Debian:13/stable [armhf])\n";
+        assert_eq!(installed(plan), "libssl3t64 3.5.7-1\nudev 257.9-1\n");
     }
 
     #[test]

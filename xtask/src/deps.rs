@@ -1,6 +1,6 @@
 //! What must be on the machine for each purpose, and bringing it there.
 //!
-//! A purpose needs all that the ones before it need: `build < demo < cross < board < test < bench`. A second run finds everything there
+//! A purpose needs all that the ones before it need: `build < demo < cross < board < test < bench < container`. A second run finds everything there
 //! and asks no network.
 
 mod apt;
@@ -28,6 +28,8 @@ pub enum Purpose {
     Test,
     /// Measure against the peers
     Bench,
+    /// Run `cargo xtask container`
+    Container,
 }
 
 /// Installs what `purpose` needs and is not there.

@@ -1,4 +1,4 @@
-//! `cargo xtask faults`: every suite `tests/fault_ROW`, as often as `campaign` of `xtask/budget.toml` asks for.
+//! `cargo xtask faults`: every suite `tests/fault_ROW`, and every other one with a `campaign` in `xtask/budget.toml`, as often as that asks for.
 //!
 //! A suite says what it saw in lines with `saw: ` (`tests::work::saw`); they stand below its row in the table.
 
@@ -13,8 +13,9 @@ use crate::suite::{self, Ending};
 use crate::tally::Count;
 use crate::test;
 
-/// What the names of the suites begin with.
-const PREFIX: &str = "tests/fault_";
+/// What the names of suites begin with, and those of them that are about faults alone.
+const SUITE: &str = "tests/";
+const FAULT: &str = "fault_";
 /// A campaign may take its time; only one that stands still is given up.
 const LIMIT: Duration = Duration::from_secs(12 * 3600);
 /// What a suite writes before each thing that it saw.
@@ -35,7 +36,7 @@ pub fn run(only: &[String]) -> Result<bool> {
     let programs = test::build()?;
     let (budget, interrupted) = (Budget::load()?, suite::interruptions()?);
     let mut rows = Vec::new();
-    for (row, program) in choose(&programs, only)? {
+    for (row, program) in choose(&programs, &budget, only)? {
         let mut command = test::start(program);
         command.arg("--nocapture");
         let campaign = budget.campaign(&program.name).map(|rounds| rounds.to_string());
@@ -63,9 +64,17 @@ pub fn run(only: &[String]) -> Result<bool> {
     Ok(rows.iter().all(|row| row.count.failed == 0))
 }
 
-/// The suites of faults among `programs` that are asked for, by the name of their row.
-fn choose<'a>(programs: &'a [TestProgram], only: &[String]) -> Result<Vec<(&'a str, &'a TestProgram)>> {
-    let rows = programs.iter().filter_map(|program| Some((program.name.strip_prefix(PREFIX)?, program)));
+/// The suites among `programs` that are asked for, by the name of their row.
+fn choose<'a>(
+    programs: &'a [TestProgram],
+    budget: &Budget,
+    only: &[String],
+) -> Result<Vec<(&'a str, &'a TestProgram)>> {
+    let row = |program: &'a TestProgram| {
+        let name = program.name.strip_prefix(SUITE)?;
+        name.strip_prefix(FAULT).or(budget.has_campaign(&program.name).then_some(name))
+    };
+    let rows = programs.iter().filter_map(|program| Some((row(program)?, program)));
     let wanted = |row: &str| only.is_empty() || only.iter().any(|part| row.contains(part.as_str()));
     let chosen: Vec<_> = rows.clone().filter(|(row, _)| wanted(row)).collect();
     let all: Vec<&str> = rows.map(|(row, _)| row).collect();
@@ -99,15 +108,18 @@ mod tests {
 
     #[test]
     fn rows_are_found_by_a_part_of_their_name() {
-        let programs = ["media", "tests/crash", "tests/fault_disk", "tests/fault_kills"].map(program);
+        let programs =
+            ["media", "tests/crash", "tests/board", "tests/fault_disk", "tests/fault_kills"].map(program);
+        let budget = Budget::load().unwrap();
         let rows = |only: &[&str]| {
             let only: Vec<String> = only.iter().map(|&part| part.to_owned()).collect();
-            choose(&programs, &only).map(|rows| rows.iter().map(|row| row.0.to_owned()).collect::<Vec<_>>())
+            choose(&programs, &budget, &only)
+                .map(|rows| rows.iter().map(|row| row.0.to_owned()).collect::<Vec<_>>())
         };
-        assert_eq!(rows(&[]).unwrap(), ["disk", "kills"]);
+        assert_eq!(rows(&[]).unwrap(), ["board", "disk", "kills"]);
         assert_eq!(rows(&["kill"]).unwrap(), ["kills"]);
         let error = rows(&["flood"]).unwrap_err().to_string();
-        assert_eq!(error, "there is no such row; there are disk, kills");
+        assert_eq!(error, "there is no such row; there are board, disk, kills");
     }
 
     #[test]

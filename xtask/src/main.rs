@@ -1,5 +1,5 @@
 //! Developer commands: `cargo xtask demo | test | bench | arm | deb | image | bundle | boot | yocto | deps | crash | faults | model |
-//! sim | fuzz`.
+//! sim | fuzz | container`.
 //!
 //! This crate builds on a machine that has Rust and nothing else: it installs what the others need, builds them, and
 //! starts them. What a command does once everything is there lives in the crate `tests`.
@@ -13,6 +13,7 @@
 //!      -> deb       its Debian package                    licences
 //!      -> board     its image, and boards in QEMU     debian
 //!      -> yocto     the lists of crates in yocto-layer/    licences
+//!      -> container the remote host's image            debian
 //!      -> fuzz      the fuzz targets under libFuzzer
 //!      -> launch    build a program of `tests` and become it  demo, bench, sim
 //! ```
@@ -21,6 +22,7 @@ mod board;
 mod budget;
 mod cargo;
 mod command;
+mod container;
 mod cross;
 mod deb;
 mod debian;
@@ -127,6 +129,8 @@ enum Command {
         #[arg(long, default_value_t = 60)]
         minutes: u32,
     },
+    /// Build the image of remote/Containerfile and start it, without fetching any image
+    Container,
     /// Write anew what the Yocto layer knows of crates and their licences
     Yocto,
     /// Install the packages that a purpose needs, without doing anything else
@@ -155,6 +159,7 @@ fn main() -> ExitCode {
         Command::Fuzz { targets, minutes } => {
             fuzz::run(&targets, Duration::from_secs(60 * u64::from(minutes)))
         }
+        Command::Container => container::run().map(|()| true),
         Command::Yocto => yocto::make().map(|()| true),
         Command::Deps { purpose } => deps::install(purpose).map(|()| true),
     };

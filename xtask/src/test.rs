@@ -92,7 +92,7 @@ fn checks() -> Result<[(&'static str, Command); 7]> {
     let mut testbed = command::command(std::env::current_exe()?);
     testbed.arg("testbed");
     let mut image = command::command(std::env::current_exe()?);
-    image.arg("image");
+    image.args(["image", "--twice"]);
     Ok([
         ("fmt", fmt),
         ("clippy", clippy),

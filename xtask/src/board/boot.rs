@@ -3,7 +3,6 @@
 //! The card is a copy of the image, as large as a small card; it keeps what the appliance writes until the image is made anew.
 
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -20,7 +19,7 @@ const CARD: u64 = 1 << 30;
 pub fn run() -> Result<()> {
     let image = image::make(&Wishes::default())?;
     let card = card(&image)?;
-    let [secure, plain] = [free_port()?, free_port()?];
+    let [secure, plain] = [command::free_port()?, command::free_port()?];
     println!("\nhttps://127.0.0.1:{secure}/   the appliance; the claim code is on its console below");
     println!("http://127.0.0.1:{plain}/    without TLS, if that was allowed on the set-up page");
     println!("Ctrl-A X ends it. Its card is {}\n", card.display());
@@ -45,9 +44,4 @@ fn card(image: &Path) -> Result<PathBuf> {
         file.set_len(CARD).with_context(|| card.display().to_string())?;
     }
     Ok(card)
-}
-
-/// A port of 127.0.0.1 that is free now.
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr())?.port())
 }

@@ -24,7 +24,7 @@ use crate::licences::{self, Part};
 /// Puts the texts of licences into the root file system `root`.
 pub fn install_licences(root: &Path) -> Result<()> {
     let common = Path::new("usr/share/common-licenses");
-    let texts = packages::unpack_alone("licences", &["base-files"])?;
+    let texts = packages::unpack_alone("licences", "base-files")?;
     fs::create_dir_all(root.join(common)).with_context(|| common.display().to_string())?;
     packages::copy(&texts.join(common), &root.join(common))?;
     let ours = root.join(packages::DOC).join("porthole-edge");

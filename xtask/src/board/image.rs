@@ -107,6 +107,16 @@ pub struct Wishes {
     /// Which of the images with the same version of Porthole it is: an update must have a larger number
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     release: u32,
+    /// Make it a second time, and fail unless both are the same bytes
+    #[arg(long)]
+    twice: bool,
+}
+
+/// What goes into an image beside the files of `board/`.
+struct Parts {
+    edge: PathBuf,
+    kernel: Kernel,
+    loader: PathBuf,
 }
 
 /// The file in a slot that says what is in it.
@@ -115,15 +125,38 @@ pub const RELEASE: &str = "release";
 /// Makes the image, and says where it is and what it weighs.
 pub fn make(wishes: &Wishes) -> Result<PathBuf> {
     deps::install(deps::Purpose::Board)?;
-    let edge = cross::build(Target::Armv7)?;
-    let kernel = Kernel::fetch()?;
-    let loaders = loaders()?;
-    let work = folder("image");
-    command::empty(&work)?;
+    let (edge, kernel, loaders) = (cross::build(Target::Armv7)?, Kernel::fetch()?, loaders()?);
+    let loader = loaders.join(format!("usr/lib/u-boot/{U_BOOT}/u-boot-sunxi-with-spl.bin"));
+    let parts = Parts { edge, kernel, loader };
+    let image = place();
+    build(wishes, &parts, &folder("image"), &image)?;
+    if wishes.twice {
+        let (work, again) = (folder("image.again"), folder("again.img"));
+        build(wishes, &parts, &work, &again)?;
+        command::run(command::command("cmp").args([&image, &again])).context("two images differ")?;
+        println!("Made twice: the same bytes");
+        fs::remove_dir_all(&work).with_context(|| work.display().to_string())?;
+        fs::remove_file(&again).with_context(|| again.display().to_string())?;
+    }
+    let packed = folder(&format!("porthole-{BOARD}.img.xz"));
+    let out = File::create(&packed).with_context(|| packed.display().to_string())?;
+    command::run(command::command("xz").args(["-6", "--threads=0", "--stdout"]).arg(&image).stdout(out))?;
+    for file in [&image, &packed] {
+        println!("{:>12} bytes  {}", fs::metadata(file)?.len(), file.display());
+    }
+    contents::list(&image, &[&tree()?, &parts.kernel.tree, &loaders, &tools()?])?;
+    cross::sizes::check_image(&packed)?;
+    Ok(image)
+}
+
+/// Makes `image` in the folder `work`.
+fn build(wishes: &Wishes, parts: &Parts, work: &Path, image: &Path) -> Result<()> {
+    let Parts { edge, kernel, loader } = parts;
+    command::empty(work)?;
     let slot = work.join("slot");
     fs::create_dir_all(&slot).context("slot")?;
     println!("Packing the root file system");
-    let root = root(&kernel, &edge, &work)?;
+    let root = root(kernel, edge, work)?;
     if let Some(key) = &wishes.update_key {
         public_key(key, &root.join("etc/porthole/update.pub"))?;
     }
@@ -131,7 +164,7 @@ pub fn make(wishes: &Wishes) -> Result<PathBuf> {
     let version = concat!(env!("CARGO_PKG_VERSION"), "+");
     let release = format!("board={BOARD}\nversion={version}{}\n", wishes.release);
     fs::write(slot.join(RELEASE), release).context(RELEASE)?;
-    first_programs(&kernel, &work, &slot.join("initrd"))?;
+    first_programs(kernel, work, &slot.join("initrd"))?;
     fs::copy(kernel.image(), slot.join("kernel")).context("the kernel")?;
     fs::copy(kernel.device_tree(DEVICE_TREE)?, slot.join(DEVICE_TREE)).context(DEVICE_TREE)?;
     let boot = work.join("boot");
@@ -140,18 +173,7 @@ pub fn make(wishes: &Wishes) -> Result<PathBuf> {
     let (slot_disk, boot_disk) = (work.join("slot.fat"), work.join("boot.fat"));
     fat(&slot, "PORTHOLE-OS", &disk::SLOT, &slot_disk)?;
     fat(&boot, "PORTHOLE", &disk::BOOT, &boot_disk)?;
-    let image = place();
-    let loader = loaders.join(format!("usr/lib/u-boot/{U_BOOT}/u-boot-sunxi-with-spl.bin"));
-    disk::write(&loader, &boot_disk, &slot_disk, &image)?;
-    let packed = folder(&format!("porthole-{BOARD}.img.xz"));
-    let out = File::create(&packed).with_context(|| packed.display().to_string())?;
-    command::run(command::command("xz").args(["-6", "--threads=0", "--stdout"]).arg(&image).stdout(out))?;
-    for file in [&image, &packed] {
-        println!("{:>12} bytes  {}", fs::metadata(file)?.len(), file.display());
-    }
-    contents::list(&image, &[&tree()?, &kernel.tree, &loaders, &tools()?])?;
-    cross::sizes::check_image(&packed)?;
-    Ok(image)
+    disk::write(loader, &boot_disk, &slot_disk, image)
 }
 
 /// Where the image is.
@@ -168,12 +190,12 @@ fn public_key(key: &Path, place: &Path) -> Result<()> {
 
 /// U-Boot for the board.
 fn loaders() -> Result<PathBuf> {
-    packages::unpack_alone("u-boot.board", &["u-boot-sunxi"])
+    packages::unpack_alone("u-boot.board", "u-boot-sunxi")
 }
 
 /// U-Boot as QEMU's machine starts it.
 pub fn loader_of_qemu() -> Result<PathBuf> {
-    Ok(packages::unpack_alone("u-boot.qemu", &["u-boot-qemu"])?.join("usr/lib/u-boot/qemu_arm/u-boot.bin"))
+    Ok(packages::unpack_alone("u-boot.qemu", "u-boot-qemu")?.join("usr/lib/u-boot/qemu_arm/u-boot.bin"))
 }
 
 /// Debian's packages of the root file system.
@@ -196,10 +218,15 @@ fn root(kernel: &Kernel, edge: &Path, work: &Path) -> Result<PathBuf> {
     contents::install_licences(&root)?;
     let modules = words("modules.txt")?;
     kernel.install(&modules.iter().map(String::as_str).collect::<Vec<_>>(), &root)?;
+    kernel.keep_firmware(&root)?;
     kernel.index(&root)?;
     fs::copy(edge, root.join("usr/bin/porthole-edge")).with_context(|| edge.display().to_string())?;
-    let unit = workspace::root().join("edge/systemd/porthole-edge.service");
-    fs::copy(&unit, root.join("usr/lib/systemd/system/porthole-edge.service")).context("the unit")?;
+    for (file, folder) in [("porthole-edge.service", "systemd/system"), ("60-porthole.rules", "udev/rules.d")]
+    {
+        let from = workspace::root().join("edge/systemd").join(file);
+        let place = root.join("usr/lib").join(folder).join(file);
+        fs::copy(&from, place).with_context(|| from.display().to_string())?;
+    }
     for mount in ["proc", "sys", "dev", "run", "tmp", "var", "root", "var/lib/porthole"] {
         fs::create_dir_all(root.join(mount)).context(mount)?;
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::{ARCHITECTURE, SUITE, folder};
+use super::{ARCHITECTURE, SUITE, SUITES, folder};
 use crate::command;
 use crate::debian::{self, Archive};
 
@@ -14,6 +14,9 @@ const NEWEST: &str = "linux-image-armmp";
 
 /// What modules ask the kernel for by name while they run, which no table of theirs says: the ciphers of WPA2 and of its management frames.
 const ASKED_FOR: [(&str, &[&str]); 1] = [("mac80211", &["ccm", "cmac"])];
+
+/// Where drivers find what they load into devices.
+const FIRMWARE: &str = "usr/lib/firmware";
 
 /// An unpacked kernel.
 pub struct Kernel {
@@ -26,7 +29,7 @@ pub struct Kernel {
 impl Kernel {
     /// The newest one of the suite, fetched unless that was done before.
     pub fn fetch() -> Result<Self> {
-        let archive = Archive::open(SUITE, ARCHITECTURE)?;
+        let archive = Archive::open(&SUITES, ARCHITECTURE)?;
         let package = archive.depends(NEWEST)?.into_iter().find(|name| name.starts_with("linux-image-"));
         let package = package.with_context(|| format!("{NEWEST} of {SUITE} names no kernel"))?;
         let release = package.trim_start_matches("linux-image-").to_owned();
@@ -78,6 +81,26 @@ impl Kernel {
             fs::copy(here.join(list), there.join(list)).with_context(|| list.to_owned())?;
         }
         Ok(())
+    }
+
+    /// Leaves in `/usr/lib/firmware` of `root` what the modules there ask for, by the names that they ask by.
+    pub fn keep_firmware(&self, root: &Path) -> Result<()> {
+        let (all, kept) = (root.join("usr/lib/firmware.all"), root.join(FIRMWARE));
+        fs::rename(&kept, &all).with_context(|| kept.display().to_string())?;
+        let mut find = command::command("find");
+        find.arg(self.modules(root))
+            .args(["-name", "*.ko", "-exec", "modinfo", "--field", "firmware", "{}", "+"]);
+        for name in command::output(&mut find)?.lines() {
+            // Packages leave the choice between two regulatory databases to a script.
+            let there = [name.to_owned(), format!("{name}-upstream")].map(|name| all.join(name));
+            let Some(from) = there.iter().find(|path| path.is_file()) else { continue };
+            let place = kept.join(name);
+            if let Some(folder) = place.parent() {
+                fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+            }
+            fs::copy(from, &place).with_context(|| place.display().to_string())?;
+        }
+        fs::remove_dir_all(&all).with_context(|| all.display().to_string())
     }
 
     /// Makes the tables of the modules in `root`; to be called when all are there.

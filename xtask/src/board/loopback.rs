@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::kernel::Kernel;
-use super::{ARCHITECTURE, SUITE, folder};
+use super::{ARCHITECTURE, SUITES, folder};
 use crate::command;
 use crate::debian::Archive;
 
@@ -36,10 +36,10 @@ fn build(kernel: &Kernel) -> Result<PathBuf> {
     let version = kernel.release.trim_end_matches("-armmp");
     let headers = format!("linux-headers-{}", kernel.release);
     let common = format!("linux-headers-{version}-common");
-    Archive::open(SUITE, ARCHITECTURE)?.unpack_alone(&[&headers, &common, SOURCE], &tree)?;
+    Archive::open(&SUITES, ARCHITECTURE)?.unpack_alone(&[&headers, &common, SOURCE], &tree)?;
     let here = command::output(command::command("dpkg").arg("--print-architecture"))?;
     let kbuild = format!("linux-kbuild-{version}");
-    Archive::open(SUITE, here.trim())?.unpack(&[&kbuild], &tree)?;
+    Archive::open(&SUITES, here.trim())?.unpack(&[&kbuild], &tree)?;
     for program in files(&tree.join("usr/lib").join(&kbuild))? {
         at_home(&program, &tree)?;
     }

@@ -27,6 +27,8 @@ use crate::workspace;
 
 /// The suite of Debian that boards run.
 const SUITE: &str = "trixie";
+/// It, and what has changed in it since: time zones, and faults that can be attacked.
+const SUITES: [&str; 3] = [SUITE, "trixie-updates", "trixie-security"];
 /// Its name for the boards' architecture.
 const ARCHITECTURE: &str = "armhf";
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::{ARCHITECTURE, SUITE, folder};
+use super::{ARCHITECTURE, SUITES, folder};
 use crate::command;
 use crate::debian::{self, Archive};
 
@@ -33,12 +33,14 @@ const LEFT_OUT: [&str; 14] = [
 /// Where packages say whose they are.
 pub const DOC: &str = "usr/share/doc";
 
-/// Unpacks packages and what they need, once, below the name `name`: a root file system with one tree of folders, `/usr`.
+/// Unpacks packages and what they need, below the name `name`: a root file system with one tree of folders, `/usr`. That is done again
+/// once Debian has a newer version of one of them.
 pub fn unpack(name: &str, packages: &[&str]) -> Result<PathBuf> {
-    let list = packages.join("\n");
+    let archive = Archive::open(&SUITES, ARCHITECTURE)?;
+    let list = archive.newest(packages)?;
     let done = folder(name);
     let listed = folder(&format!("{name}.packages"));
-    if debian::is_whole(&done) && fs::read_to_string(&listed).is_ok_and(|before| before == list) {
+    if is_done(&done, &listed, &list) {
         return Ok(done);
     }
     let made = folder(&format!("{name}.new"));
@@ -48,7 +50,7 @@ pub fn unpack(name: &str, packages: &[&str]) -> Result<PathBuf> {
         symlink(Path::new("usr").join(folder), made.join(folder)).context(folder)?;
     }
     println!("Fetching {}", packages.join(", "));
-    Archive::open(SUITE, ARCHITECTURE)?.unpack(packages, &made)?;
+    archive.unpack(packages, &made)?;
     for folder in LEFT_OUT {
         if made.join(folder).exists() {
             fs::remove_dir_all(made.join(folder)).context(folder)?;
@@ -61,18 +63,29 @@ pub fn unpack(name: &str, packages: &[&str]) -> Result<PathBuf> {
     Ok(done)
 }
 
-/// Unpacks packages without what they need, once, below the name `name`.
-pub fn unpack_alone(name: &str, packages: &[&str]) -> Result<PathBuf> {
+/// Unpacks a package without what it needs, below the name `name`, and again once Debian has a newer version of it.
+pub fn unpack_alone(name: &str, package: &str) -> Result<PathBuf> {
+    let archive = Archive::open(&SUITES, ARCHITECTURE)?;
+    let newest = archive.versions(package)?.into_iter().next();
+    let newest = newest.with_context(|| format!("there is no package {package}"))?;
     let done = folder(name);
-    if !debian::is_whole(&done) {
-        let made = folder(&format!("{name}.new"));
-        command::empty(&made)?;
-        println!("Fetching {}", packages.join(", "));
-        Archive::open(SUITE, ARCHITECTURE)?.unpack_alone(packages, &made)?;
-        command::empty(&done)?;
-        fs::rename(&made, &done).with_context(|| done.display().to_string())?;
+    let listed = folder(&format!("{name}.packages"));
+    if is_done(&done, &listed, &newest) {
+        return Ok(done);
     }
+    let made = folder(&format!("{name}.new"));
+    command::empty(&made)?;
+    println!("Fetching {package}");
+    archive.unpack_alone(&[package], &made)?;
+    command::empty(&done)?;
+    fs::rename(&made, &done).with_context(|| done.display().to_string())?;
+    fs::write(&listed, newest).with_context(|| listed.display().to_string())?;
     Ok(done)
+}
+
+/// Whether these very versions were unpacked before, all of them.
+fn is_done(tree: &Path, listed: &Path, versions: &str) -> bool {
+    debian::is_whole(tree) && fs::read_to_string(listed).is_ok_and(|before| before == versions)
 }
 
 /// Removes what packages have to read, but for whose they are and under which licences.

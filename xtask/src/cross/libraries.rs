@@ -39,7 +39,7 @@ fn fetch(target: Target, name: &str, packages: &[&str]) -> Result<PathBuf> {
     let made = target.folder(&format!("{name}.new"));
     remove(&made)?;
     println!("Fetching {} for {}", packages.join(", "), target.debian());
-    Archive::open(&suite()?, target.debian())?.unpack(packages, &made)?;
+    Archive::open(&[&suite()?], target.debian())?.unpack(packages, &made)?;
     finish(&made, &folder)?;
     Ok(folder)
 }

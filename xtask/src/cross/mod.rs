@@ -23,6 +23,8 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 
+pub use sysroot::toolchain;
+
 use crate::{command, deps, workspace};
 
 /// The codecs neither throw nor ask for a type.
@@ -137,9 +139,11 @@ pub fn run(target: Target, test: bool) -> Result<bool> {
     Ok(fits)
 }
 
-/// Builds the edge for `target`: the stripped binary.
+/// Builds the edge for `target`: the stripped binary. It is weighed, and an error if it is too heavy.
 pub fn build(target: Target) -> Result<PathBuf> {
-    Ok(built(target)?.binary())
+    let cross = built(target)?;
+    ensure!(sizes::check(target, &cross.binary(), &cross.map())?, "the edge is too heavy (board/sizes.toml)");
+    Ok(cross.binary())
 }
 
 /// Builds the edge's encoder for boards as an example, and fetches Debian's ffmpeg: what the bench counts the instructions of.
@@ -254,7 +258,7 @@ impl Cross {
 }
 
 /// Where cargo keeps crates.
-fn cargo_home() -> PathBuf {
+pub fn cargo_home() -> PathBuf {
     let usual = Path::new(&std::env::var_os("HOME").unwrap_or_default()).join(".cargo");
     std::env::var_os("CARGO_HOME").map_or(usual, PathBuf::from)
 }

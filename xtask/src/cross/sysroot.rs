@@ -101,7 +101,7 @@ fn source(target: Target, version: &str) -> Result<PathBuf> {
     }
     for suite in SUITES {
         // Not every suite exists at all times.
-        let Ok(archive) = Archive::open(suite, "amd64") else { continue };
+        let Ok(archive) = Archive::open(&[suite], "amd64") else { continue };
         let versions = archive.versions("rust-src")?;
         let Some(found) = versions.iter().find(|found| found.starts_with(&format!("{version}+"))) else {
             continue;

@@ -28,10 +28,11 @@ const CONFFILE: &str = "etc/porthole/edge.toml";
 const SCRIPTS: [&str; 3] = ["postinst", "prerm", "postrm"];
 
 /// Files of the repository in the package: where they are, and where they go.
-const FILES: [(&str, &str); 3] = [
+const FILES: [(&str, &str); 4] = [
     ("edge/debian/edge.toml", CONFFILE),
     ("edge/debian/sysusers.conf", "usr/lib/sysusers.d/porthole-edge.conf"),
     ("edge/systemd/porthole-edge.service", "usr/lib/systemd/system/porthole-edge.service"),
+    ("edge/systemd/60-porthole.rules", "usr/lib/udev/rules.d/60-porthole.rules"),
 ];
 
 /// What its service takes: a user is made, and a signal sent.

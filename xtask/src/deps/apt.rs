@@ -28,7 +28,7 @@ enum Proof {
 }
 
 use Proof::{File, Program};
-use Purpose::{Bench, Board, Build, Cross, Demo, Test};
+use Purpose::{Bench, Board, Build, Container, Cross, Demo, Test};
 
 const PACKAGES: &[Package] = &[
     row("g++", Build, Program("g++")),
@@ -87,6 +87,7 @@ const PACKAGES: &[Package] = &[
     row("nginx-light", Bench, Program("nginx")),
     // The static one takes no plugins.
     row("qemu-user", Bench, Program("qemu-arm")),
+    row("podman", Container, Program("podman")),
 ];
 
 const fn row(name: &'static str, needed_to: Purpose, proof: Proof) -> Package {

@@ -26,11 +26,12 @@ CARGO_BUILD_FLAGS:append = " --package edge --bin porthole-edge"
 do_install() {
     install -D -m 0755 ${B}/target/${CARGO_TARGET_SUBDIR}/porthole-edge ${D}${bindir}/porthole-edge
     install -D -m 0644 ${S}/edge/systemd/porthole-edge.service ${D}${systemd_system_unitdir}/porthole-edge.service
+    install -D -m 0644 ${S}/edge/systemd/60-porthole.rules ${D}${nonarch_base_libdir}/udev/rules.d/60-porthole.rules
 }
 
 # The ring is in /run/porthole, in RAM; what is kept is in /var/lib/porthole.
 SYSTEMD_SERVICE:${PN} = "porthole-edge.service"
 USERADD_PACKAGES = "${PN}"
 USERADD_PARAM:${PN} = "--system --user-group --no-create-home --home-dir /var/lib/porthole --shell /usr/sbin/nologin --groups audio,video porthole"
-FILES:${PN} += "${systemd_system_unitdir}"
+FILES:${PN} += "${systemd_system_unitdir} ${nonarch_base_libdir}/udev"
 RRECOMMENDS:${PN} = "kernel-module-uvcvideo kernel-module-snd-usb-audio"
