@@ -13,7 +13,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::MutexGuard;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -29,6 +29,7 @@ use crate::nbd::Server;
 use crate::port::free_port;
 use crate::process::Process;
 use crate::shell::Shell;
+use crate::usb::{self, Device, Plugged};
 use crate::wait::{wait_for, wait_until};
 
 /// Long enough for anything on a board that starts a whole system: the processor is a program, and its machine has other things to do.
@@ -38,14 +39,22 @@ pub const PATIENCE: Duration = Duration::from_secs(600);
 const IMAGE: &str = "../boards/porthole-orangepi-pc-plus.img";
 /// What comes along.
 const PASSENGER: &str = "../boards/passenger.cpio";
+/// The one with drivers for what can be plugged in.
+const WITH_MORE: &str = "../boards/passenger.more.cpio";
 /// U-Boot for QEMU's board.
 const LOADER: &str = "../boards/testbed/u-boot.bin";
 /// Bytes of the card.
 const SIZE: u64 = 1 << 30;
 /// The host on which QEMU runs, as the board reaches it.
 pub const HOST: &str = "10.0.2.2";
+/// Memory in which a kernel unpacks itself: where it begins, and how many bytes. QEMU writes zeros there at each reset. Without that, code of the
+/// system before stays translated; QEMU 7.2 looks through all of a page's translated code at each write to that page, and where one page of it
+/// was that of the unpacker's variables, a start took minutes.
+const BLANK: (u64, u64) = (0x4020_0000, 40 << 20);
 /// A file for the passenger: if it is there, the kernel writes only what it is told to; which files are not flushed.
 const UNFLUSHED: &str = "unflushed";
+/// Where updates are taken.
+pub const UPDATE: &str = "/api/setup/update";
 /// Who administers the device.
 const ADMIN: &str = "anna";
 const PASSWORD: &str = "correct horse battery";
@@ -68,6 +77,8 @@ pub struct Appliance {
     folder: TempDir,
     server: Server,
     secure: u16,
+    /// It has more than the board itself.
+    extended: bool,
     running: Option<Running>,
     _alone: MutexGuard<'static, ()>,
 }
@@ -80,13 +91,24 @@ struct Running {
 impl Appliance {
     /// Writes the image to a card, with a passenger.
     pub fn flash() -> Result<Self> {
+        Self::flash_with(PASSENGER)
+    }
+
+    fn flash_with(passenger: &str) -> Result<Self> {
         let alone = board::alone();
         let folder = TempDir::with_prefix("appliance-")?;
         let file = folder.path().join("card");
         flash(&file)?;
-        take_along(&file)?;
+        take_along(&file, passenger)?;
         let server = Server::start(Card::open(&file)?, &folder.path().join("nbd"))?;
-        Ok(Self { folder, server, secure: free_port()?, running: None, _alone: alone })
+        Ok(Self { folder, server, secure: free_port()?, extended: false, running: None, _alone: alone })
+    }
+
+    /// The same with a controller for USB and radios that hear each other, and drivers for them from the beginning.
+    pub fn flash_with_more() -> Result<Self> {
+        let appliance = Self { extended: true, ..Self::flash_with(WITH_MORE)? };
+        appliance.put("modules", "xhci-pci\nmac80211_hwsim radios=2\n")?;
+        Ok(appliance)
     }
 
     /// Puts a text into a file of the boot partition, as its owner does before the card is put in.
@@ -106,7 +128,7 @@ impl Appliance {
     pub fn bundle(&self, release: u32) -> Result<(PathBuf, String)> {
         let [card, bundle, key] = ["next", "bundle", "builder"].map(|name| self.file(name));
         flash(&card)?;
-        take_along(&card)?;
+        take_along(&card, PASSENGER)?;
         let said = String::from_utf8(get(&card, Partition::SlotA, "release")?)?;
         let (before, version) = said.trim_end().rsplit_once("version=").with_context(|| said.clone())?;
         let (version, _) = version.rsplit_once('+').with_context(|| said.clone())?;
@@ -128,6 +150,16 @@ impl Appliance {
     /// the same.
     pub fn flush_all(&self) -> Result<()> {
         self.put(UNFLUSHED, "")
+    }
+
+    /// Whatever version is tried from the next start on sees no camera, and has so many seconds to prove itself.
+    pub fn blind_trials(&self, seconds: u32) -> Result<()> {
+        self.put("blind", &format!("{seconds}\n"))
+    }
+
+    /// Plugs a device into the board's USB until what is returned is dropped.
+    pub fn plug<D: Device>(&self, device: &Arc<Mutex<D>>) -> Result<Plugged> {
+        Plugged::into(&self.file(board::PLUG), device)
     }
 
     /// `porthole.toml` for a device called `name`, with an administrator, and `more`.
@@ -160,8 +192,17 @@ impl Appliance {
         qemu.args(["-device", "virtio-net-pci,netdev=net,romfile="]);
         qemu.arg("-chardev").arg(format!("socket,id=shell,path={},server=on,wait=off", socket.display()));
         qemu.args(["-device", "virtio-serial-pci", "-device", "virtserialport,chardev=shell"]);
-        if socket.exists() {
-            fs::remove_file(&socket)?;
+        let blank = self.file("blank");
+        File::create(&blank)?.set_len(BLANK.1)?;
+        qemu.arg("-device").arg(format!("loader,addr={:#x},force-raw=on,file={}", BLANK.0, blank.display()));
+        let plug = self.file(board::PLUG);
+        if self.extended {
+            usb::port(&mut qemu, &plug);
+        }
+        for socket in [&socket, &plug] {
+            if socket.exists() {
+                fs::remove_file(socket)?;
+            }
         }
         let qemu = Process::start(qemu, &self.file("console"))?;
         self.running = Some(Running { qemu, shell: Shell::connect(&socket, PATIENCE)? });
@@ -316,6 +357,21 @@ impl Appliance {
             .with_context(|| format!("{:?}\n{}", self.get("/api/status"), self.console()))
     }
 
+    /// Gives it a bundle, all of which it must take.
+    pub fn update(&self, bundle: &Path) -> Result<()> {
+        let answer = self.sending(bundle, UPDATE)?.output().context("curl")?;
+        ensure!(answer.stdout == b"200", "{answer:?} {:?}\n{}", self.get(UPDATE), self.console());
+        Ok(())
+    }
+
+    /// What it says of updates once nothing goes on with one.
+    pub fn settled(&self) -> Result<Value> {
+        let idle =
+            || self.json(UPDATE).ok().filter(|told| told["phase"] == "idle" && told["version"].is_string());
+        wait_for("an update to be over", PATIENCE, idle)
+            .with_context(|| format!("{:?}\n{}", self.get(UPDATE), self.console()))
+    }
+
     /// A copy of the data partition as it is now, of what is durable alone.
     pub fn copy_data(&self, to: &Path) -> Result<()> {
         ensure!(self.running.is_none(), "the card is in use");
@@ -368,11 +424,11 @@ pub fn flash(card: &Path) -> Result<()> {
 }
 
 /// Puts the passenger behind the initrd of slot A.
-fn take_along(card: &Path) -> Result<()> {
+fn take_along(card: &Path, passenger: &str) -> Result<()> {
     let mut both = get(card, Partition::SlotA, "initrd")?;
     // Each archive begins where four divides the offset (buffer-format.rst of Linux).
     both.resize(both.len().next_multiple_of(4), 0);
-    let passenger = crate::built(PASSENGER);
+    let passenger = crate::built(passenger);
     both.extend(
         fs::read(&passenger)
             .with_context(|| format!("{}: cargo xtask testbed makes it", passenger.display()))?,

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use crate::port::free_port;
 use crate::process::Process;
 use crate::shell::Shell;
-use crate::usb::{Device, Plugged};
+use crate::usb::{self, Device, Plugged};
 use crate::wait::wait_until;
 use crate::web::Web;
 
@@ -25,7 +25,7 @@ use crate::web::Web;
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Where QEMU waits for what is plugged into the board's USB.
-const PLUG: &str = "usb";
+pub const PLUG: &str = "usb";
 
 /// The processor is enough for one board at a time.
 static ONE: Mutex<()> = Mutex::new(());
@@ -75,8 +75,7 @@ impl Board {
         ]);
         qemu.arg("-chardev").arg(format!("socket,id=shell,path={},server=on,wait=off", socket.display()));
         qemu.args(["-device", "virtio-serial-pci", "-device", "virtserialport,chardev=shell"]);
-        qemu.arg("-chardev").arg(format!("socket,id=plug,path={},server=on,wait=off", plug.display()));
-        qemu.args(["-device", "qemu-xhci,id=usb", "-device", "usb-redir,bus=usb.0,chardev=plug"]);
+        usb::port(&mut qemu, &plug);
         let qemu = Process::start(qemu, &folder.path().join("console"))?;
         let shell = Shell::connect(&socket, PATIENCE)?;
         let mut board = Self { qemu, shell, web, feed, folder, _alone: alone };

@@ -7,6 +7,8 @@ use std::process::{Command, Output, Stdio};
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
+use crate::sshd::{Sshd, View};
+
 /// A client with its key: `ssh`, `scp`, `sftp` to an account on 127.0.0.1 that is called `host`.
 #[derive(Debug)]
 pub struct Client {
@@ -42,6 +44,17 @@ Host host
         );
         fs::write(client.config(), config)?;
         Ok(client)
+    }
+
+    /// A server of its own whose sessions all run `command`, and a client that it lets in.
+    pub fn forced(command: String) -> Result<(Sshd, Self)> {
+        let mut sshd = Sshd::start(View::Whole)?;
+        let client = Self::new(sshd.user(), sshd.port())?;
+        sshd.authorize(&client.public_key()?)?;
+        sshd.stop();
+        sshd.force(command);
+        sshd.start_again()?;
+        Ok((sshd, client))
     }
 
     /// The line to enroll.

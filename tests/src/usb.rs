@@ -12,6 +12,7 @@ use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::process::Command;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -101,6 +102,12 @@ pub trait Device: Send + 'static {
 pub struct Plugged {
     stream: UnixStream,
     thread: Option<JoinHandle<()>>,
+}
+
+/// Gives QEMU's board a controller, into which a device can be plugged by way of `socket`.
+pub fn port(qemu: &mut Command, socket: &Path) {
+    qemu.arg("-chardev").arg(format!("socket,id=plug,path={},server=on,wait=off", socket.display()));
+    qemu.args(["-device", "qemu-xhci,id=usb", "-device", "usb-redir,bus=usb.0,chardev=plug"]);
 }
 
 impl Plugged {

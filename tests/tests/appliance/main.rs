@@ -1,6 +1,8 @@
-//! The image on a board: what starts it again, which slot it starts from, what the host is called, and its live view.
+//! The image on a board: what starts it again, which slot it starts from, what the host is called, its live view, and what is plugged into it.
 
 mod chain;
+mod plugged;
+mod trial;
 mod view;
 
 use anyhow::{Context, Result, ensure};

@@ -18,15 +18,21 @@ fn plug(board: &mut Board) -> Result<(Plugged, Arc<Mutex<Webcam>>)> {
 }
 
 #[test]
-fn a_webcam_whose_firmware_is_stuck_is_reset_and_has_its_exposure_and_focus_again() {
-    use Control::{ExposureMode, ExposureTime, Focus, FocusAuto};
+fn a_webcam_whose_firmware_is_stuck_is_reset_and_has_its_controls_again() {
+    use Control::{ExposureMode, ExposureTime, Focus, FocusAuto, PowerLine, WhiteBalance, WhiteBalanceAuto};
     let mut board = Board::boot().unwrap();
     let (_plugged, webcam) = plug(&mut board).unwrap();
-    let set = || [ExposureMode, ExposureTime, FocusAuto, Focus].map(|control| lock(&webcam).value(control));
-    let controls = "[camera.controls]\nexposure = 250\nfocus = 40";
+    let picture = [WhiteBalanceAuto, WhiteBalance, PowerLine];
+    let set = || {
+        let lens = [ExposureMode, ExposureTime, FocusAuto, Focus].map(|control| lock(&webcam).value(control));
+        (lens, picture.map(|control| lock(&webcam).value(control)))
+    };
+    let controls =
+        "[camera.controls]\nexposure = 250\nfocus = 40\nwhite_balance = 5200\npower_line = \"50Hz\"";
+    let configured = ([1, 250, 0, 40], [0, 5200, 1]);
     board.start_edge(&looking_at("v4l2:/dev/video0", controls)).unwrap();
     assert_eq!(wait_for_pictures(&mut board).unwrap(), "MJPEG 320x240");
-    assert_eq!(set(), [1, 250, 0, 40], "manual, and what is configured");
+    assert_eq!(set(), configured, "manual, and what is configured");
 
     lock(&webcam).get_stuck();
     wait_until("a reset", PATIENCE, || count(&board, "camera_usb_resets") > 0).unwrap_or_else(|error| {
@@ -36,7 +42,7 @@ fn a_webcam_whose_firmware_is_stuck_is_reset_and_has_its_exposure_and_focus_agai
     wait_until("a repair", PATIENCE, repaired)
         .unwrap_or_else(|error| panic!("{error}: {:?}\n{}", camera(&board), board.edge_log()));
     wait_for_pictures(&mut board).unwrap();
-    assert_eq!(set(), [1, 250, 0, 40], "a reset has taken that from the camera");
+    assert_eq!(set(), configured, "a reset has taken that from the camera");
 
     let repairs = camera(&board).unwrap()["repairs"].clone();
     assert!(lock(&webcam).resets() > 0);

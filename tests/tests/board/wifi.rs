@@ -18,11 +18,10 @@ fn a_board_joins_the_wifi_that_its_owner_wrote_onto_the_card() {
 
     board.put("/etc/edge.toml", AUTH).unwrap();
     board.put("/run/porthole.toml", OWNER).unwrap();
-    let provision =
-        "porthole-edge provision /run/porthole.toml --wifi /run/wifi.conf --config /etc/edge.toml";
+    let provision = "porthole-edge provision /run/porthole.toml --config /etc/edge.toml";
     board.run(provision).unwrap();
     assert!(!board.run("cat /run/porthole.toml").unwrap().contains("what the owner wrote"));
-    board.run("wpa_supplicant -B -c /run/wifi.conf -i wlan0 -f /run/wifi.log").unwrap();
+    board.run("wpa_supplicant -B -c /run/auth/wpa_supplicant.conf -i wlan0 -f /run/wifi.log").unwrap();
     // The radio is up once both sides have proved that they know the passphrase.
     let joined = |board: &mut Board| {
         board.run("cat /sys/class/net/wlan0/operstate").is_ok_and(|state| state.trim() == "up")

@@ -8,6 +8,7 @@ mod edge_full;
 #[path = "../upload/outbox.rs"]
 #[allow(dead_code, reason = "some of it is for recordings that grow")]
 mod outbox;
+mod policy;
 mod remote_account;
 mod remote_card;
 mod remote_full;

@@ -303,6 +303,7 @@ fn survives(job: &Job<'_>) {
     let Revived { mut edge, _disk } = job.edge(&bench);
     let ended = bench.run(job, &mut edge, &Strace::record(job.calls, &log));
     assert!(ended.success(), "{}", edge.log());
+    assert_eq!(edge.log().contains("thinned to its IDR"), job.away, "{}", edge.log());
     bench.recover(&mut edge);
     let expected = bench.judge(&edge);
     let is_all = expected.keys().copied().eq(0..=*expected.keys().last().unwrap());
@@ -369,7 +370,7 @@ fn an_edge_that_is_killed_while_what_has_a_receipt_leaves_loses_nothing() {
 fn an_edge_that_is_killed_while_it_thins_and_drops_accounts_for_every_second() {
     with_own_mounts(|| {
         let state = State::filmed().sealed().filmed_more();
-        let (what, calls) = ("thins and drops", "?unlink,unlinkat,?rename,?renameat,renameat2");
+        let (what, calls) = ("thins and drops", CHANGES);
         // However much leaves, there is no room.
         let pages = Some(ROOM / 2);
         survives(&Job { what, state: &state, calls, is_done: &is_growing, pages, away: true });

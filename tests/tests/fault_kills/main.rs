@@ -11,6 +11,7 @@
 
 mod edge;
 mod places;
+mod receive;
 #[path = "../remote/recordings.rs"]
 mod recordings;
 mod remote;

@@ -1,6 +1,6 @@
 //! The power of an appliance is cut at random instants while it records and takes an update, on a card that loses or tears whatever was not
 //! flushed: the live view comes back, the file systems are whole after their repair, what is lost on the card is one finished GOP at most, and
-//! the version that runs is the old one or the new one.
+//! the version that runs is the old one or the new one. The remote host has all but the last two seconds.
 //!
 //! `PORTHOLE_ROUNDS` cuts; `PORTHOLE_SEED` repeats their instants and what they do to the card.
 
@@ -18,11 +18,15 @@ use tests::sshd::{Sshd, View};
 use tests::wait::wait_until;
 use tests::work::{rounds, saw};
 use tests::{players, remote, web};
+
+use left::Left;
 use update::{Sent, Took};
 
 /// Finished GOPs that a cut may take from the card. The one in flight is not finished. More only if the edge has said just before that it
 /// has more than these on its hands: a processor that stands still for a second keeps none of its threads.
 const MAY_LOSE: i64 = 1;
+/// Finished GOPs that the remote host may not have yet: two seconds. More only if the edge has just said so.
+const MAY_BE_ALONE: i64 = 2;
 
 /// What an edge says of its GOPs.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +35,8 @@ struct Told {
     finished: i64,
     /// So many of them are not on the card yet.
     late: i64,
+    /// So many of them the remote host has not confirmed.
+    alone: i64,
 }
 
 impl Told {
@@ -41,11 +47,18 @@ impl Told {
         let finished = newest.as_i64().with_context(|| status.to_string())?;
         // A GOP lasts a second, or as much longer as a picture came late.
         let late = unsynced.as_f64().with_context(|| status.to_string())? as i64;
-        Ok(Self { finished, late })
+        let alone = &status["upload"]["at_risk"][0]["seconds"];
+        let alone = alone.as_f64().with_context(|| status.to_string())? as i64;
+        Ok(Self { finished, late, alone })
     }
 
     fn may_lose(self) -> i64 {
         self.late.max(MAY_LOSE)
+    }
+
+    /// Of what the remote host should have.
+    fn may_be_alone(self) -> i64 {
+        self.alone.max(MAY_BE_ALONE)
     }
 }
 
@@ -73,11 +86,23 @@ fn wait_until_on_card(appliance: &Appliance) -> Result<()> {
     })
 }
 
-/// One minute of the live view, as a player sees it.
+/// Two seconds of the live view, as a player sees them.
 fn live_view_answers(appliance: &Appliance) -> Result<()> {
     let pictures = players::pictures(&appliance.url("/live/front/stream.mp4"), Some(2))?;
     ensure!(pictures.len() > 10, "{} pictures in 2 s", pictures.len());
     Ok(())
+}
+
+/// Waits for the camera, and for the live view of it. A version that does not prove itself leaves in the middle of it: a live view that
+/// ends is one whose board starts again by itself, and then it comes back.
+fn wait_for_live_view(appliance: &Appliance) -> Result<()> {
+    loop {
+        let starts = appliance.starts();
+        appliance.wait_for_pictures()?;
+        let Err(ended) = live_view_answers(appliance) else { return Ok(()) };
+        println!("{ended}");
+        appliance.wait_for_start(starts).context(ended)?;
+    }
 }
 
 /// A device that is told by its boot partition where its recordings go; it runs, and may send.
@@ -139,8 +164,8 @@ fn a_power_cut_costs_one_gop_at_most_leaves_one_of_two_versions_and_the_live_vie
     live_view_answers(&appliance).unwrap();
     let took = update::whole(&mut appliance, 1).unwrap();
     println!("{took:?}");
-    let mut card = left::OnCard::default();
-    let (mut looked, mut worst, mut kept) = (0, 0, 0);
+    let (mut card, mut remote_host) = (Left::default(), Left::default());
+    let (mut looked, mut worst, mut alone, mut kept) = (0, 0, Vec::new(), 0);
     let rounds = rounds(3);
     for round in 1..=rounds {
         appliance.commit_only_when_told().unwrap();
@@ -148,37 +173,40 @@ fn a_power_cut_costs_one_gop_at_most_leaves_one_of_two_versions_and_the_live_vie
         let sent = Sent::begin(&mut appliance, round + 1).unwrap();
         let instant = instant(round, took, &mut dice);
         let told = record_until(instant, &mut appliance, |appliance| appliance.cut(&mut dice)).unwrap();
-        let lost = card.lost(&appliance, told.map_or(0, |told| told.finished)).unwrap();
+        let finished = told.map_or(0, |told| told.finished);
+        let lost = card.lost_on_card(&appliance, finished).unwrap();
+        let not_there = remote_host.lost(&sshd.inbox(), finished).unwrap();
         if let Some(told) = told {
             assert!(lost <= told.may_lose(), "cut {round} has cost {lost} finished GOPs: {told:?}");
+            assert!(not_there <= told.may_be_alone(), "cut {round}: {not_there} are not off board: {told:?}");
             looked += 1;
             worst = worst.max(lost);
+            alone.push(not_there);
         }
         assert!(!appliance.betrays_its_secret().unwrap(), "the password is still on the card");
         appliance.power_on().unwrap();
-        appliance.wait_for_pictures().unwrap();
+        wait_for_live_view(&appliance).unwrap();
         kept += u32::from(sent.end(&mut appliance).unwrap());
     }
-    live_view_answers(&appliance).unwrap();
     wait_for_receipts(&appliance).unwrap();
     let keys = tempfile::NamedTempFile::new().unwrap();
     let setup = appliance.json("/api/setup").unwrap();
     std::fs::write(keys.path(), setup["public_key"].as_str().unwrap()).unwrap();
     let report = remote::checked(&sshd.inbox(), keys.path()).unwrap();
     saw(format!(
-        "{rounds} cuts in an update: the new version ran after {kept}; at most {worst} finished GOPs lost by one of {looked}; {} s in {} recordings on the \
-         remote host, {} gaps",
+        "{rounds} cuts in an update: the new version ran after {kept}; at most {worst} finished GOPs lost by one of {looked}, and {alone:?} not on the \
+         remote host at the cut; {} s in {} recordings there, {} gaps",
         report["cameras"][0]["footage_seconds"],
         report["recordings"],
         report["cameras"][0]["gaps"].as_array().map_or(0, Vec::len)
     ));
     let told = record_until(Duration::ZERO, &mut appliance, Appliance::cut_all).unwrap();
-    card.lost(&appliance, told.map_or(0, |told| told.finished)).unwrap();
+    card.lost_on_card(&appliance, told.map_or(0, |told| told.finished)).unwrap();
     missing_flushes_are_noticed(&mut appliance, &mut card);
 }
 
 /// The same on a card that says it has flushed and has not, and with an edge that flushes no recording: all of this must be able to fail.
-fn missing_flushes_are_noticed(appliance: &mut Appliance, card: &mut left::OnCard) {
+fn missing_flushes_are_noticed(appliance: &mut Appliance, card: &mut Left) {
     let mut lost = |appliance: &mut Appliance, what| {
         appliance.commit_only_when_told().unwrap();
         let before = Told::by(appliance).unwrap().finished;
@@ -187,7 +215,7 @@ fn missing_flushes_are_noticed(appliance: &mut Appliance, card: &mut left::OnCar
         wait_until_on_card(appliance).unwrap();
         let told = record_until(Duration::ZERO, appliance, Appliance::cut_all).unwrap();
         let told = told.expect("it has not started again");
-        let lost = card.lost(appliance, told.finished);
+        let lost = card.lost_on_card(appliance, told.finished);
         println!("{what}: {lost:?}");
         assert!(lost.is_err() || lost.is_ok_and(|lost| lost > told.may_lose()), "nobody has noticed {what}");
     };

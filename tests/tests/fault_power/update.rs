@@ -4,11 +4,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use serde_json::Value;
-use tests::appliance::{Appliance, PATIENCE};
-use tests::wait::wait_for;
-
-const ROUTE: &str = "/api/setup/update";
+use tests::appliance::{Appliance, UPDATE};
 
 /// How long an update takes that nobody disturbs.
 #[derive(Clone, Copy, Debug)]
@@ -19,17 +15,9 @@ pub struct Took {
     pub kept: Duration,
 }
 
-/// What the board says of updates once nothing goes on with one.
-fn settled(appliance: &Appliance) -> Result<Value> {
-    let idle =
-        || appliance.json(ROUTE).ok().filter(|told| told["phase"] == "idle" && told["version"].is_string());
-    wait_for("an update to be over", PATIENCE, idle)
-        .with_context(|| format!("{:?}\n{}", appliance.get(ROUTE), appliance.console()))
-}
-
 /// The version that runs, and the slot that it runs from.
 fn running(appliance: &mut Appliance) -> Result<(String, String)> {
-    let version = settled(appliance)?["version"].as_str().unwrap_or_default().to_owned();
+    let version = appliance.settled()?["version"].as_str().unwrap_or_default().to_owned();
     Ok((version, appliance.slot()?))
 }
 
@@ -38,12 +26,11 @@ pub fn whole(appliance: &mut Appliance, release: u32) -> Result<Took> {
     let (_, slot) = running(appliance)?;
     let (bundle, version) = appliance.bundle(release)?;
     let (began, starts) = (Instant::now(), appliance.starts());
-    let answer = appliance.sending(&bundle, ROUTE)?.output().context("curl")?;
-    ensure!(answer.stdout == b"200", "{answer:?} {:?}\n{}", appliance.get(ROUTE), appliance.console());
+    appliance.update(&bundle)?;
     let written = began.elapsed();
     appliance.wait_for_start(starts)?;
     appliance.wait_for_pictures()?;
-    let told = settled(appliance)?;
+    let told = appliance.settled()?;
     ensure!(told["last"]["kept"] == true && told["version"] == *version, "{told}");
     ensure!(appliance.slot()? != slot, "the slot is the same");
     Ok(Took { written, kept: began.elapsed() })
@@ -62,7 +49,7 @@ impl Sent {
     pub fn begin(appliance: &mut Appliance, release: u32) -> Result<Self> {
         let old = running(appliance)?;
         let (bundle, new) = appliance.bundle(release)?;
-        let curl = appliance.sending(&bundle, ROUTE)?.stdout(Stdio::null()).spawn().context("curl")?;
+        let curl = appliance.sending(&bundle, UPDATE)?.stdout(Stdio::null()).spawn().context("curl")?;
         Ok(Self { curl, old, new })
     }
 

@@ -33,14 +33,8 @@ fn script(name: &str) -> Command {
 
 /// A server whose sessions are `porthole-remote receive` for `inbox`, and a client that it lets in.
 fn server(inbox: &Path) -> (Sshd, Client) {
-    let mut sshd = Sshd::start(View::Whole).unwrap();
-    let client = Client::new(sshd.user(), sshd.port()).unwrap();
-    sshd.authorize(&client.public_key().unwrap()).unwrap();
-    sshd.stop();
     let program = tests::built("porthole-remote");
-    sshd.force(format!("{} receive --inbox {}", program.display(), inbox.display()));
-    sshd.start_again().unwrap();
-    (sshd, client)
+    Client::forced(format!("{} receive --inbox {}", program.display(), inbox.display())).unwrap()
 }
 
 /// A folder with `count` recordings that wait to be sent.

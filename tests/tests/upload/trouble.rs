@@ -359,3 +359,22 @@ fn a_host_that_stands_still_is_slow_and_does_not_hold_up_the_end() {
     outbox.upload().wait_for_receipts(1);
     outbox.assert_arrived(&sshd, &[name]);
 }
+
+#[test]
+fn a_recording_that_the_remote_host_refuses_does_not_keep_the_older_ones_back() {
+    let sshd = Sshd::start(View::Whole).unwrap();
+    let outbox = Outbox::new(&sshd, sshd.port());
+    let older = outbox.seal(100);
+    let refused = outbox.seal(100);
+    // The newest comes first, and nobody can write into this.
+    let part = sshd.inbox().join(format!("{refused}.part"));
+    fs::create_dir(&part).unwrap();
+    let uploader = outbox.upload();
+    uploader.wait_until("the older one", |status| status.receipts == 1);
+    assert!(sshd.inbox().join(format!("{older}.mp4")).exists(), "{:?}", inbox(&sshd));
+    let failure = uploader.status().failure.expect("it is said");
+    assert!(failure.message.contains(&format!("{refused}.part")), "{failure:?}");
+    fs::remove_dir(&part).unwrap();
+    uploader.wait_for_receipts(2);
+    outbox.assert_arrived(&sshd, &[older, refused]);
+}
