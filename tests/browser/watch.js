@@ -18,6 +18,7 @@
 //   drift            the median of the last tenth of those less that of the second tenth
 //   ended, duration_s  with LAST: whether it came to its end; how long it is
 //   errors           what the player, the page or the console called an error
+//   late             playlists that hls.js asked for again because they took it too long
 //   start_errors     what hls.js put right by itself before the first picture (as its seek to where the buffer begins)
 'use strict';
 
@@ -34,7 +35,7 @@ const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-ru
 
 // Runs in the page before its own scripts.
 function observe() {
-  const seen = window.__seen = { times: [], media: [], delays: [], unreadable: 0, waiting: 0, errors: [], start_errors: [] };
+  const seen = window.__seen = { times: [], media: [], delays: [], unreadable: 0, waiting: 0, errors: [], start_errors: [], late: [] };
   const canvas = document.createElement('canvas');
   canvas.width = 320;
   canvas.height = 32;
@@ -104,7 +105,7 @@ function summary(seen, opened) {
     watched_s: +span.toFixed(2), played_s: times.length ? +(media[media.length - 1] - media[0]).toFixed(2) : 0,
     unreadable: seen.unreadable, p50: quantile(0.5), p95: quantile(0.95), p99: quantile(0.99), max: quantile(1),
     drift: at(delays(0.9, 1), 0.5) - at(delays(0.1, 0.2), 0.5),
-    errors: seen.errors, start_errors: seen.start_errors,
+    errors: seen.errors, start_errors: seen.start_errors, late: seen.late,
   };
 }
 

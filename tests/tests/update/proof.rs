@@ -31,6 +31,13 @@ impl Board {
         })
     }
 
+    /// Writes the configuration in one step: what is started for the card reads it whenever it is started.
+    fn write_config(&self, text: &str) -> Result<()> {
+        let new = self.edge.file("new.toml");
+        fs::write(&new, text)?;
+        Ok(fs::rename(new, self.edge.file("edge.toml"))?)
+    }
+
     /// Waits until the camera gave pictures for long enough to be missed.
     fn wait_for_pictures(&mut self) -> Result<()> {
         self.edge
@@ -78,11 +85,11 @@ fn a_version_without_the_picture_that_there_was_goes_away_by_itself() -> Result<
     let flag = board.flag("restart");
     board.edge.wait_until("the wish to start again", |_| flag.exists())?;
     let blind = config.replace("source = \"pattern\"", "source = \"v4l2:/dev/video99\"");
-    fs::write(board.edge.file("edge.toml"), blind.replace("proof_seconds = 60", "proof_seconds = 5"))?;
+    board.write_config(&blind.replace("proof_seconds = 60", "proof_seconds = 5"))?;
     assert_eq!(board.restart()?, "1.1.0+0");
     board.wait_for_outcome()?;
     assert_eq!(board.memory()["outcome"], json!({ "returned": "no picture of camera front" }));
-    fs::write(board.edge.file("edge.toml"), config)?;
+    board.write_config(&config)?;
     assert_eq!(board.restart()?, "1.0.0+0");
     assert_eq!(board.slots()?.state, BACK);
     Ok(())
