@@ -8,6 +8,7 @@ use crate::supervise::Stop;
 use std::time::Duration;
 
 const EVERY: Duration = Duration::from_secs(600);
+
 /// Sweeps until the end is asked for.
 pub fn run(config: &Config, status: &Status, stop: &Stop) {
     let metrics = &status.metrics;
