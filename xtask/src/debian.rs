@@ -6,7 +6,7 @@
 //!
 //! The mirror is the one that this machine asks; every list is checked against Debian's keyring.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -58,8 +58,11 @@ const SECURITY: &str = "-security";
 /// Firmware is not Debian's own, but may be passed on.
 const COMPONENTS: &str = "main non-free-firmware";
 
-/// Whose lists this process has read: they do not change beneath it.
-static READ: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+/// The lists that this process has read, and by which names of their suites: they do not change beneath it.
+static READ: Mutex<BTreeMap<PathBuf, Vec<String>>> = Mutex::new(BTreeMap::new());
+
+/// Names of releases, and what else these are called for as long as they are that.
+const ALSO: [(&str, &str); 2] = [("bookworm", "oldstable"), ("trixie", "stable")];
 
 /// The packages of some suites for an architecture.
 pub struct Archive {
@@ -67,40 +70,70 @@ pub struct Archive {
 }
 
 impl Archive {
-    /// Asks for the lists of `suites` (`trixie`, `trixie-security`) for `architecture` (`armhf`). A mirror may be in the middle of a change of those
-    /// after the first: they are done without then, and it is said.
+    /// Asks for the lists of `suites` (`trixie`, `trixie-security`) for `architecture` (`armhf`). A mirror may be in the middle of a change of
+    /// those: each is asked for by the other name that it has too, and where none after the first can be had, it is done without and said.
     pub fn open(suites: &[&str], architecture: &str) -> Result<Self> {
-        let name = format!("{}-{architecture}", suites.join("+"));
-        let archive = Self { folder: workspace::target().join("debian").join(name) };
-        let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
-        if !read.contains(&archive.folder) {
-            if let Err(error) = archive.update(suites, architecture) {
-                let [first, others @ ..] = suites else { return Err(error) };
-                ensure!(!others.is_empty(), error);
-                eprintln!(
-                    "WARNING: {architecture}: without {}, which cannot be read: {error:#}",
-                    others.join(", ")
-                );
-                archive.update(&[first], architecture)?;
-            }
-            read.insert(archive.folder.clone());
-        }
+        let (archive, _) = Self::read(suites, architecture)?;
         Ok(archive)
     }
 
-    fn update(&self, suites: &[&str], architecture: &str) -> Result<()> {
+    /// The same, and the names by which they were had.
+    fn read(suites: &[&str], architecture: &str) -> Result<(Self, Vec<String>)> {
+        let name = format!("{}-{architecture}", suites.join("+"));
+        let archive = Self { folder: workspace::target().join("debian").join(name) };
+        let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+        let names = match read.get(&archive.folder) {
+            Some(names) => names.clone(),
+            None => archive.update_what_is_whole(suites, architecture)?,
+        };
+        read.insert(archive.folder.clone(), names.clone());
+        Ok((archive, names))
+    }
+
+    fn update_what_is_whole(&self, suites: &[&str], architecture: &str) -> Result<Vec<String>> {
+        let all: Vec<String> = suites.iter().map(|&suite| suite.to_owned()).collect();
+        let Err(error) = self.update(&all, architecture) else { return Ok(all) };
+        eprintln!("WARNING: {architecture}: {}: {error:#}; each of them alone now", suites.join(", "));
+        let mut whole: Vec<String> = Vec::new();
+        for suite in suites {
+            let mut with = names(suite).into_iter().map(|name| [&whole[..], &[name]].concat());
+            let found = with.find(|with| {
+                let read = self.update(with, architecture).and_then(|()| self.is_of(suite));
+                read.inspect_err(|error| eprintln!("WARNING: {architecture}: {}: {error:#}", with.join(", ")))
+                    .is_ok()
+            });
+            match found {
+                Some(names) => whole = names,
+                None => ensure!(!whole.is_empty(), "{architecture}: the lists of {suite} cannot be read"),
+            }
+        }
+        self.configure(&whole, architecture)?;
+        eprintln!("{architecture}: the lists of {}", whole.join(", "));
+        Ok(whole)
+    }
+
+    /// Whether the list that was read last is of this suite, whatever name was asked for.
+    fn is_of(&self, suite: &str) -> Result<()> {
+        let mut ask = self.apt("apt-get");
+        let codenames =
+            command::output(ask.args(["indextargets", "--format", "$(CODENAME)", "Created-By: Packages"]))?;
+        ensure!(codenames.lines().any(|name| name == suite), "{suite} is not there by that name");
+        Ok(())
+    }
+
+    fn update(&self, suites: &[String], architecture: &str) -> Result<()> {
         self.configure(suites, architecture)?;
         command::run(self.apt("apt-get").args(["-qq", "update"]))
     }
 
-    fn configure(&self, suites: &[&str], architecture: &str) -> Result<()> {
+    fn configure(&self, suites: &[String], architecture: &str) -> Result<()> {
         ensure!(Path::new(KEYRING).is_file(), "{KEYRING} is not there; it proves what Debian's packages are");
         for folder in ["lists/partial", "archives/partial", "none"] {
             let folder = self.folder.join(folder);
             fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
         }
         let mirror = mirror()?;
-        let source = |suite: &&str| {
+        let source = |suite: &String| {
             let beside = if suite.ends_with(SECURITY) { SECURITY } else { "" };
             let mirror = mirror.trim_end_matches('/');
             format!("deb [signed-by={KEYRING} arch={architecture}] {mirror}{beside} {suite} {COMPONENTS}\n")
@@ -109,7 +142,8 @@ impl Archive {
         let here = self.folder.display();
         let configuration = format!(
             "APT::Architecture \"{architecture}\";\nAPT::Architectures \"{architecture}\";\n\
-             APT::Install-Recommends \"false\";\nAPT::Sandbox::User \"\";\nDebug::NoLocking \"true\";\n\
+             APT::Install-Recommends \"false\";Acquire::Languages \"none\";\n\
+             APT::Sandbox::User \"\";\nDebug::NoLocking \"true\";\n\
              Dir::State::Lists \"{here}/lists\";\nDir::State::status \"{here}/status\";\n\
              Dir::Cache \"{here}\";\nDir::Cache::archives \"{here}/archives\";\n\
              Dir::Etc::SourceList \"{here}/sources.list\";\nDir::Etc::SourceParts \"{here}/none\";\n\
@@ -191,13 +225,19 @@ pub fn alone() -> Command {
     unshare
 }
 
-/// Makes a root file system of `suite` in the folder `root`; `more` is for mmdebstrap. It takes root.
-pub fn bootstrap(suite: &str, root: &Path, more: &[&str]) -> Result<()> {
+/// Makes a root file system of `suite` for `architecture`, in the folder `root`; `more` is for mmdebstrap. It takes root.
+pub fn bootstrap(suite: &str, architecture: &str, root: &Path, more: &[&str]) -> Result<()> {
     ensure!(nix::unistd::geteuid().is_root(), "a root file system of another system takes root");
     println!("Making a root file system of {suite}");
+    let (_, names) = Archive::read(&[suite], architecture)?;
     let mut make = alone();
-    make.args(["mmdebstrap", "--quiet", "--mode=root"]).args(more).arg(suite).arg(root).arg(mirror()?);
-    command::run(&mut make)
+    make.args(["mmdebstrap", "--quiet", "--mode=root"]).arg(format!("--architectures={architecture}"));
+    command::run(make.args(more).args(names).arg(root).arg(mirror()?))
+}
+
+/// This machine's own architecture, as Debian names it.
+pub fn here() -> Result<String> {
+    Ok(command::output(command::command("dpkg").arg("--print-architecture"))?.trim().to_owned())
 }
 
 /// Where this machine's own packages of Debian come from.
@@ -220,6 +260,12 @@ pub fn mirror() -> Result<String> {
     }
 }
 
+/// What a suite is called, its own name first.
+fn names(suite: &str) -> Vec<String> {
+    let also = ALSO.iter().filter_map(|(name, also)| Some(format!("{also}{}", suite.strip_prefix(name)?)));
+    std::iter::once(suite.to_owned()).chain(also).collect()
+}
+
 /// `NAME VERSION` of each line `Inst NAME (VERSION ORIGIN [ARCHITECTURE]) ...` of a simulation.
 fn installed(plan: &str) -> String {
     let package = |line: &str| {
@@ -239,6 +285,13 @@ fn second_columns(table: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_suite_has_the_names_that_its_release_has() {
+        assert_eq!(names("trixie"), ["trixie", "stable"]);
+        assert_eq!(names("bookworm-security"), ["bookworm-security", "oldstable-security"]);
+        assert_eq!(names("sid"), ["sid"]);
+    }
 
     #[test]
     fn a_list_of_packages_is_read_as_it_was_written() {

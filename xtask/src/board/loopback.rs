@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use super::kernel::Kernel;
 use super::{ARCHITECTURE, SUITES, folder};
 use crate::command;
-use crate::debian::Archive;
+use crate::debian::{self, Archive};
 
 const SOURCE: &str = "v4l2loopback-dkms";
 const MODULE: &str = "v4l2loopback.ko";
@@ -37,9 +37,8 @@ fn build(kernel: &Kernel) -> Result<PathBuf> {
     let headers = format!("linux-headers-{}", kernel.release);
     let common = format!("linux-headers-{version}-common");
     Archive::open(&SUITES, ARCHITECTURE)?.unpack_alone(&[&headers, &common, SOURCE], &tree)?;
-    let here = command::output(command::command("dpkg").arg("--print-architecture"))?;
     let kbuild = format!("linux-kbuild-{version}");
-    Archive::open(&SUITES, here.trim())?.unpack(&[&kbuild], &tree)?;
+    Archive::open(&SUITES, &debian::here()?)?.unpack(&[&kbuild], &tree)?;
     for program in files(&tree.join("usr/lib").join(&kbuild))? {
         at_home(&program, &tree)?;
     }

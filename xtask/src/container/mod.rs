@@ -134,7 +134,7 @@ impl Podman {
     /// Makes what stands in for a base.
     fn import(&self, base: &Base) -> Result<()> {
         let file = self.folder.join("base.tar");
-        debian::bootstrap(base.suite, &file, &[&MINIMAL, base.more].concat())?;
+        debian::bootstrap(base.suite, &debian::here()?, &file, &[&MINIMAL, base.more].concat())?;
 
         let mut import = self.command(&["import", "--quiet"]);
         if base.rust {
