@@ -142,7 +142,7 @@ impl Archive {
         let here = self.folder.display();
         let configuration = format!(
             "APT::Architecture \"{architecture}\";\nAPT::Architectures \"{architecture}\";\n\
-             APT::Install-Recommends \"false\";Acquire::Languages \"none\";\n\
+             APT::Install-Recommends \"false\";\nAcquire::Languages \"none\";\n\
              APT::Sandbox::User \"\";\nDebug::NoLocking \"true\";\n\
              Dir::State::Lists \"{here}/lists\";\nDir::State::status \"{here}/status\";\n\
              Dir::Cache \"{here}\";\nDir::Cache::archives \"{here}/archives\";\n\
@@ -233,11 +233,6 @@ pub fn bootstrap(suite: &str, architecture: &str, root: &Path, more: &[&str]) ->
     let mut make = alone();
     make.args(["mmdebstrap", "--quiet", "--mode=root"]).arg(format!("--architectures={architecture}"));
     command::run(make.args(more).args(names).arg(root).arg(mirror()?))
-}
-
-/// This machine's own architecture, as Debian names it.
-pub fn here() -> Result<String> {
-    Ok(command::output(command::command("dpkg").arg("--print-architecture"))?.trim().to_owned())
 }
 
 /// Where this machine's own packages of Debian come from.

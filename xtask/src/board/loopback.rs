@@ -10,7 +10,8 @@ use anyhow::{Context, Result};
 use super::kernel::Kernel;
 use super::{ARCHITECTURE, SUITES, folder};
 use crate::command;
-use crate::debian::{self, Archive};
+use crate::cross::Target;
+use crate::debian::Archive;
 
 const SOURCE: &str = "v4l2loopback-dkms";
 const MODULE: &str = "v4l2loopback.ko";
@@ -38,7 +39,7 @@ fn build(kernel: &Kernel) -> Result<PathBuf> {
     let common = format!("linux-headers-{version}-common");
     Archive::open(&SUITES, ARCHITECTURE)?.unpack_alone(&[&headers, &common, SOURCE], &tree)?;
     let kbuild = format!("linux-kbuild-{version}");
-    Archive::open(&SUITES, &debian::here()?)?.unpack(&[&kbuild], &tree)?;
+    Archive::open(&SUITES, Target::here().debian())?.unpack(&[&kbuild], &tree)?;
     for program in files(&tree.join("usr/lib").join(&kbuild))? {
         at_home(&program, &tree)?;
     }

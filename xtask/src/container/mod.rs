@@ -134,7 +134,12 @@ impl Podman {
     /// Makes what stands in for a base.
     fn import(&self, base: &Base) -> Result<()> {
         let file = self.folder.join("base.tar");
-        debian::bootstrap(base.suite, &debian::here()?, &file, &[&MINIMAL, base.more].concat())?;
+        debian::bootstrap(
+            base.suite,
+            cross::Target::here().debian(),
+            &file,
+            &[&MINIMAL, base.more].concat(),
+        )?;
 
         let mut import = self.command(&["import", "--quiet"]);
         if base.rust {

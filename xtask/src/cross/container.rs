@@ -92,7 +92,7 @@ impl Container {
         let root = target.folder("container");
         super::remove(&root)?;
         fs::create_dir_all(target.folder("")).with_context(|| root.display().to_string())?;
-        debian::bootstrap(suite, &debian::here()?, &root, &["--variant=minbase"])?;
+        debian::bootstrap(suite, Target::here().debian(), &root, &["--variant=minbase"])?;
         fs::copy("/etc/resolv.conf", root.join("etc/resolv.conf")).context("/etc/resolv.conf")?;
 
         let mounts = vec![

@@ -55,7 +55,7 @@ fn it_installs_on_debian_and_leaves_what_was_recorded() {
     install(
         &package,
         "bookworm",
-        &debian::here().unwrap(),
+        Target::here().debian(),
         &root,
         &["--variant=minbase", "--include=systemd"],
     );
