@@ -10,7 +10,7 @@
 use super::settings::{Remote, Settings};
 use super::wifi::Wifi;
 use super::{RESET, reset};
-use crate::auth::{self, Access, Account, Digest};
+use crate::auth::{self, Access, Account};
 use crate::config::{self, Config, Device};
 use crate::store::files;
 use crate::upload::key::{self, DeviceKey};
@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 
 const MOST_BYTES: u64 = 16 << 10;
-/// The file in `auth.dir` with the digest of what was applied. It outlives a factory reset, which would be undone by what it undoes otherwise.
+/// The file in `auth.dir` with what was applied, as it is once its secrets are erased: the first program of a board compares it. It outlives a factory reset, which would be undone by what it undoes otherwise.
 pub(super) const APPLIED: &str = "provisioned";
 /// The Wi-Fi, in `auth.dir`, which a factory reset empties.
 const WIFI: &str = "wpa_supplicant.conf";
@@ -115,8 +115,7 @@ pub fn provision(file: &Path, config: &Config) -> Result<bool, Error> {
         Err(error) => return Err(failed(file)(error)),
     };
     let applied = dir.join(APPLIED);
-    let digest = |text: &str| Digest::of(&[text.as_bytes()]).to_string();
-    if files::read_bounded(&applied, MOST_BYTES).is_ok_and(|known| known == digest(&text).as_bytes()) {
+    if files::read_bounded(&applied, MOST_BYTES).is_ok_and(|known| known == text.as_bytes()) {
         return Ok(false);
     }
     let wishes = Wishes::read(file, &text)?;
@@ -124,7 +123,8 @@ pub fn provision(file: &Path, config: &Config) -> Result<bool, Error> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed(dir))?;
     wishes.apply(file, dir, config)?;
     let erased = erase(file, text, &secrets).map_err(failed(file))?;
-    files::replace(&applied, digest(&erased).as_bytes(), &OpenOptions::new()).map_err(failed(&applied))?;
+    let noted = files::replace(&applied, erased.as_bytes(), OpenOptions::new().mode(0o600));
+    noted.map_err(failed(&applied))?;
     tracing::info!(file = %file.display(), "applied; its secrets are erased");
     Ok(true)
 }

@@ -29,11 +29,10 @@ const U_BOOT: &str = "orangepi_pc_plus";
 const DEVICE_TREE: &str = "sun8i-h3-orangepi-pc-plus.dtb";
 
 /// Services that start by themselves.
-pub const SERVICES: [&str; 10] = [
+pub const SERVICES: [&str; 9] = [
     "porthole-edge.service",
     "porthole-host.path",
     "porthole-host.service",
-    "porthole-provision.service",
     "porthole-restart.path",
     "porthole-trial.timer",
     "porthole-update.socket",
