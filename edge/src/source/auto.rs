@@ -8,7 +8,11 @@
 //! ```
 
 use super::Error;
+use media::Ticks90k;
 use std::path::{Path, PathBuf};
+
+/// A machine that runs for less than this may still be told by its buses which cameras it has: nothing stands in for them yet.
+const STARTING: Ticks90k = Ticks90k::from_millis(60_000);
 
 /// Goes through the device nodes, from one that fails to the next.
 #[derive(Debug, Default)]
@@ -62,9 +66,10 @@ impl Auto {
         self.silent.clear();
     }
 
-    /// Whether the pattern may stand in for the camera: as long as none has ever delivered.
-    pub(super) fn may_stand_in(&self) -> bool {
-        !self.seen
+    /// Whether the pattern may stand in for the camera, `now` after the machine's start: when its cameras are there, and as long as none
+    /// has ever delivered.
+    pub(super) fn may_stand_in(&self, now: Ticks90k) -> bool {
+        !self.seen && now >= STARTING
     }
 }
 
@@ -92,7 +97,7 @@ mod tests {
         let none =
             "no usable camera: video0: delivers no frame; video1: is in use; video2: delivers no frame";
         assert_eq!(first(&mut auto), Err(none.to_owned()));
-        assert!(auto.may_stand_in());
+        assert!(auto.may_stand_in(STARTING));
         assert_eq!(first(&mut auto), Ok("video0".to_owned()));
     }
 
@@ -102,8 +107,15 @@ mod tests {
         let _silent = first(&mut auto);
         assert_eq!(first(&mut auto), Ok("video2".to_owned()));
         auto.delivered();
-        assert!(!auto.may_stand_in());
+        assert!(!auto.may_stand_in(STARTING));
         assert_eq!(first(&mut auto), Ok("video0".to_owned()));
+    }
+
+    #[test]
+    fn nothing_stands_in_on_a_machine_that_has_only_just_started() {
+        let auto = Auto::default();
+        assert!(!auto.may_stand_in(STARTING - Ticks90k(1)));
+        assert!(auto.may_stand_in(STARTING));
     }
 
     #[test]
@@ -111,6 +123,6 @@ mod tests {
         let mut auto = Auto::default();
         assert!(auto.first(Vec::new(), |_| Ok(())).is_err());
         auto.delivered();
-        assert!(auto.may_stand_in());
+        assert!(auto.may_stand_in(STARTING));
     }
 }

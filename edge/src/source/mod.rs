@@ -24,6 +24,7 @@ pub mod v4l2;
 
 use crate::config::Camera;
 use crate::frames::Picture;
+use crate::supervise::clock;
 use auto::Auto;
 use capture::{Opened, Opening};
 use find::Device;
@@ -155,7 +156,7 @@ impl Opening for Opener<'_> {
                     self.device.try_at(PathBuf::from(&camera.mode().device));
                     opened(Box::new(camera))
                 }
-                Err(error) if stand_in && self.auto.may_stand_in() => {
+                Err(error) if stand_in && self.auto.may_stand_in(clock::media_now()) => {
                     tracing::warn!(camera = self.camera.name, %error, "the test pattern stands in");
                     let source = Box::new(pattern::Pattern::open(self.camera)?);
                     Ok(Opened { source, stand_in: true })
