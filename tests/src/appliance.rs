@@ -25,6 +25,7 @@ use crate::browser::{self, Watched};
 use crate::card::{self, Card, Cut, SECTOR};
 use crate::curl::{Answer, curl};
 use crate::dice::Dice;
+use crate::lan;
 use crate::nbd::Server;
 use crate::port::free_port;
 use crate::process::Process;
@@ -77,10 +78,18 @@ pub struct Appliance {
     folder: TempDir,
     server: Server,
     secure: u16,
-    /// It has more than the board itself.
-    extended: bool,
+    /// What is around the board itself.
+    around: Around,
     running: Option<Running>,
     _alone: MutexGuard<'static, ()>,
+}
+
+enum Around {
+    Nothing,
+    /// A controller for USB.
+    Usb,
+    /// A network; its clock has stopped, as that of a board without a battery does.
+    Lan,
 }
 
 struct Running {
@@ -101,14 +110,26 @@ impl Appliance {
         flash(&file)?;
         take_along(&file, passenger)?;
         let server = Server::start(Card::open(&file)?, &folder.path().join("nbd"))?;
-        Ok(Self { folder, server, secure: free_port()?, extended: false, running: None, _alone: alone })
+        Ok(Self {
+            folder,
+            server,
+            secure: free_port()?,
+            around: Around::Nothing,
+            running: None,
+            _alone: alone,
+        })
     }
 
     /// The same with a controller for USB and radios that hear each other, and drivers for them from the beginning.
     pub fn flash_with_more() -> Result<Self> {
-        let appliance = Self { extended: true, ..Self::flash_with(WITH_MORE)? };
+        let appliance = Self { around: Around::Usb, ..Self::flash_with(WITH_MORE)? };
         appliance.put("modules", "xhci-pci\nmac80211_hwsim radios=2\n")?;
         Ok(appliance)
+    }
+
+    /// The same on a LAN of which it knows nothing, at a time that it does not know.
+    pub fn flash_on_lan() -> Result<Self> {
+        Ok(Self { around: Around::Lan, ..Self::flash()? })
     }
 
     /// Puts a text into a file of the boot partition, as its owner does before the card is put in.
@@ -188,7 +209,10 @@ impl Appliance {
             self.server.socket().display()
         ));
         qemu.args(["-device", "virtio-blk-pci,drive=card", "-device", "virtio-rng-pci"]);
-        qemu.arg("-netdev").arg(format!("user,id=net,hostfwd=tcp:127.0.0.1:{}-:443", self.secure));
+        // What the board sends to all on one wire must not come out of the other.
+        let alone = if matches!(self.around, Around::Lan) { "on" } else { "off" };
+        let net = format!("user,id=net,restrict={alone},hostfwd=tcp:127.0.0.1:{}-:443", self.secure);
+        qemu.args(["-netdev", &net]);
         qemu.args(["-device", "virtio-net-pci,netdev=net,romfile="]);
         qemu.arg("-chardev").arg(format!("socket,id=shell,path={},server=on,wait=off", socket.display()));
         qemu.args(["-device", "virtio-serial-pci", "-device", "virtserialport,chardev=shell"]);
@@ -196,8 +220,14 @@ impl Appliance {
         File::create(&blank)?.set_len(BLANK.1)?;
         qemu.arg("-device").arg(format!("loader,addr={:#x},force-raw=on,file={}", BLANK.0, blank.display()));
         let plug = self.file(board::PLUG);
-        if self.extended {
-            usb::port(&mut qemu, &plug);
+        match self.around {
+            Around::Nothing => {}
+            Around::Usb => usb::port(&mut qemu, &plug),
+            Around::Lan => {
+                let wire = format!("tap,id=lan,ifname={},script=no,downscript=no", lan::WIRE);
+                qemu.args(["-netdev", &wire, "-device", "virtio-net-pci,netdev=lan,romfile="]);
+                qemu.args(["-rtc", "base=2001-01-01T00:00:00"]);
+            }
         }
         for socket in [&socket, &plug] {
             if socket.exists() {

@@ -1,6 +1,6 @@
 //! A small disk that only its test sees: filled to the page, or broken as the kernel breaks one.
 //!
-//! A mount namespace belongs to a thread and what it starts, so nothing of it is left behind. It takes root, tmpfs and loop devices.
+//! It takes a mount namespace, so nothing of it is left behind, tmpfs and loop devices.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -9,11 +9,11 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::sched::{CloneFlags, unshare};
+use nix::sched::CloneFlags;
 use nix::sys::statvfs::statvfs;
-use nix::unistd::Uid;
 use tempfile::TempDir;
 
+use crate::namespace::with_own;
 use crate::wait::{PATIENCE, wait_for};
 
 /// What a file system gives out at once.
@@ -21,25 +21,14 @@ pub const PAGE: u64 = 4096;
 /// A file of ours that takes the room of others.
 const BALLAST: &str = "ballast";
 
-/// Runs `test` in a thread with mounts of its own; without root, says that it was not run.
+/// Runs `test` with mounts of its own; without root, says that it was not run.
 pub fn with_own_mounts(test: impl FnOnce() -> Result<()> + Send) {
-    if !Uid::effective().is_root() {
-        eprintln!("only root can mount what nobody else sees: not run");
-        return;
-    }
-    let result = std::thread::scope(|scope| {
-        scope
-            .spawn(|| own_mounts().and_then(|()| test()))
-            .join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    });
-    result.unwrap_or_else(|error| panic!("{error:?}"));
-}
-
-fn own_mounts() -> Result<()> {
-    unshare(CloneFlags::CLONE_NEWNS).context("a mount namespace")?;
     let none = None::<&str>;
-    Ok(mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?)
+    let private = || mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none);
+    with_own(CloneFlags::CLONE_NEWNS, || {
+        private()?;
+        test()
+    });
 }
 
 /// A mounted disk; gone when dropped.

@@ -12,7 +12,9 @@
 //! | [`nbd`] | the same for QEMU, over a socket |
 //! | [`usb`], [`webcam`] | a camera that is plugged into a board, and that a test plays |
 //! | [`client`] | OpenSSH's own clients |
+//! | [`lan`] | a network for a board, with a DHCP server and a time server |
 //! | [`host`] | a host of the test's own, with accounts and an sshd of its own |
+//! | [`namespace`] | what only one test sees of the kernel |
 //! | [`disk`] | a small disk, filled to the page or broken |
 //! | [`proxy`] | a wire that can be cut, or that damages what it carries |
 //! | [`browser`] | pages and players in headless Chromium |
@@ -50,6 +52,8 @@ pub mod frozen;
 pub mod hls_rules;
 pub mod host;
 pub mod http;
+pub mod lan;
+pub mod namespace;
 pub mod nbd;
 pub mod players;
 pub mod port;

@@ -1,6 +1,7 @@
-//! The image on a board: what starts it again, which slot it starts from, what the host is called, its live view, and what is plugged into it.
+//! The image on a board: what starts it again, which slot it starts from, what the host is called, its live view, its network, and what is plugged into it.
 
 mod chain;
+mod network;
 mod plugged;
 mod trial;
 mod view;

@@ -80,6 +80,9 @@ const PACKAGES: &[Package] = &[
     row("npm", Test, Program("npm")),
     row("python3-pip", Test, Program("pip3")),
     row("iproute2", Test, Program("ip")),
+    // The network of a board: who gives addresses, and who knows the time.
+    row("dnsmasq-base", Test, Program("dnsmasq")),
+    row("chrony", Test, Program("chronyd")),
     row("e2fsprogs", Test, Program("mkfs.ext4")),
     row("strace", Test, Program("strace")),
     row("libfaketime", Test, File("/usr/lib/*/faketime/libfaketimeMT.so.1")),
