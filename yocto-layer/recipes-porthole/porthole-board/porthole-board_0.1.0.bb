@@ -1,4 +1,4 @@
-SUMMARY = "What makes a board the appliance: network, watchdog, first boot, data partition"
+SUMMARY = "What makes a board the appliance: network, watchdog, first boot"
 
 require recipes-porthole/porthole.inc
 
@@ -10,7 +10,7 @@ PORTHOLE_UPDATE_KEY ??= ""
 
 do_install() {
     install -d ${D}${sysconfdir}
-    for folder in porthole systemd tmpfiles.d udev; do
+    for folder in porthole systemd udev; do
         cp -R --no-dereference --no-preserve=ownership ${S}/board/rootfs/etc/$folder ${D}${sysconfdir}
     done
     if [ -n "${PORTHOLE_UPDATE_KEY}" ]; then
@@ -21,7 +21,6 @@ do_install() {
 SYSTEMD_SERVICE:${PN} = " \
     porthole-host.path \
     porthole-host.service \
-    porthole-provision.service \
     porthole-restart.path \
     porthole-trial.timer \
     porthole-update.socket \

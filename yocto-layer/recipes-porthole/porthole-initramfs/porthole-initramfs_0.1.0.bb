@@ -1,4 +1,4 @@
-SUMMARY = "The first program: finds the slot that the boot loader took, and goes on in its root file system"
+SUMMARY = "The first program: finds the slot that the boot loader took, has the data partition ready, and goes on in the root file system"
 
 require recipes-porthole/porthole.inc
 
