@@ -5,7 +5,7 @@
 //! board -> virtio-net -> QEMU -> tap "wire", 10.77.0.1: dnsmasq, chronyd; questions
 //! ```
 
-use std::fs;
+use std::fs::{self, File};
 use std::net::{Ipv4Addr, UdpSocket};
 use std::process::Command;
 use std::time::Duration;
@@ -21,6 +21,8 @@ use crate::wait::wait_for;
 
 /// The interface into which QEMU plugs the board.
 pub const WIRE: &str = "wire";
+/// Where the kernel makes one.
+const TAPS: &str = "/dev/net/tun";
 /// This end of it.
 const HERE: &str = "10.77.0.1";
 /// Whom everybody asks who has a name to look for (RFC 6762, 3).
@@ -46,8 +48,12 @@ pub struct Lan {
 }
 
 impl Lan {
-    /// Runs `test` in a network of its own, with its servers; without root, says that it was not run.
+    /// Runs `test` in a network of its own, with its servers; without root or taps, says that it was not run.
     pub fn with(test: impl FnOnce(&Lan) -> Result<()> + Send) {
+        if let Err(error) = File::options().read(true).write(true).open(TAPS) {
+            eprintln!("{TAPS}: {error}: not run");
+            return;
+        }
         namespace::with_own(CloneFlags::CLONE_NEWNET, || test(&Self::start()?));
     }
 
