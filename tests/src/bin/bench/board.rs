@@ -27,8 +27,8 @@ pub const HOW: &str = "The image of `cargo xtask image` on QEMU's `virt` with tw
     and so not among them.";
 
 /// Where the time of a start goes.
-const START: &str = "an emulated processor is slow, and each of these parts alone is more than the limit on it: what systemd takes before it begins \
-    any service, what the edge takes until it listens, and what udev takes until it says who may open a camera. The edge is the board's first \
+const START: &str = "an emulated processor is slow: what systemd takes before it begins any service is more than the limit on it, and the initrd, \
+    the edge until it listens, and udev until it says who may open a camera come on top. The edge is the board's first \
     service: the initrd has its disk ready, it waits for nothing else, and meanwhile viewers see a placeholder. Until then it was begun after \
     24 s of systemd, and the whole took 39 s. Before that the root file system packed with zstd instead of xz took systemd's part from 50 s to \
     35 s, and asking udev for devices alone instead of for drivers and modules too, to 30 s; that units and generators without work are not \
