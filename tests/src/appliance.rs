@@ -31,10 +31,13 @@ use crate::port::free_port;
 use crate::process::Process;
 use crate::shell::Shell;
 use crate::usb::{self, Device, Plugged};
-use crate::wait::{wait_for, wait_until};
+use crate::wait::{self, wait_with};
 
 /// Long enough for anything on a board that starts a whole system: the processor is a program, and its machine has other things to do.
 pub const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Between two questions of a wait. Each costs the emulated processor a TLS handshake; without a pause they are most of what it does.
+pub const PAUSE: Duration = Duration::from_millis(500);
 
 /// The image.
 const IMAGE: &str = "../boards/porthole-orangepi-pc-plus.img";
@@ -251,6 +254,21 @@ impl Appliance {
         self.server.card()?.cut_all()
     }
 
+    /// How much was written to the card so far, in writes.
+    pub fn writes(&self) -> u64 {
+        self.server.card_in_use().writes()
+    }
+
+    /// The power goes with the write after so many more.
+    pub fn go_dark_after(&self, writes: u64) {
+        self.server.card_in_use().go_dark_after(writes);
+    }
+
+    /// Whether the power has gone that way: what is left is to cut it.
+    pub fn is_dark(&self) -> bool {
+        self.server.card_in_use().is_dark()
+    }
+
     /// From now on a flush makes nothing durable.
     pub fn let_the_card_lie(&self) {
         self.server.card_in_use().lies = true;
@@ -290,7 +308,7 @@ impl Appliance {
 
     /// Waits until the board has started again by itself.
     pub fn wait_for_start(&self, starts: usize) -> Result<()> {
-        wait_until("the board to start again", PATIENCE, || self.starts() > starts)
+        wait::wait_until("the board to start again", PATIENCE, || self.starts() > starts)
             .with_context(|| self.console())
     }
 
@@ -383,7 +401,7 @@ impl Appliance {
             let status = self.json("/api/cameras").ok()?;
             (status["cameras"][0]["state"] == "streaming").then_some(())
         };
-        wait_for("pictures", PATIENCE, streams)
+        wait_for("pictures", streams)
             .with_context(|| format!("{:?}\n{}", self.get("/api/status"), self.console()))
     }
 
@@ -398,7 +416,7 @@ impl Appliance {
     pub fn settled(&self) -> Result<Value> {
         let idle =
             || self.json(UPDATE).ok().filter(|told| told["phase"] == "idle" && told["version"].is_string());
-        wait_for("an update to be over", PATIENCE, idle)
+        wait_for("an update to be over", idle)
             .with_context(|| format!("{:?}\n{}", self.get(UPDATE), self.console()))
     }
 
@@ -444,6 +462,16 @@ impl Appliance {
 /// What the login page sends.
 fn login() -> Value {
     json!({ "name": ADMIN, "password": PASSWORD })
+}
+
+/// Asks a board again and again until `condition` gives a value. An error names `what` was waited for.
+pub fn wait_for<T>(what: &str, condition: impl FnMut() -> Option<T>) -> Result<T> {
+    wait_with(PAUSE, what, PATIENCE, condition)
+}
+
+/// Asks a board again and again until `condition` holds.
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) -> Result<()> {
+    wait_for(what, || condition().then_some(()))
 }
 
 /// Writes the image to a card that is a file.

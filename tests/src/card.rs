@@ -5,10 +5,11 @@
 //! write, trim -> volatile, in their order --flush--> file
 //!                        \--cut--> each one: kept | dropped | some of its sectors kept
 //! ```
-//! A card reads what was written last, durable or not. One that lies says that it has flushed, and has not.
+//! A card reads what was written last, durable or not. One that lies says that it has flushed, and has not. Between a write and its flush are
+//! a few milliseconds, which an instant by chance never hits: so the power can also go with a write.
 
 use std::fs::File;
-use std::ops::Range;
+use std::ops::{AddAssign, Range};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -28,6 +29,10 @@ pub struct Card {
     file: File,
     size: u64,
     volatile: Vec<Write>,
+    /// Writes so far.
+    writes: u64,
+    /// The write with which the power goes, counted like them.
+    last: Option<u64>,
     /// A flush makes nothing durable.
     pub lies: bool,
 }
@@ -53,13 +58,21 @@ pub struct Cut {
     pub torn: u32,
 }
 
+impl AddAssign for Cut {
+    fn add_assign(&mut self, more: Self) {
+        self.kept += more.kept;
+        self.dropped += more.dropped;
+        self.torn += more.torn;
+    }
+}
+
 impl Card {
     /// The card whose durable bytes are a file's.
     pub fn open(image: &Path) -> Result<Self> {
         let file = File::options().read(true).write(true).open(image);
         let file = file.with_context(|| image.display().to_string())?;
         let size = file.metadata()?.len();
-        Ok(Self { file, size, volatile: Vec::new(), lies: false })
+        Ok(Self { file, size, volatile: Vec::new(), writes: 0, last: None, lies: false })
     }
 
     /// Its bytes.
@@ -70,6 +83,21 @@ impl Card {
     /// How many writes are volatile.
     pub fn volatile(&self) -> usize {
         self.volatile.len()
+    }
+
+    /// How many writes there were, of all its machines.
+    pub fn writes(&self) -> u64 {
+        self.writes
+    }
+
+    /// The power goes with the write after so many more.
+    pub fn go_dark_after(&mut self, writes: u64) {
+        self.last = Some(self.writes + writes + 1);
+    }
+
+    /// Whether the power is gone, until the cut says what that did: nothing is taken or answered.
+    pub fn is_dark(&self) -> bool {
+        self.last.is_some_and(|last| self.writes >= last)
     }
 
     fn range(&self, at: u64, length: u64) -> Result<Range<u64>> {
@@ -98,7 +126,10 @@ impl Card {
     /// Writes; `durable` is as if a flush of this write alone followed.
     pub fn write(&mut self, at: u64, bytes: Vec<u8>, durable: bool) -> Result<()> {
         let at = self.range(at, bytes.len() as u64)?;
-        self.volatile.push(Write { at, bytes: Some(bytes), durable: durable && !self.lies });
+        self.writes += 1;
+        // Nobody was told that this one is durable.
+        let durable = durable && !self.lies && !self.is_dark();
+        self.volatile.push(Write { at, bytes: Some(bytes), durable });
         Ok(())
     }
 
@@ -122,6 +153,7 @@ impl Card {
     /// The power goes: chance decides what of the volatile writes is on the card from now on.
     pub fn cut(&mut self, dice: &mut Dice) -> Result<Cut> {
         let mut cut = Cut::default();
+        self.last = None;
         // From all but nothing lost to all but everything.
         let loss = dice.roll();
         for write in std::mem::take(&mut self.volatile) {
@@ -141,6 +173,7 @@ impl Card {
     /// The power goes, and takes all that it can.
     pub fn cut_all(&mut self) -> Result<Cut> {
         let mut cut = Cut::default();
+        self.last = None;
         for write in std::mem::take(&mut self.volatile) {
             if write.durable {
                 cut.kept += 1;
@@ -257,11 +290,7 @@ mod tests {
             let changed = durable(&file).iter().filter(|byte| **byte == 2).count() as u32;
             assert!(changed >= 4 * cut.kept && changed <= 4 * (cut.kept + cut.torn), "{cut:?} {changed}");
             assert_eq!(card.volatile(), 0);
-            seen = Cut {
-                kept: seen.kept + cut.kept,
-                dropped: seen.dropped + cut.dropped,
-                torn: seen.torn + cut.torn,
-            };
+            seen += cut;
         }
         assert!(seen.kept > 100 && seen.dropped > 100 && seen.torn > 50, "{seen:?}");
     }
@@ -313,6 +342,19 @@ mod tests {
             lost += u32::from(durable(&file)[0] == 0);
         }
         assert!((5..45).contains(&lost), "{lost} of 49");
+    }
+
+    #[test]
+    fn the_power_goes_with_a_write_that_is_not_durable_even_if_it_was_forced() {
+        let (file, mut card) = card(4);
+        card.go_dark_after(2);
+        for sector in 0..3 {
+            assert!(!card.is_dark());
+            card.write(sector * SECTOR, sectors(1, 1), true).unwrap();
+        }
+        assert!(card.is_dark());
+        assert_eq!(card.cut_all().unwrap(), Cut { kept: 2, dropped: 1, torn: 0 });
+        assert_eq!((durable(&file), card.is_dark(), card.writes()), (vec![1, 1, 0, 0], false, 3));
     }
 
     #[test]

@@ -11,7 +11,7 @@
 //! ```
 //! One client at a time. The card outlives its clients: a machine that is killed comes back for what it left.
 
-use std::io::{BufReader, ErrorKind, Read, Write};
+use std::io::{self, BufReader, ErrorKind, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -211,6 +211,11 @@ impl Wire<'_> {
                 DISCONNECT => return Ok(()),
                 _ => Err(anyhow!("is not known")),
             };
+            if shared.card().is_dark() {
+                // The client hears nothing more, and has yet to notice: its power is cut.
+                io::copy(&mut self.from, &mut io::sink())?;
+                return Ok(());
+            }
             match done {
                 Ok(data) => self.reply(0, cookie, &data)?,
                 Err(error) => {
@@ -235,6 +240,8 @@ fn gone(error: &std::io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Shutdown;
+
     use super::*;
     use crate::dice::Dice;
 
@@ -352,6 +359,30 @@ mod tests {
         assert_eq!((next.ended(), next.read(4)), (0, b"kept".to_vec()));
         next.ask(0, READ, 512, 4, b"");
         assert_eq!((next.ended(), next.read(4)), (0, vec![0; 4]));
+    }
+
+    #[test]
+    fn a_card_that_went_dark_takes_and_answers_nothing_until_its_client_is_gone() {
+        let (folder, server) = server();
+        let mut client = Client::connect(&folder.path().join("socket"));
+        client.go();
+        server.card_in_use().go_dark_after(1);
+        client.ask(0, WRITE, 0, 4, b"kept");
+        assert_eq!(client.ended(), 0);
+        client.ask(0, FLUSH, 0, 0, b"");
+        assert_eq!(client.ended(), 0);
+        for text in [b"half", b"none"] {
+            client.ask(0, WRITE, 0, 4, text);
+            client.ask(0, FLUSH, 0, 0, b"");
+        }
+        client.0.shutdown(Shutdown::Write).unwrap();
+        let mut said = Vec::new();
+        client.0.read_to_end(&mut said).unwrap();
+        assert!(said.is_empty(), "{said:?}");
+        let mut card = server.card().unwrap();
+        assert_eq!((card.is_dark(), card.writes(), card.volatile()), (true, 2, 1));
+        card.cut_all().unwrap();
+        assert_eq!(card.read(0, 4).unwrap(), b"kept");
     }
 
     #[test]

@@ -8,7 +8,17 @@ use anyhow::{Result, bail};
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Asks again and again until `condition` gives a value. An error names `what` was waited for.
-pub fn wait_for<T>(what: &str, patience: Duration, mut condition: impl FnMut() -> Option<T>) -> Result<T> {
+pub fn wait_for<T>(what: &str, patience: Duration, condition: impl FnMut() -> Option<T>) -> Result<T> {
+    wait_with(Duration::from_millis(10), what, patience, condition)
+}
+
+/// The same, with a `pause` between questions whose answers cost something.
+pub fn wait_with<T>(
+    pause: Duration,
+    what: &str,
+    patience: Duration,
+    mut condition: impl FnMut() -> Option<T>,
+) -> Result<T> {
     let deadline = Instant::now() + patience;
     loop {
         if let Some(value) = condition() {
@@ -17,7 +27,7 @@ pub fn wait_for<T>(what: &str, patience: Duration, mut condition: impl FnMut() -
         if Instant::now() >= deadline {
             bail!("waited {patience:?} in vain for {what}");
         }
-        std::thread::sleep(Duration::from_millis(10));
+        std::thread::sleep(pause);
     }
 }
 

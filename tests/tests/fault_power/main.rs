@@ -1,21 +1,23 @@
-//! The power of an appliance is cut at random instants while it records and takes an update, on a card that loses or tears whatever was not
+//! The power of an appliance is cut while it records, takes an update, tries one, or starts, on a card that loses or tears whatever was not
 //! flushed: the live view comes back, the file systems are whole after their repair, what is lost on the card is one finished GOP at most, and
 //! the version that runs is the old one or the new one. The remote host has all but the last two seconds.
 //!
-//! `PORTHOLE_ROUNDS` cuts; `PORTHOLE_SEED` repeats their instants and what they do to the card.
+//! `PORTHOLE_ROUNDS` cuts, and some more of the starts that follow; `PORTHOLE_SEED` repeats their instants and what they do to the card.
 
 mod left;
 mod update;
 
+use std::collections::BTreeMap;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use tests::appliance::{Appliance, HOST, PATIENCE};
+use tests::appliance::{Appliance, HOST, PATIENCE, PAUSE, wait_until};
 use tests::card::Cut;
 use tests::dice::Dice;
 use tests::sshd::{Sshd, View};
-use tests::wait::wait_until;
+use tests::wait::{self, wait_with};
 use tests::work::{rounds, saw};
 use tests::{players, remote, web};
 
@@ -27,6 +29,11 @@ use update::{Sent, Took};
 const MAY_LOSE: i64 = 1;
 /// Finished GOPs that the remote host may not have yet: two seconds. More only if the edge has just said so.
 const MAY_BE_ALONE: i64 = 2;
+/// While it records, the power goes with one of so many writes: some ten seconds.
+const RECORDING: u64 = 60;
+/// Writes of a start, before one was counted.
+const STARTING: u64 = 30;
+const NOW: When = When::After(Duration::ZERO);
 
 /// What an edge says of its GOPs.
 #[derive(Clone, Copy, Debug)]
@@ -62,28 +69,63 @@ impl Told {
     }
 }
 
-/// Lets the appliance record until an instant, and cuts its power; gives what it said last, if it has not started again meanwhile.
+/// When the power goes.
+#[derive(Clone, Copy, Debug)]
+enum When {
+    After(Duration),
+    /// With a write to the card, after so many others.
+    Write(u64),
+}
+
+/// Lets the appliance record until the power goes, and cuts it; gives what that did, and what it said last if it has not started again meanwhile.
 fn record_until(
-    instant: Duration,
+    when: When,
     appliance: &mut Appliance,
     cut: impl FnOnce(&mut Appliance) -> Result<Cut>,
-) -> Result<Option<Told>> {
+) -> Result<(Cut, Option<Told>)> {
     let (begun, starts) = (Instant::now(), appliance.starts());
     let mut told = Told::by(appliance)?;
-    while begun.elapsed() < instant {
-        // Nobody answers while the board starts again.
-        told = Told::by(appliance).unwrap_or(told);
+    // Nobody answers while the board starts again.
+    let ask = |appliance: &Appliance| Told::by(appliance).ok().filter(|_| !appliance.is_dark());
+    match when {
+        When::After(instant) => {
+            sleep(instant.saturating_sub(begun.elapsed()));
+            told = ask(appliance).unwrap_or(told);
+        }
+        When::Write(writes) => {
+            appliance.go_dark_after(writes);
+            wait_with(PAUSE / 5, "the write", PATIENCE, || {
+                // What is said in the dark is of another card.
+                told = ask(appliance).unwrap_or(told);
+                appliance.is_dark().then_some(())
+            })?;
+        }
     }
     let cut = cut(appliance)?;
-    println!("cut after {instant:?}, {told:?}: {cut:?}");
-    Ok((appliance.starts() == starts).then_some(told))
+    println!("cut {when:?}, {told:?}: {cut:?}");
+    Ok((cut, (appliance.starts() == starts).then_some(told)))
+}
+
+/// Cuts the power of a start, at one of as many writes as the start before has made.
+fn cut_start(appliance: &mut Appliance, writes: u64, dice: &mut Dice) -> Result<Cut> {
+    let at = random(writes, dice);
+    appliance.go_dark_after(at);
+    appliance.power_on()?;
+    wait::wait_until("the power to go in a start", PATIENCE, || appliance.is_dark())
+        .with_context(|| appliance.console())?;
+    let cut = appliance.cut(dice)?;
+    println!("cut of a start with write {at} of {writes}: {cut:?}");
+    Ok(cut)
+}
+
+/// A number below `end`.
+fn random(end: u64, dice: &mut Dice) -> u64 {
+    (dice.roll() * end as f64) as u64
 }
 
 /// Waits until all that is finished but for the newest GOP is on the card: an edge that is always late would never get there.
 fn wait_until_on_card(appliance: &Appliance) -> Result<()> {
-    wait_until("footage to be on the card", PATIENCE, || {
-        Told::by(appliance).is_ok_and(|told| told.late <= MAY_LOSE)
-    })
+    wait_until("footage to be on the card", || Told::by(appliance).is_ok_and(|told| told.late <= MAY_LOSE))
 }
 
 /// Two seconds of the live view, as a player sees them.
@@ -140,67 +182,165 @@ fn wait_for_receipts(appliance: &Appliance) -> Result<()> {
         let page = appliance.get("/metrics").map(|page| page.body).unwrap_or_default();
         web::metric(&page, "porthole_edge_recordings_sealed_total{camera=\"front\"}")
     };
-    wait_until("a sealed minute, and receipts", PATIENCE, || {
+    wait_until("a sealed minute, and receipts", || {
         sealed() >= 1.0 && waiting(appliance).is_ok_and(|waiting| waiting == 0)
     })
     .with_context(|| format!("{:?}", appliance.get("/api/recordings")))
 }
 
-/// Instants of which the odd ones are while an update is written, and the even ones while it is started and proves itself.
-fn instant(round: u32, took: Took, dice: &mut Dice) -> Duration {
-    let roll = dice.roll();
-    if round % 2 == 1 {
-        took.written.mul_f64(roll)
-    } else {
-        took.written + (took.kept - took.written).mul_f64(roll)
+/// What the power is cut in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum During {
+    Recording,
+    /// An update is written.
+    Writing,
+    /// It is started, and proves itself.
+    Trying,
+}
+
+impl During {
+    /// Eight of ten rounds are of a device that does nothing but record, as it is nearly always.
+    fn of(round: u32) -> Self {
+        match round % 10 {
+            2 => Self::Writing,
+            3 => Self::Trying,
+            _ => Self::Recording,
+        }
+    }
+
+    fn when(self, took: Took, dice: &mut Dice) -> When {
+        match self {
+            Self::Recording => When::Write(random(RECORDING, dice)),
+            Self::Writing => When::Write(random(took.writes, dice)),
+            Self::Trying => When::After(took.written + (took.kept - took.written).mul_f64(dice.roll())),
+        }
+    }
+}
+
+/// A board whose power is cut, and what was found after the cuts.
+struct Campaign {
+    dice: Dice,
+    sshd: Sshd,
+    appliance: Appliance,
+    took: Took,
+    card: Left,
+    remote_host: Left,
+    /// Writes of the last start, until the live view.
+    start: u64,
+    seen: Seen,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    cuts: u32,
+    of_starts: u32,
+    updates: u32,
+    kept: u32,
+    /// Cuts of which the edge had just said what it has.
+    looked: u32,
+    /// GOPs lost by one of those.
+    worst: i64,
+    /// Cuts by the number of GOPs that the remote host did not have.
+    alone: BTreeMap<i64, u32>,
+    /// What happened to the writes that were not flushed.
+    writes: Cut,
+}
+
+impl Campaign {
+    fn begin() -> Result<Self> {
+        let dice = Dice::from_environment();
+        let sshd = Sshd::start(View::Whole)?;
+        let mut appliance = first_boot(&sshd)?;
+        live_view_answers(&appliance)?;
+        let took = update::whole(&mut appliance, 1)?;
+        println!("{took:?}");
+        let (card, remote_host) = (Left::default(), Left::default());
+        Ok(Self { dice, sshd, appliance, took, card, remote_host, start: STARTING, seen: Seen::default() })
+    }
+
+    /// Cuts the power in what the device does, and perhaps once more in the start after, and looks at what is left.
+    fn round(&mut self, round: u32) -> Result<()> {
+        let during = During::of(round);
+        self.appliance.commit_only_when_told()?;
+        wait_until_on_card(&self.appliance)?;
+        let sent = match during {
+            During::Recording => None,
+            During::Writing | During::Trying => Some(Sent::begin(&mut self.appliance, round + 1)?),
+        };
+        let when = during.when(self.took, &mut self.dice);
+        let (cut, told) = record_until(when, &mut self.appliance, |board| board.cut(&mut self.dice))?;
+        self.seen.cuts += 1;
+        self.seen.writes += cut;
+        self.look(told)?;
+        // The first start is one of them.
+        if self.dice.roll() < 0.5 || round == 1 {
+            self.seen.writes += cut_start(&mut self.appliance, self.start, &mut self.dice)?;
+            self.seen.of_starts += 1;
+            self.look(None)?;
+        }
+        let before = self.appliance.writes();
+        self.appliance.power_on()?;
+        wait_for_live_view(&self.appliance)?;
+        self.start = self.appliance.writes() - before;
+        if let Some(sent) = sent {
+            self.seen.updates += 1;
+            self.seen.kept += u32::from(sent.end(&mut self.appliance)?);
+        }
+        Ok(())
+    }
+
+    /// Looks at the card and the remote host after a cut, and holds them against what the edge had `told`.
+    fn look(&mut self, told: Option<Told>) -> Result<()> {
+        let finished = told.map_or(0, |told| told.finished);
+        let lost = self.card.lost_on_card(&self.appliance, finished)?;
+        let not_there = self.remote_host.lost(&self.sshd.inbox(), finished)?;
+        ensure!(!self.appliance.betrays_its_secret()?, "the password is still on the card");
+        let Some(told) = told else { return Ok(()) };
+        ensure!(lost <= told.may_lose(), "{lost} finished GOPs are lost: {told:?}");
+        ensure!(not_there <= told.may_be_alone(), "{not_there} are not off board: {told:?}");
+        self.seen.looked += 1;
+        self.seen.worst = self.seen.worst.max(lost);
+        *self.seen.alone.entry(not_there.max(0)).or_default() += 1;
+        Ok(())
+    }
+
+    /// What `porthole-remote check` says in the end.
+    fn report(&self) -> Result<Value> {
+        wait_for_receipts(&self.appliance)?;
+        let keys = tempfile::NamedTempFile::new()?;
+        let setup = self.appliance.json("/api/setup")?;
+        std::fs::write(keys.path(), setup["public_key"].as_str().context("no key")?)?;
+        remote::checked(&self.sshd.inbox(), keys.path())
     }
 }
 
 #[test]
 fn a_power_cut_costs_one_gop_at_most_leaves_one_of_two_versions_and_the_live_view_comes_back() {
-    let mut dice = Dice::from_environment();
-    let sshd = Sshd::start(View::Whole).unwrap();
-    let mut appliance = first_boot(&sshd).unwrap();
-    live_view_answers(&appliance).unwrap();
-    let took = update::whole(&mut appliance, 1).unwrap();
-    println!("{took:?}");
-    let (mut card, mut remote_host) = (Left::default(), Left::default());
-    let (mut looked, mut worst, mut alone, mut kept) = (0, 0, Vec::new(), 0);
-    let rounds = rounds(3);
-    for round in 1..=rounds {
-        appliance.commit_only_when_told().unwrap();
-        wait_until_on_card(&appliance).unwrap();
-        let sent = Sent::begin(&mut appliance, round + 1).unwrap();
-        let instant = instant(round, took, &mut dice);
-        let told = record_until(instant, &mut appliance, |appliance| appliance.cut(&mut dice)).unwrap();
-        let finished = told.map_or(0, |told| told.finished);
-        let lost = card.lost_on_card(&appliance, finished).unwrap();
-        let not_there = remote_host.lost(&sshd.inbox(), finished).unwrap();
-        if let Some(told) = told {
-            assert!(lost <= told.may_lose(), "cut {round} has cost {lost} finished GOPs: {told:?}");
-            assert!(not_there <= told.may_be_alone(), "cut {round}: {not_there} are not off board: {told:?}");
-            looked += 1;
-            worst = worst.max(lost);
-            alone.push(not_there);
-        }
-        assert!(!appliance.betrays_its_secret().unwrap(), "the password is still on the card");
-        appliance.power_on().unwrap();
-        wait_for_live_view(&appliance).unwrap();
-        kept += u32::from(sent.end(&mut appliance).unwrap());
+    let mut campaign = Campaign::begin().unwrap();
+    for round in 1..=rounds(3) {
+        campaign.round(round).with_context(|| format!("round {round}")).unwrap();
     }
-    wait_for_receipts(&appliance).unwrap();
-    let keys = tempfile::NamedTempFile::new().unwrap();
-    let setup = appliance.json("/api/setup").unwrap();
-    std::fs::write(keys.path(), setup["public_key"].as_str().unwrap()).unwrap();
-    let report = remote::checked(&sshd.inbox(), keys.path()).unwrap();
+    let report = campaign.report().unwrap();
+    let Campaign { mut appliance, mut card, seen, .. } = campaign;
     saw(format!(
-        "{rounds} cuts in an update: the new version ran after {kept}; at most {worst} finished GOPs lost by one of {looked}, and {alone:?} not on the \
-         remote host at the cut; {} s in {} recordings there, {} gaps",
+        "{} cuts, {} in an update, after which the new version ran {} times, and {} more of a start; of the writes that were not flushed {} \
+         kept, {} lost, {} torn; at most {} finished GOPs lost by one of {}; not on the remote host at the cut: {:?} (GOPs: cuts); {} s in {} \
+         recordings there, {} gaps",
+        seen.cuts,
+        seen.updates,
+        seen.kept,
+        seen.of_starts,
+        seen.writes.kept,
+        seen.writes.dropped,
+        seen.writes.torn,
+        seen.worst,
+        seen.looked,
+        seen.alone,
         report["cameras"][0]["footage_seconds"],
         report["recordings"],
         report["cameras"][0]["gaps"].as_array().map_or(0, Vec::len)
     ));
-    let told = record_until(Duration::ZERO, &mut appliance, Appliance::cut_all).unwrap();
+    let (_, told) = record_until(NOW, &mut appliance, Appliance::cut_all).unwrap();
     card.lost_on_card(&appliance, told.map_or(0, |told| told.finished)).unwrap();
     missing_flushes_are_noticed(&mut appliance, &mut card);
 }
@@ -211,9 +351,9 @@ fn missing_flushes_are_noticed(appliance: &mut Appliance, card: &mut Left) {
         appliance.commit_only_when_told().unwrap();
         let before = Told::by(appliance).unwrap().finished;
         let more = || Told::by(appliance).is_ok_and(|told| told.finished > before + 5);
-        wait_until("more footage", PATIENCE, more).unwrap();
+        wait_until("more footage", more).unwrap();
         wait_until_on_card(appliance).unwrap();
-        let told = record_until(Duration::ZERO, appliance, Appliance::cut_all).unwrap();
+        let (_, told) = record_until(NOW, appliance, Appliance::cut_all).unwrap();
         let told = told.expect("it has not started again");
         let lost = card.lost_on_card(appliance, told.finished);
         println!("{what}: {lost:?}");

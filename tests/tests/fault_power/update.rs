@@ -9,8 +9,9 @@ use tests::appliance::{Appliance, UPDATE};
 /// How long an update takes that nobody disturbs.
 #[derive(Clone, Copy, Debug)]
 pub struct Took {
-    /// Until all of it is on the card.
+    /// Until all of it is on the card, and how many writes that was.
     pub written: Duration,
+    pub writes: u64,
     /// Until it is kept.
     pub kept: Duration,
 }
@@ -25,15 +26,15 @@ fn running(appliance: &mut Appliance) -> Result<(String, String)> {
 pub fn whole(appliance: &mut Appliance, release: u32) -> Result<Took> {
     let (_, slot) = running(appliance)?;
     let (bundle, version) = appliance.bundle(release)?;
-    let (began, starts) = (Instant::now(), appliance.starts());
+    let (began, starts, before) = (Instant::now(), appliance.starts(), appliance.writes());
     appliance.update(&bundle)?;
-    let written = began.elapsed();
+    let (written, writes) = (began.elapsed(), appliance.writes() - before);
     appliance.wait_for_start(starts)?;
     appliance.wait_for_pictures()?;
     let told = appliance.settled()?;
     ensure!(told["last"]["kept"] == true && told["version"] == *version, "{told}");
     ensure!(appliance.slot()? != slot, "the slot is the same");
-    Ok(Took { written, kept: began.elapsed() })
+    Ok(Took { written, writes, kept: began.elapsed() })
 }
 
 /// An update that is on its way.
