@@ -7,8 +7,6 @@
 #   p_active  the slot that is known to work: a or b
 #   p_trial   the slot that is being tried, or none
 #   p_tries   how often it may still be started
-#
-# Networks keep the kernel's names (net.ifnames=0): udev comes to one that it has renamed a second time, behind everything else.
 
 setenv newest 0
 setenv older 0x1000
@@ -64,7 +62,7 @@ for which in ${slots}; do
             if load ${devtype} ${devnum}:${part} ${fdt_addr_r} ${fdtfile}; then setenv fdt ${fdt_addr_r}; fi
         fi
         if load ${devtype} ${devnum}:${part} ${ramdisk_addr_r} initrd; then
-            setenv bootargs "console=${console} panic=5 fsck.repair=yes net.ifnames=0 quiet porthole.slot=${slot} porthole.trying=${trying}"
+            setenv bootargs "console=${console} panic=5 fsck.repair=yes quiet porthole.slot=${slot} porthole.trying=${trying}"
             bootz ${kernel_addr_r} ${ramdisk_addr_r}:${filesize} ${fdt}
         fi
     fi

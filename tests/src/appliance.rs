@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tempfile::{NamedTempFile, TempDir};
 
@@ -31,7 +32,7 @@ use crate::port::free_port;
 use crate::process::Process;
 use crate::shell::Shell;
 use crate::usb::{self, Device, Plugged};
-use crate::wait::{self, wait_with};
+use crate::wait::wait_with;
 
 /// Long enough for anything on a board that starts a whole system: the processor is a program, and its machine has other things to do.
 pub const PATIENCE: Duration = Duration::from_secs(600);
@@ -264,7 +265,13 @@ impl Appliance {
         self.server.card_in_use().go_dark_after(writes);
     }
 
-    /// Whether the power has gone that way: what is left is to cut it.
+    /// Ends what plays the board, at once: what is left is to cut the power of the card.
+    pub fn kill(&self) -> Result<()> {
+        let running = self.running.as_ref().context("the board has no power")?;
+        running.qemu.signal(Signal::SIGKILL)
+    }
+
+    /// Whether the power has gone that way.
     pub fn is_dark(&self) -> bool {
         self.server.card_in_use().is_dark()
     }
@@ -308,8 +315,7 @@ impl Appliance {
 
     /// Waits until the board has started again by itself.
     pub fn wait_for_start(&self, starts: usize) -> Result<()> {
-        wait::wait_until("the board to start again", PATIENCE, || self.starts() > starts)
-            .with_context(|| self.console())
+        ask_until("the board to start again", || self.starts() > starts).with_context(|| self.console())
     }
 
     /// The slot that runs: `a` or `b`.
@@ -401,7 +407,7 @@ impl Appliance {
             let status = self.json("/api/cameras").ok()?;
             (status["cameras"][0]["state"] == "streaming").then_some(())
         };
-        wait_for("pictures", streams)
+        ask_for("pictures", streams)
             .with_context(|| format!("{:?}\n{}", self.get("/api/status"), self.console()))
     }
 
@@ -416,7 +422,7 @@ impl Appliance {
     pub fn settled(&self) -> Result<Value> {
         let idle =
             || self.json(UPDATE).ok().filter(|told| told["phase"] == "idle" && told["version"].is_string());
-        wait_for("an update to be over", idle)
+        ask_for("an update to be over", idle)
             .with_context(|| format!("{:?}\n{}", self.get(UPDATE), self.console()))
     }
 
@@ -465,13 +471,13 @@ fn login() -> Value {
 }
 
 /// Asks a board again and again until `condition` gives a value. An error names `what` was waited for.
-pub fn wait_for<T>(what: &str, condition: impl FnMut() -> Option<T>) -> Result<T> {
+pub fn ask_for<T>(what: &str, condition: impl FnMut() -> Option<T>) -> Result<T> {
     wait_with(PAUSE, what, PATIENCE, condition)
 }
 
 /// Asks a board again and again until `condition` holds.
-pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) -> Result<()> {
-    wait_for(what, || condition().then_some(()))
+pub fn ask_until(what: &str, mut condition: impl FnMut() -> bool) -> Result<()> {
+    ask_for(what, || condition().then_some(()))
 }
 
 /// Writes the image to a card that is a file.

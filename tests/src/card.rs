@@ -6,7 +6,7 @@
 //!                        \--cut--> each one: kept | dropped | some of its sectors kept
 //! ```
 //! A card reads what was written last, durable or not. One that lies says that it has flushed, and has not. Between a write and its flush are
-//! a few milliseconds, which an instant by chance never hits: so the power can also go with a write.
+//! a few milliseconds, which an instant by chance hardly ever hits: so the power can also go with a write.
 
 use std::fs::File;
 use std::ops::{AddAssign, Range};

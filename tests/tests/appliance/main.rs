@@ -9,7 +9,7 @@ mod view;
 use anyhow::{Context, Result, ensure};
 use media::update::slots::{COPIES, SECTOR};
 use media::update::{Slot, Slots, State};
-use tests::appliance::{Appliance, Partition, wait_until};
+use tests::appliance::{Appliance, Partition, ask_until};
 
 /// Stops all of user space; the kernel goes on.
 const FREEZE: &str =
@@ -66,7 +66,7 @@ fn starts() -> Result<()> {
     // The edge notes that the trial is over.
     let over = State { active: Slot::A, trial: None, tries: 0 };
     let state = |[first, second]: &[[u8; SECTOR]; 2]| Slots::of([first, second]).state;
-    wait_until("the end of the trial", || copies(&appliance).is_ok_and(|now| state(&now) == over))?;
+    ask_until("the end of the trial", || copies(&appliance).is_ok_and(|now| state(&now) == over))?;
     let written = copies(&appliance)?;
     appliance.run_last(FREEZE)?;
     // Of the kernel in slot A nothing is left to start.
@@ -89,7 +89,7 @@ fn host_is_named(appliance: &mut Appliance) -> Result<()> {
     };
     let named = |appliance: &mut Appliance, what: &str| {
         let mut last = Ok(String::new());
-        wait_until(what, || {
+        ask_until(what, || {
             last = now(appliance);
             last.as_ref().is_ok_and(|last| last == what)
         })

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
-use tests::appliance::{Appliance, wait_until};
+use tests::appliance::{Appliance, ask_until};
 use tests::curl::curl;
 use tests::lan::Lan;
 
@@ -19,7 +19,7 @@ fn date(appliance: &Appliance) -> Option<u128> {
 fn shows_its_page(address: Ipv4Addr) -> Result<()> {
     let page = || curl(&[], &format!("https://{address}/login"));
     let shown = || page().is_ok_and(|page| page.status == 200 && page.body.contains("Porthole"));
-    wait_until("its page", shown).with_context(|| format!("{:?}", page()))
+    ask_until("its page", shown).with_context(|| format!("{:?}", page()))
 }
 
 fn found(lan: &Lan) -> Result<()> {
@@ -31,7 +31,7 @@ fn found(lan: &Lan) -> Result<()> {
     appliance.power_on()?;
     let address = lan.find("porthole")?;
     shows_its_page(address)?;
-    wait_until("the date", || date(&appliance).is_some_and(|date| date >= begun)).with_context(|| {
+    ask_until("the date", || date(&appliance).is_some_and(|date| date >= begun)).with_context(|| {
         format!("{:?}\n{}", appliance.run("journalctl -b -u systemd-timesyncd"), lan.log())
     })?;
     appliance.post("/api/setup/device", r#"{ "name": "barn-8", "time_zone": "Asia/Tokyo" }"#)?;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
-use tests::appliance::{Appliance, wait_until};
+use tests::appliance::{Appliance, ask_until};
 use tests::footage::jpeg;
 use tests::usb::lock;
 use tests::webcam::Webcam;
@@ -28,7 +28,7 @@ fn camera(appliance: &Appliance) -> Result<Value> {
 fn joins(appliance: &mut Appliance) -> Result<()> {
     appliance.run(ACCESS_POINT)?;
     let mut up = || appliance.run("cat /sys/class/net/wlan1/operstate").is_ok_and(|state| state == "up\n");
-    wait_until("the radio", &mut up).with_context(|| format!("{:?}", appliance.run(SUPPLICANT)))
+    ask_until("the radio", &mut up).with_context(|| format!("{:?}", appliance.run(SUPPLICANT)))
 }
 
 fn is_reset(appliance: &mut Appliance) -> Result<()> {
@@ -39,15 +39,15 @@ fn is_reset(appliance: &mut Appliance) -> Result<()> {
     let delivers = |appliance: &Appliance| {
         camera(appliance).is_ok_and(|camera| camera["state"] == "streaming" && camera["format"] == "MJPEG")
     };
-    wait_until("the webcam", || delivers(appliance)).with_context(|| told(appliance))?;
+    ask_until("the webcam", || delivers(appliance)).with_context(|| told(appliance))?;
     let before = camera(appliance)?["repairs"]["made"].as_u64();
     lock(&webcam).get_stuck();
     let is_reset =
         || camera(appliance).is_ok_and(|camera| camera["repairs"]["usb_resets"].as_u64() > Some(0));
-    wait_until("a reset", is_reset).with_context(|| told(appliance))?;
+    ask_until("a reset", is_reset).with_context(|| told(appliance))?;
     let repaired = || camera(appliance).is_ok_and(|camera| camera["repairs"]["made"].as_u64() > before);
-    wait_until("a repair", repaired).with_context(|| told(appliance))?;
-    wait_until("its pictures", || delivers(appliance)).with_context(|| told(appliance))
+    ask_until("a repair", repaired).with_context(|| told(appliance))?;
+    ask_until("its pictures", || delivers(appliance)).with_context(|| told(appliance))
 }
 
 fn plugged() -> Result<()> {

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use tests::appliance::{Appliance, HOST, wait_until};
+use tests::appliance::{Appliance, HOST, ask_until};
 use tests::browser::Watched;
 use tests::{built, footage, web};
 
@@ -94,7 +94,7 @@ fn view() -> Result<()> {
             camera["state"] == "streaming" && camera["device"] == "/dev/video9"
         })
     };
-    wait_until("the other camera", delivers)
+    ask_until("the other camera", delivers)
         .with_context(|| format!("{:?}\n{}", appliance.get("/api/cameras"), appliance.console()))?;
     let film = watched(&appliance)?;
     println!("from the camera to the screen: {} ms, p95 {} ms", film.number("p50"), film.number("p95"));

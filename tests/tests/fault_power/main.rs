@@ -2,22 +2,27 @@
 //! flushed: the live view comes back, the file systems are whole after their repair, what is lost on the card is one finished GOP at most, and
 //! the version that runs is the old one or the new one. The remote host has all but the last two seconds.
 //!
-//! `PORTHOLE_ROUNDS` cuts, and some more of the starts that follow; `PORTHOLE_SEED` repeats their instants and what they do to the card.
+//! `PORTHOLE_ROUNDS` cuts, and some more of the starts that follow; `PORTHOLE_SEED` repeats their writes and instants,
+//! as far as the machine is as fast, and what they do to the card.
 
 mod left;
 mod update;
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use tests::appliance::{Appliance, HOST, PATIENCE, PAUSE, wait_until};
+use tests::appliance::{Appliance, HOST, PATIENCE, ask_until};
 use tests::card::Cut;
 use tests::dice::Dice;
 use tests::sshd::{Sshd, View};
-use tests::wait::{self, wait_with};
+use tests::usb::lock;
+use tests::wait::wait_until;
 use tests::work::{rounds, saw};
 use tests::{players, remote, web};
 
@@ -29,11 +34,12 @@ use update::{Sent, Took};
 const MAY_LOSE: i64 = 1;
 /// Finished GOPs that the remote host may not have yet: two seconds. More only if the edge has just said so.
 const MAY_BE_ALONE: i64 = 2;
-/// While it records, the power goes with one of so many writes: some ten seconds.
-const RECORDING: u64 = 60;
+/// While it records, the power goes with one of so many writes: half a minute. Recordings end at the minute.
+const RECORDING: u64 = 400;
 /// Writes of a start, before one was counted.
 const STARTING: u64 = 30;
-const NOW: When = When::After(Duration::ZERO);
+/// Between two questions of what is finished and where it is: many for each GOP.
+const ASKED: Duration = Duration::from_millis(100);
 
 /// What an edge says of its GOPs.
 #[derive(Clone, Copy, Debug)]
@@ -72,60 +78,74 @@ impl Told {
 /// When the power goes.
 #[derive(Clone, Copy, Debug)]
 enum When {
+    Now,
+    /// After a while, in which the board may start again.
     After(Duration),
     /// With a write to the card, after so many others.
     Write(u64),
 }
 
-/// Lets the appliance record until the power goes, and cuts it; gives what that did, and what it said last if it has not started again meanwhile.
-fn record_until(
+/// Lets the appliance go on until the power goes, and cuts it. Gives what that did, and what the edge has said just before, unless that is
+/// not known, or the board has started again since.
+fn cut_when(
     when: When,
     appliance: &mut Appliance,
     cut: impl FnOnce(&mut Appliance) -> Result<Cut>,
 ) -> Result<(Cut, Option<Told>)> {
-    let (begun, starts) = (Instant::now(), appliance.starts());
-    let mut told = Told::by(appliance)?;
-    // Nobody answers while the board starts again.
-    let ask = |appliance: &Appliance| Told::by(appliance).ok().filter(|_| !appliance.is_dark());
-    match when {
+    let starts = appliance.starts();
+    let told = match when {
+        When::Now => Some(Told::by(appliance)?),
         When::After(instant) => {
-            sleep(instant.saturating_sub(begun.elapsed()));
-            told = ask(appliance).unwrap_or(told);
+            sleep(instant);
+            None
         }
-        When::Write(writes) => {
-            appliance.go_dark_after(writes);
-            wait_with(PAUSE / 5, "the write", PATIENCE, || {
-                // What is said in the dark is of another card.
-                told = ask(appliance).unwrap_or(told);
-                appliance.is_dark().then_some(())
-            })?;
-        }
-    }
+        When::Write(writes) => Some(told_until_dark(appliance, writes)?),
+    };
     let cut = cut(appliance)?;
     println!("cut {when:?}, {told:?}: {cut:?}");
-    Ok((cut, (appliance.starts() == starts).then_some(told)))
+    Ok((cut, told.filter(|_| appliance.starts() == starts)))
 }
 
-/// Cuts the power of a start, at one of as many writes as the start before has made.
+/// Lets the power go with a write after so many others, and gives what the edge has said last.
+fn told_until_dark(appliance: &Appliance, writes: u64) -> Result<Told> {
+    let (told, over) = (Mutex::new(Told::by(appliance)?), AtomicBool::new(false));
+    let ask = || {
+        while !over.load(Ordering::Relaxed) {
+            // What it says once the power is gone does not count.
+            if let Some(now) = Told::by(appliance).ok().filter(|_| !appliance.is_dark()) {
+                *lock(&told) = now;
+            }
+            sleep(ASKED);
+        }
+    };
+    appliance.go_dark_after(writes);
+    std::thread::scope(|scope| {
+        scope.spawn(ask);
+        let dark = wait_until("the power to go with a write", PATIENCE, || appliance.is_dark());
+        over.store(true, Ordering::Relaxed);
+        // Else it would go on in the dark until it has answered.
+        dark.and(appliance.kill())
+    })?;
+    Ok(*lock(&told))
+}
+
+/// Cuts the power of a start, with one of as many writes as the start before has made.
 fn cut_start(appliance: &mut Appliance, writes: u64, dice: &mut Dice) -> Result<Cut> {
-    let at = random(writes, dice);
+    let roll = dice.roll();
+    // Early ones more often: the state of the slots, repairs, the journal.
+    let at = (roll * roll * writes as f64) as u64;
     appliance.go_dark_after(at);
     appliance.power_on()?;
-    wait::wait_until("the power to go in a start", PATIENCE, || appliance.is_dark())
+    wait_until("the power to go in a start", PATIENCE, || appliance.is_dark())
         .with_context(|| appliance.console())?;
     let cut = appliance.cut(dice)?;
     println!("cut of a start with write {at} of {writes}: {cut:?}");
     Ok(cut)
 }
 
-/// A number below `end`.
-fn random(end: u64, dice: &mut Dice) -> u64 {
-    (dice.roll() * end as f64) as u64
-}
-
 /// Waits until all that is finished but for the newest GOP is on the card: an edge that is always late would never get there.
 fn wait_until_on_card(appliance: &Appliance) -> Result<()> {
-    wait_until("footage to be on the card", || Told::by(appliance).is_ok_and(|told| told.late <= MAY_LOSE))
+    ask_until("footage to be on the card", || Told::by(appliance).is_ok_and(|told| told.late <= MAY_LOSE))
 }
 
 /// Two seconds of the live view, as a player sees them.
@@ -182,7 +202,7 @@ fn wait_for_receipts(appliance: &Appliance) -> Result<()> {
         let page = appliance.get("/metrics").map(|page| page.body).unwrap_or_default();
         web::metric(&page, "porthole_edge_recordings_sealed_total{camera=\"front\"}")
     };
-    wait_until("a sealed minute, and receipts", || {
+    ask_until("a sealed minute, and receipts", || {
         sealed() >= 1.0 && waiting(appliance).is_ok_and(|waiting| waiting == 0)
     })
     .with_context(|| format!("{:?}", appliance.get("/api/recordings")))
@@ -210,8 +230,8 @@ impl During {
 
     fn when(self, took: Took, dice: &mut Dice) -> When {
         match self {
-            Self::Recording => When::Write(random(RECORDING, dice)),
-            Self::Writing => When::Write(random(took.writes, dice)),
+            Self::Recording => When::Write((dice.roll() * RECORDING as f64) as u64),
+            Self::Writing => When::Write((dice.roll() * took.writes as f64) as u64),
             Self::Trying => When::After(took.written + (took.kept - took.written).mul_f64(dice.roll())),
         }
     }
@@ -230,6 +250,7 @@ struct Campaign {
     seen: Seen,
 }
 
+/// What a campaign has seen.
 #[derive(Debug, Default)]
 struct Seen {
     cuts: u32,
@@ -268,7 +289,7 @@ impl Campaign {
             During::Writing | During::Trying => Some(Sent::begin(&mut self.appliance, round + 1)?),
         };
         let when = during.when(self.took, &mut self.dice);
-        let (cut, told) = record_until(when, &mut self.appliance, |board| board.cut(&mut self.dice))?;
+        let (cut, told) = cut_when(when, &mut self.appliance, |board| board.cut(&mut self.dice))?;
         self.seen.cuts += 1;
         self.seen.writes += cut;
         self.look(told)?;
@@ -292,8 +313,8 @@ impl Campaign {
     /// Looks at the card and the remote host after a cut, and holds them against what the edge had `told`.
     fn look(&mut self, told: Option<Told>) -> Result<()> {
         let finished = told.map_or(0, |told| told.finished);
-        let lost = self.card.lost_on_card(&self.appliance, finished)?;
-        let not_there = self.remote_host.lost(&self.sshd.inbox(), finished)?;
+        let lost = self.card.lost_on_card(&self.appliance, &self.sshd.inbox(), finished)?;
+        let not_there = self.remote_host.lost_off_board(&self.sshd.inbox(), finished)?;
         ensure!(!self.appliance.betrays_its_secret()?, "the password is still on the card");
         let Some(told) = told else { return Ok(()) };
         ensure!(lost <= told.may_lose(), "{lost} finished GOPs are lost: {told:?}");
@@ -321,7 +342,7 @@ fn a_power_cut_costs_one_gop_at_most_leaves_one_of_two_versions_and_the_live_vie
         campaign.round(round).with_context(|| format!("round {round}")).unwrap();
     }
     let report = campaign.report().unwrap();
-    let Campaign { mut appliance, mut card, seen, .. } = campaign;
+    let Campaign { mut appliance, mut card, seen, sshd, .. } = campaign;
     saw(format!(
         "{} cuts, {} in an update, after which the new version ran {} times, and {} more of a start; of the writes that were not flushed {} \
          kept, {} lost, {} torn; at most {} finished GOPs lost by one of {}; not on the remote host at the cut: {:?} (GOPs: cuts); {} s in {} \
@@ -340,22 +361,22 @@ fn a_power_cut_costs_one_gop_at_most_leaves_one_of_two_versions_and_the_live_vie
         report["recordings"],
         report["cameras"][0]["gaps"].as_array().map_or(0, Vec::len)
     ));
-    let (_, told) = record_until(NOW, &mut appliance, Appliance::cut_all).unwrap();
-    card.lost_on_card(&appliance, told.map_or(0, |told| told.finished)).unwrap();
-    missing_flushes_are_noticed(&mut appliance, &mut card);
+    let (_, told) = cut_when(When::Now, &mut appliance, Appliance::cut_all).unwrap();
+    card.lost_on_card(&appliance, &sshd.inbox(), told.map_or(0, |told| told.finished)).unwrap();
+    missing_flushes_are_noticed(&mut appliance, &mut card, &sshd.inbox());
 }
 
 /// The same on a card that says it has flushed and has not, and with an edge that flushes no recording: all of this must be able to fail.
-fn missing_flushes_are_noticed(appliance: &mut Appliance, card: &mut Left) {
+fn missing_flushes_are_noticed(appliance: &mut Appliance, card: &mut Left, inbox: &Path) {
     let mut lost = |appliance: &mut Appliance, what| {
         appliance.commit_only_when_told().unwrap();
         let before = Told::by(appliance).unwrap().finished;
         let more = || Told::by(appliance).is_ok_and(|told| told.finished > before + 5);
-        wait_until("more footage", more).unwrap();
+        ask_until("more footage", more).unwrap();
         wait_until_on_card(appliance).unwrap();
-        let (_, told) = record_until(NOW, appliance, Appliance::cut_all).unwrap();
+        let (_, told) = cut_when(When::Now, appliance, Appliance::cut_all).unwrap();
         let told = told.expect("it has not started again");
-        let lost = card.lost_on_card(appliance, told.finished);
+        let lost = card.lost_on_card(appliance, inbox, told.finished);
         println!("{what}: {lost:?}");
         assert!(lost.is_err() || lost.is_ok_and(|lost| lost > told.may_lose()), "nobody has noticed {what}");
     };

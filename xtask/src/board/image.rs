@@ -208,6 +208,9 @@ fn tools() -> Result<PathBuf> {
     packages::unpack("initrd.tools", &["busybox-static"])
 }
 
+/// Drivers that the initrd loads from the root file system.
+const EARLY: &str = "rootfs/etc/modules-load.d/early.conf";
+
 /// The root file system as a folder.
 fn root(kernel: &Kernel, edge: &Path, work: &Path) -> Result<PathBuf> {
     let root = work.join("root");
@@ -215,7 +218,7 @@ fn root(kernel: &Kernel, edge: &Path, work: &Path) -> Result<PathBuf> {
     packages::copy(&tree()?, &root)?;
     packages::copy(&board("rootfs"), &root)?;
     contents::install_licences(&root)?;
-    let modules = words("modules.txt")?;
+    let modules = [words("modules.txt")?, words(EARLY)?].concat();
     kernel.install(&modules.iter().map(String::as_str).collect::<Vec<_>>(), &root)?;
     kernel.keep_firmware(&root)?;
     kernel.index(&root)?;

@@ -10,7 +10,7 @@ PORTHOLE_UPDATE_KEY ??= ""
 
 do_install() {
     install -d ${D}${sysconfdir}
-    for folder in porthole systemd udev; do
+    for folder in modules-load.d porthole systemd udev; do
         cp -R --no-dereference --no-preserve=ownership ${S}/board/rootfs/etc/$folder ${D}${sysconfdir}
     done
     if [ -n "${PORTHOLE_UPDATE_KEY}" ]; then

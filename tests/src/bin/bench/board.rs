@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use ::tests::appliance::{Appliance, wait_for};
+use ::tests::appliance::{Appliance, ask_for};
 use ::tests::board::PATIENCE;
 use ::tests::built;
 use ::tests::dice::Dice;
@@ -136,7 +136,7 @@ fn first_picture(board: &mut Appliance) -> Result<f64> {
         (spans.first()?["first_sequence"] == 0).then_some(())?;
         spans.iter().find(|span| span["placeholder"] == false)?["start"].as_f64()
     };
-    wait_for("a picture of the camera", oldest).with_context(|| board.console())
+    ask_for("a picture of the camera", oldest).with_context(|| board.console())
 }
 
 /// Bytes of memory of the edge, which records, and has a viewer.
