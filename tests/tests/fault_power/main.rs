@@ -85,8 +85,8 @@ enum When {
     Write(u64),
 }
 
-/// Lets the appliance go on until the power goes, and cuts it. Gives what that did, and what the edge has said just before, unless that is
-/// not known, or the board has started again since.
+/// Lets the appliance go on until the power goes, and cuts it. Gives what that did, and what the edge has said just before, unless the board
+/// has started again since.
 fn cut_when(
     when: When,
     appliance: &mut Appliance,
@@ -95,19 +95,22 @@ fn cut_when(
     let starts = appliance.starts();
     let told = match when {
         When::Now => Some(Told::by(appliance)?),
-        When::After(instant) => {
+        When::After(instant) => Some(told_until(appliance, || {
             sleep(instant);
-            None
-        }
-        When::Write(writes) => Some(told_until_dark(appliance, writes)?),
+            Ok(())
+        })?),
+        When::Write(writes) => Some(told_until(appliance, || {
+            appliance.go_dark_after(writes);
+            wait_until("the power to go with a write", PATIENCE, || appliance.is_dark())
+        })?),
     };
     let cut = cut(appliance)?;
     println!("cut {when:?}, {told:?}: {cut:?}");
     Ok((cut, told.filter(|_| appliance.starts() == starts)))
 }
 
-/// Lets the power go with a write after so many others, and gives what the edge has said last.
-fn told_until_dark(appliance: &Appliance, writes: u64) -> Result<Told> {
+/// Ends what plays the board once the power is `gone`, and gives what the edge has said last.
+fn told_until(appliance: &Appliance, gone: impl FnOnce() -> Result<()>) -> Result<Told> {
     let (told, over) = (Mutex::new(Told::by(appliance)?), AtomicBool::new(false));
     let ask = || {
         while !over.load(Ordering::Relaxed) {
@@ -118,13 +121,12 @@ fn told_until_dark(appliance: &Appliance, writes: u64) -> Result<Told> {
             sleep(ASKED);
         }
     };
-    appliance.go_dark_after(writes);
     std::thread::scope(|scope| {
         scope.spawn(ask);
-        let dark = wait_until("the power to go with a write", PATIENCE, || appliance.is_dark());
+        let gone = gone();
         over.store(true, Ordering::Relaxed);
         // Else it would go on in the dark until it has answered.
-        dark.and(appliance.kill())
+        gone.and(appliance.kill())
     })?;
     Ok(*lock(&told))
 }
